@@ -1,0 +1,66 @@
+"""Every topic, in one place. Names in topics never contain `+`, `#` or `/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one device under `<base>/<device>`."""
+
+    base: str
+    device: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.base}/{self.device}"
+
+    @property
+    def available(self) -> str:
+        """`online`, `stopped` or `offline` (last will); retained, QoS 1."""
+        return f"{self.root}/available"
+
+    @property
+    def info(self) -> str:
+        return f"{self.root}/info"
+
+    @property
+    def health(self) -> str:
+        return f"{self.root}/health"
+
+    def source_available(self, source: str) -> str:
+        """`online`, `stale`, `offline` or `disabled`; retained."""
+        return f"{self.root}/source/{source}/available"
+
+    def result(self, pipeline: str) -> str:
+        return f"{self.root}/pipeline/{pipeline}/result"
+
+    def event(self, pipeline: str) -> str:
+        return f"{self.root}/pipeline/{pipeline}/event"
+
+    def count(self, pipeline: str, label: str) -> str:
+        return f"{self.root}/pipeline/{pipeline}/count/{label}"
+
+    def snapshot(self, pipeline: str) -> str:
+        return f"{self.root}/pipeline/{pipeline}/snapshot"
+
+    def state(self, thing: str, name: str) -> str:
+        """Retained state of something a command can set, such as `source/dock/enabled/state`."""
+        return f"{self.root}/{thing}/{name}/state"
+
+    @property
+    def every_set(self) -> str:
+        """Subscription to all `…/<thing>/<name>/set` commands."""
+        return f"{self.root}/+/+/set"
+
+    @property
+    def every_request(self) -> str:
+        return f"{self.root}/request/+"
+
+    def response(self, name: str) -> str:
+        return f"{self.root}/response/{name}"
+
+    def acknowledged(self, stream: str) -> str:
+        """Where a collector publishes how far it has stored a stream (end-to-end acknowledgement); retained."""
+        return f"{self.root}/acknowledged/{stream}"
