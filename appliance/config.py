@@ -1,0 +1,317 @@
+"""The configuration: one TOML file, validated whole, with errors that name the file, the key, the value and the fix."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from appliance.config_errors import ConfigError, explain
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Name: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="a name of letters, digits, '.', '_' and '-'",
+        examples=["dock"],
+    ),
+]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, description="a number of seconds above 0", examples=[3.0])]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1", examples=[0.4])]
+Point: TypeAlias = Annotated[
+    tuple[int, int], Field(description="a point [x, y] in pixels of the final picture", examples=[[120, 80]])
+]
+Polygon: TypeAlias = Annotated[
+    list[Point],
+    Field(
+        min_length=3, description="at least three points [x, y] in pixels", examples=[[[0, 0], [200, 0], [200, 150]]]
+    ),
+]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+def host_name() -> str:
+    """This machine's name, reduced to what a topic may hold."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64].lstrip("._-") or "device"
+
+
+class Device(Table):
+    """Who this device is."""
+
+    name: Name = Field(default_factory=host_name, description="this device in every topic and result (letters, digits, . _ -)")
+    state_dir: Path | None = Field(
+        None,
+        description="folder for the outbox and installed models (systemd's StateDirectory when empty)",
+        examples=["/var/lib/appliance"],
+    )
+    max_batch: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="most samples of different sources in one run of a model that takes batches; empty means 1 on a "
+        "processor, where batches gain nothing, and one of each source on a GPU",
+        examples=[4],
+    )
+    threads: int | None = Field(
+        None, ge=1, le=64, description="processor threads per model; empty chooses for this machine", examples=[1]
+    )
+    log: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe message that is logged", examples=["info"]
+    )
+
+
+class Mqtt(Table):
+    """The broker. Without this table results are computed and counted, not published."""
+
+    broker: str = Field(
+        "mqtt://localhost:1883",
+        pattern=r"^mqtts?://[^/@\s]+$",
+        description="mqtt://host:port, or mqtts://host:port for TLS; credentials go into their own keys",
+        examples=["mqtt://localhost:1883"],
+    )
+    base: Name = Field("appliance", description="first level of every topic (letters, digits, . _ -)")
+    username: str | None = Field(None, description="user name on the broker", examples=["dock-1"])
+    password_file: Path | None = Field(
+        None,
+        description="file that holds the password; credential:NAME reads a systemd credential",
+        examples=["/etc/appliance/credentials/mqtt-password"],
+    )
+    ca_file: Path | None = Field(None, description="certificate authority of the broker (PEM)", examples=["ca.crt"])
+    cert_file: Path | None = Field(None, description="client certificate (PEM)", examples=["dock-1.crt"])
+    key_file: Path | None = Field(
+        None, description="key of the client certificate (PEM); credential:NAME reads a systemd credential"
+    )
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Mqtt:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together: give both or neither")
+        if self.ca_file is not None and not self.broker.startswith("mqtts://"):
+            raise ValueError('ca_file needs TLS: write broker = "mqtts://…"')
+        return self
+
+
+class Outbox(Table):
+    """What is kept on disk until the broker, or the collector behind it, has it."""
+
+    max_mb: int = Field(256, ge=1, le=1_000_000, description="largest size on disk in MB", examples=[256])
+    acknowledge: Literal["broker", "end-to-end"] = Field(
+        "broker",
+        description="who must have an event before it is forgotten: the broker, or the collector that publishes "
+        "how far it has stored the stream",
+        examples=["broker"],
+    )
+    require_subscriber: bool = Field(True, description="keep events while nobody subscribes to them", examples=[True])
+
+
+class Source(Table):
+    """What cameras and microphones share."""
+
+    name: Name = Field(description="name of the source in pipelines, topics and results (letters, digits, . _ -)")
+    enabled: bool = Field(True, description="false leaves the device closed", examples=[True])
+    loop: bool = Field(False, description="start a file again at its end", examples=[True])
+    realtime: bool = Field(True, description="false reads a file as fast as possible", examples=[False])
+    stale_after_s: Seconds = Field(
+        3.0, description="seconds without new content until the source counts as stale", examples=[3.0]
+    )
+
+
+class Camera(Source):
+    """A source of pictures."""
+
+    uri: str = Field(
+        description="camera:0, camera:/dev/v4l/by-id/…, csi:0, rtsp://…, file:…, images:… or scene:shapes",
+        examples=["rtsp://192.168.1.20/stream1"],
+    )
+    username: str | None = Field(None, description="user name on an RTSP camera", examples=["viewer"])
+    password_file: Path | None = Field(
+        None, description="file that holds the RTSP password; credential:NAME reads a systemd credential"
+    )
+    width: int | None = Field(None, ge=16, le=16384, description="width to ask for, in pixels", examples=[1280])
+    height: int | None = Field(None, ge=16, le=16384, description="height to ask for, in pixels", examples=[720])
+    fps: float | None = Field(
+        None, gt=0, le=1000, description="a number of pictures per second to ask for", examples=[15]
+    )
+    pixel_format: str | None = Field(
+        None, pattern=r"^[A-Z0-9 ]{4}$", description="four letters, such as YUYV or MJPG", examples=["MJPG"]
+    )
+    rotate: Literal[0, 90, 180, 270] = Field(0, description="degrees clockwise: 0, 90, 180 or 270", examples=[90])
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="mirror after turning: none, horizontal, vertical or both", examples=["horizontal"]
+    )
+    crop: tuple[int, int, int, int] | None = Field(
+        None, description="the part to keep after turning: [x, y, width, height] in pixels", examples=[[0, 0, 640, 480]]
+    )
+    masks: list[Polygon] = Field(
+        [],
+        description="privacy masks, painted black before anything else sees the picture: lists of points "
+        "[x, y] in pixels of the final picture",
+        examples=[[[[0, 0], [200, 0], [200, 150]]]],
+    )
+    seed: int = Field(0, description="seed of a synthetic scene", examples=[0])
+
+
+class Microphone(Source):
+    """A source of sound. Its rate is the one its models need."""
+
+    uri: str = Field(description="mic: (the default), mic:name, or wav:file", examples=["mic:USB"])
+    zeros_after_s: Seconds | None = Field(
+        2.0,
+        description="seconds of exact silence after which the microphone counts as unplugged; a microphone with a "
+        "digital mute needs a longer time",
+        examples=[2.0],
+    )
+
+
+class Motion(Table):
+    """Run the model only while something moves."""
+
+    threshold: Share = Field(0.002, description="share of the picture that must change", examples=[0.002])
+    hold_s: Seconds = Field(2.0, description="seconds to go on after the last movement", examples=[2.0])
+
+
+class Zone(Table):
+    """A named part of the picture."""
+
+    name: Name = Field(description="name of the zone in events (letters, digits, . _ -)", examples=["gate"])
+    polygon: Polygon
+
+
+class Pipeline(Table):
+    """One model looking at, or listening to, one source."""
+
+    name: Name = Field(description="name of the pipeline in topics and results (letters, digits, . _ -)", examples=["dock-people"])
+    source: str = Field(description="name of a [[camera]] or [[microphone]]", examples=["dock"])
+    model: str = Field(
+        description="an installed model (name or name@version), a bundle folder, or an .onnx file",
+        examples=["people"],
+    )
+    engine: Literal["auto", "onnxruntime", "tensorrt"] = Field(
+        "auto", description="auto takes the first that works on this machine", examples=["auto"]
+    )
+    enabled: bool = Field(True, description="false loads nothing until a command enables it", examples=[True])
+    threshold: Share | None = Field(
+        None, description="least score from 0 to 1; empty takes the model's", examples=[0.4]
+    )
+    labels: list[str] | None = Field(None, description="only these labels; empty takes all", examples=[["person"]])
+    every: bool = Field(
+        False,
+        description="true answers every sample in order (a short queue); false always takes the newest",
+        examples=[False],
+    )
+    hop_s: Seconds | None = Field(
+        None, description="seconds between two windows of sound; empty takes the model's", examples=[0.2]
+    )
+    max_per_s: float | None = Field(None, gt=0, description="most inferences per second", examples=[5])
+    timeout_s: Seconds = Field(2.0, description="seconds after which an inference counts as failed", examples=[2.0])
+    results: Literal["live", "spooled", "off"] = Field(
+        "live", description="live: QoS 0; spooled: kept like events; off: events only", examples=["live"]
+    )
+    events: bool = Field(True, description="follow objects and sounds and publish new, update and end", examples=[True])
+    confirm: int = Field(3, ge=1, le=100, description="sightings until a new object is believed", examples=[3])
+    forget_s: Seconds = Field(1.5, description="seconds unseen until an object has ended", examples=[1.5])
+    update_s: Seconds = Field(5.0, description="seconds between two update events of one object", examples=[5.0])
+    snapshot: bool = Field(False, description="publish a JPEG of the last event, retained", examples=[True])
+    motion: Motion | None = None
+    zones: list[Zone] = Field([], description="named parts of the picture")
+
+    @model_validator(mode="after")
+    def _unique_zones(self) -> Pipeline:
+        _no_twins("[[pipeline.zones]]", [zone.name for zone in self.zones])
+        return self
+
+
+class Config(Table):
+    """The whole file."""
+
+    device: Device = Field(default_factory=lambda: Device())
+    mqtt: Mqtt | None = None
+    outbox: Outbox = Field(default_factory=lambda: Outbox())
+    camera: list[Camera] = []
+    microphone: list[Microphone] = []
+    pipeline: list[Pipeline] = []
+
+    @property
+    def sources(self) -> list[Camera | Microphone]:
+        return [*self.camera, *self.microphone]
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        names = [source.name for source in self.sources]
+        _no_twins("[[camera]] and [[microphone]]", names)
+        _no_twins("[[pipeline]]", [pipeline.name for pipeline in self.pipeline])
+        for pipeline in self.pipeline:
+            if pipeline.source not in names:
+                known = ", ".join(sorted(names)) or "none is configured"
+                raise ValueError(
+                    f'[[pipeline]] {pipeline.name}: source = "{pipeline.source}": no camera or microphone has this '
+                    f"name; known: {known}"
+                )
+        return self
+
+
+def _no_twins(where: str, names: list[str]) -> None:
+    twins = {name for name in names if names.count(name) > 1}
+    if twins:
+        raise ValueError(f'{where}: the name "{min(twins)}" is used twice; names must differ')
+
+
+def load(path: Path) -> Config:
+    """Read and validate; raises ConfigError with every fault of the file at once."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; `appliance config example > {path.name}` writes one to start from"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Config:
+    """Validate TOML text; `where` names it in errors. Raises ConfigError."""
+    try:
+        raw: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from error
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(error, raw, where, Config))) from error
+
+
+def secret(path: Path) -> str:
+    """The first line of a secret's file; `credential:NAME` looks in systemd's $CREDENTIALS_DIRECTORY.
+
+    Raises ConfigError. The secret itself is never part of a message.
+    """
+    text = str(path)
+    if text.startswith("credential:"):
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            raise ConfigError(f"{text}: no systemd credentials here; use a file, or run as the service")
+        path = Path(folder) / text.removeprefix("credential:")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: the secret cannot be read: {error.strerror}") from error
+    if not lines or not lines[0]:
+        raise ConfigError(f"{path}: the file is empty; put the secret on its first line")
+    return lines[0]

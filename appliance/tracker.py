@@ -1,0 +1,150 @@
+"""Gives every object a number that stays the same from picture to picture.
+
+Association by overlap with a constant-velocity prediction, in two rounds: first within a label, then across labels
+(a detector that wavers between "car" and "truck" sees one object). After ByteTrack's idea of matching by motion
+first (Zhang et al., 2022), reduced to what a detector that already filters by score leaves to do.
+See docs/decisions/0002-own-tracker.md for why no library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.predictions import Detection
+
+Boxes = npt.NDArray[np.float64]
+
+SAME_LABEL_IOU = 0.2
+OTHER_LABEL_IOU = 0.6
+VELOCITY_MEMORY = 0.5
+"""Weight of the old velocity against the newest step."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One object. Times are seconds on the caller's clock."""
+
+    number: int
+    box: tuple[float, float, float, float]
+    score: float
+    class_id: int
+    label: str
+    first_s: float
+    last_s: float
+    sightings: int = 1
+    unseen_s: float = 0.0
+    """Answered time without a sighting: outages and failed inferences do not count."""
+    velocity: Boxes = field(default_factory=lambda: np.zeros(4))
+    votes: dict[tuple[int, str], float] = field(default_factory=dict)
+
+    def predicted(self, now_s: float) -> Boxes:
+        """Where the box should be at `now_s`, if it goes on as it went."""
+        return np.asarray(self.box) + self.velocity * (now_s - self.last_s)
+
+    def saw(self, detection: Detection, now_s: float) -> None:
+        passed = now_s - self.last_s
+        if passed > 0:
+            step = (np.asarray(detection.box) - np.asarray(self.box)) / passed
+            self.velocity = VELOCITY_MEMORY * self.velocity + (1 - VELOCITY_MEMORY) * step
+        self.box, self.score = detection.box, detection.score
+        self.last_s, self.unseen_s = now_s, 0.0
+        self.sightings += 1
+        vote = (detection.class_id, detection.label)
+        self.votes[vote] = self.votes.get(vote, 0.0) + detection.score
+        self.class_id, self.label = max(self.votes, key=self.votes.__getitem__)
+
+
+class Tracker:
+    """Follows the objects of one picture source."""
+
+    def __init__(self, confirm: int = 3, forget_s: float = 1.5) -> None:
+        """`confirm`: sightings until an object is believed; `forget_s`: answered seconds unseen until it has ended."""
+        self._confirm = confirm
+        self._forget_s = forget_s
+        self._next = 1
+        self._last_s: float | None = None
+        self.tracks: list[Track] = []
+
+    @property
+    def believed(self) -> list[Track]:
+        return [track for track in self.tracks if track.sightings >= self._confirm]
+
+    def update(self, detections: Sequence[Detection], now_s: float) -> tuple[list[Detection], list[Track]]:
+        """One answered picture: the detections with their track numbers, and the believed tracks that ended.
+
+        Only call it for a valid answer: a failed inference must not end anything.
+        """
+        passed = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
+        self._last_s = now_s
+        pairs = self._associate(detections, now_s)
+        numbered = []
+        for position, detection in enumerate(detections):
+            track = pairs.get(position)
+            if track is None:
+                track = self._begin(detection, now_s)
+            else:
+                track.saw(detection, now_s)
+            numbered.append(replace(detection, track=track.number))
+        # A long pause between answers counts as half the patience at most: one look does not end an object.
+        patience = min(passed, self._forget_s / 2)
+        for track in self.tracks:
+            if track.last_s != now_s:
+                track.unseen_s += patience
+        ended = [t for t in self.tracks if t.unseen_s >= self._forget_s]
+        self.tracks = [t for t in self.tracks if t.unseen_s < self._forget_s]
+        return numbered, [t for t in ended if t.sightings >= self._confirm]
+
+    def _begin(self, detection: Detection, now_s: float) -> Track:
+        track = Track(
+            number=self._next,
+            box=detection.box,
+            score=detection.score,
+            class_id=detection.class_id,
+            label=detection.label,
+            first_s=now_s,
+            last_s=now_s,
+            votes={(detection.class_id, detection.label): detection.score},
+        )
+        self._next += 1
+        self.tracks.append(track)
+        return track
+
+    def _associate(self, detections: Sequence[Detection], now_s: float) -> dict[int, Track]:
+        """Detection position to track: best overlap first, within a label, then across labels."""
+        if not self.tracks or not detections:
+            return {}
+        overlap = iou(
+            np.asarray([detection.box for detection in detections]),
+            np.stack([track.predicted(now_s) for track in self.tracks]),
+        )
+        same = np.asarray([[d.label == t.label for t in self.tracks] for d in detections])
+        pairs: dict[int, Track] = {}
+        taken: set[int] = set()
+        for allowed, least in ((same, SAME_LABEL_IOU), (~same, OTHER_LABEL_IOU)):
+            candidates = np.where(allowed & (overlap >= least), overlap, 0.0)
+            for flat in np.argsort(candidates, axis=None)[::-1]:
+                row, column = divmod(int(flat), candidates.shape[1])
+                if candidates[row, column] <= 0:
+                    break
+                if row not in pairs and column not in taken:
+                    pairs[row] = self.tracks[column]
+                    taken.add(column)
+        return pairs
+
+
+def iou(some: Boxes, others: Boxes) -> Boxes:
+    """Intersection over union of (n, 4) and (m, 4) corner boxes: (n, m)."""
+    left_top = np.maximum(some[:, None, :2], others[None, :, :2])
+    right_bottom = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    sides = np.clip(right_bottom - left_top, 0, None)
+    inner = sides[..., 0] * sides[..., 1]
+
+    def area(boxes: Boxes) -> Boxes:
+        return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+    union = area(some)[:, None] + area(others)[None, :] - inner
+    return np.asarray(np.divide(inner, union, out=np.zeros_like(inner), where=union > 0))
