@@ -21,6 +21,7 @@ class Source(Protocol):
 
     `__enter__` raises CaptureError when the device cannot be opened. Iteration yields samples as they arrive,
     ends when a finite source (a file without `loop`) is exhausted, and raises CaptureError when the device is lost.
+    After CaptureError the same source may be opened again.
     """
 
     name: str
@@ -40,3 +41,10 @@ class Source(Protocol):
     ) -> None: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
+
+    def close(self) -> None:
+        """Ask the reader to stop, for good; from any thread, any number of times.
+
+        Wakes a source that waits for its next moment; one inside a driver ends when that read returns. Iteration then
+        ends without an error. The device itself is let go by `__exit__`, on the thread that reads.
+        """
