@@ -53,7 +53,9 @@ def host_name() -> str:
 class Device(Table):
     """Who this device is."""
 
-    name: Name = Field(default_factory=host_name, description="this device in every topic and result (letters, digits, . _ -)")
+    name: Name = Field(
+        default_factory=host_name, description="this device in every topic and result (letters, digits, . _ -)"
+    )
     state_dir: Path | None = Field(
         None,
         description="folder for the outbox and installed models (systemd's StateDirectory when empty)",
@@ -195,7 +197,9 @@ class Zone(Table):
 class Pipeline(Table):
     """One model looking at, or listening to, one source."""
 
-    name: Name = Field(description="name of the pipeline in topics and results (letters, digits, . _ -)", examples=["dock-people"])
+    name: Name = Field(
+        description="name of the pipeline in topics and results (letters, digits, . _ -)", examples=["dock-people"]
+    )
     source: str = Field(description="name of a [[camera]] or [[microphone]]", examples=["dock"])
     model: str = Field(
         description="an installed model (name or name@version), a bundle folder, or an .onnx file",

@@ -11,7 +11,6 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -40,7 +41,8 @@ class Topics:
         return f"{self.root}/pipeline/{pipeline}/event"
 
     def count(self, pipeline: str, label: str) -> str:
-        return f"{self.root}/pipeline/{pipeline}/count/{label}"
+        """Labels are a model's words: what a topic may not hold becomes `-`."""
+        return f"{self.root}/pipeline/{pipeline}/count/{re.sub('[+#/]', '-', label)}"
 
     def snapshot(self, pipeline: str) -> str:
         return f"{self.root}/pipeline/{pipeline}/snapshot"

@@ -1,0 +1,181 @@
+"""From a configuration to the feeds, pipelines and workers that carry it out; nothing is opened or started here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from appliance.config import Camera, Config, ConfigError, Microphone, secret
+from appliance.config import Pipeline as PipelineConfig
+from appliance.feed import Feed
+from appliance.outgoing import Outgoing
+from appliance.pipeline import Pipeline
+from appliance.result import Clock
+from appliance.topics import Topics
+from appliance.worker import Worker
+from capture.geometry import Geometry
+from capture.open import is_audio, is_sensor, open_source
+from capture.options import AudioOptions, VideoOptions
+from capture.source import CaptureError, Source
+from engines.bundle import Bundle
+from engines.engine import EngineError
+from engines.library import Library
+from engines.manifest import AudioInput
+
+if TYPE_CHECKING:
+    from engines.model import Model
+
+DEFAULT_RATE_HZ = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Everything that runs for one configuration."""
+
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    workers: dict[str, Worker] = field(default_factory=dict)
+
+    def worker_of(self, pipeline: Pipeline) -> Worker:
+        return next(worker for worker in self.workers.values() if pipeline in worker.pipelines)
+
+
+def check(config: Config) -> None:
+    """What the file alone cannot tell: addresses that exist, sound to sound. Raises ConfigError, touches no device."""
+    for source in config.sources:
+        table = "camera" if isinstance(source, Camera) else "microphone"
+        where = f"[[{table}]] {source.name}: uri"
+        try:
+            audio = is_audio(source.uri)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}") from error
+        if audio != isinstance(source, Microphone):
+            right = "microphone" if audio else "camera"
+            raise ConfigError(f"{where}: this address belongs under [[{right}]]")
+        try:
+            open_source(source.name, source.uri, _options(source, DEFAULT_RATE_HZ))
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+
+def assemble(
+    config: Config,
+    library: Library,
+    topics: Topics,
+    post: Callable[[Outgoing], None],
+    clock: Callable[[], Clock],
+) -> Assembly:
+    """One worker for every model in use, one pipeline for every table, one feed for every source."""
+    assembly = Assembly()
+    for settings in config.pipeline:
+        worker = _worker(assembly, settings, config, library)
+        pipeline = Pipeline(settings, topics, post, clock, worker.ready)
+        worker.pipelines.append(pipeline)
+        assembly.pipelines[pipeline.name] = pipeline
+    for source in config.sources:
+        users = [p for p in assembly.pipelines.values() if p.config.source == source.name]
+        assembly.feeds[source.name] = Feed(
+            source.name,
+            make=_maker(source, [pipeline.config for pipeline in users], library),
+            takers=users,
+            stale_after_s=source.stale_after_s,
+            sensor=is_sensor(source.uri),
+            enabled=source.enabled,
+        )
+    return assembly
+
+
+def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, library: Library) -> Worker:
+    """The worker of this model; pipelines that name the same model and engine share it."""
+    name = settings.model if settings.engine == "auto" else f"{settings.model} on {settings.engine}"
+    if name not in assembly.workers:
+
+        def open_model(bundle: Bundle) -> Model:
+            from engines.model import Model
+
+            return Model(bundle, engine=settings.engine, threads=config.device.threads)
+
+        assembly.workers[name] = Worker(
+            name,
+            find=lambda: library.find(settings.model),
+            open_model=open_model,
+            ready=threading.Condition(),
+            max_batch=config.device.max_batch,
+        )
+    return assembly.workers[name]
+
+
+def _maker(source: Camera | Microphone, users: list[PipelineConfig], library: Library) -> Callable[[], Source]:
+    """Called at every opening, so that a model installed later brings its rate."""
+
+    def make() -> Source:
+        if isinstance(source, Microphone):
+            return open_source(source.name, source.uri, _options(source, _rate(source, users, library)))
+        return open_source(source.name, _address(source), _options(source, DEFAULT_RATE_HZ))
+
+    return make
+
+
+def _rate(source: Microphone, users: list[PipelineConfig], library: Library) -> int:
+    """The rate that the models of this microphone need; CaptureError when they disagree."""
+    rates = {}
+    for user in users:
+        try:
+            spec = library.find(user.model).manifest.input
+        except EngineError:  # its own worker says what is wrong with it
+            continue
+        if isinstance(spec, AudioInput):
+            rates[user.name] = spec.rate_hz
+    if len(set(rates.values())) > 1:
+        words = ", ".join(f"{name} {rate} Hz" for name, rate in rates.items())
+        raise CaptureError(f"{source.name}: its pipelines need different rates ({words}); give each its own microphone")
+    return next(iter(rates.values()), DEFAULT_RATE_HZ)
+
+
+def _options(source: Camera | Microphone, rate_hz: int) -> VideoOptions | AudioOptions:
+    if isinstance(source, Microphone):
+        return AudioOptions(
+            rate_hz=rate_hz, loop=source.loop, realtime=source.realtime, zeros_after_s=source.zeros_after_s
+        )
+    return VideoOptions(
+        width=source.width,
+        height=source.height,
+        fps=source.fps,
+        pixel_format=source.pixel_format,
+        loop=source.loop,
+        realtime=source.realtime,
+        seed=source.seed,
+        geometry=Geometry(
+            rotate=source.rotate,
+            flip=source.flip,
+            crop=source.crop,
+            masks=tuple(tuple(mask) for mask in source.masks),
+        ),
+    )
+
+
+def _address(source: Camera) -> str:
+    """The address with user name and password put in; read at every opening, so that a changed secret counts."""
+    if source.username is None:
+        return source.uri
+    try:
+        password = secret(source.password_file) if source.password_file else ""
+    except ConfigError as error:
+        raise CaptureError(f"{source.name}: {error}") from error
+    scheme, _, rest = source.uri.partition("://")
+    login = quote(source.username, safe="") + (f":{quote(password, safe='')}" if password else "")
+    return f"{scheme}://{login}@{rest}"
+
+
+def state_folder(config: Config, environment: dict[str, str]) -> Path:
+    """Where the outbox and models live: configured, systemd's, or the user's own."""
+    if config.device.state_dir is not None:
+        return config.device.state_dir
+    if environment.get("STATE_DIRECTORY"):
+        return Path(environment["STATE_DIRECTORY"].split(":")[0])
+    home = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "appliance"

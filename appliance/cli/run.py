@@ -1,0 +1,77 @@
+"""`appliance run`: the daemon in the foreground, as systemd starts it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from appliance.cli.errors import BadInput, Failed
+
+DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
+
+
+@click.command()
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="The configuration file; `appliance config example` writes one.",
+)
+@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop by itself after this long.")
+def run(path: Path, for_s: float | None) -> None:
+    """Run the appliance until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reads the configuration again."""
+    from appliance.assembly import check
+    from appliance.config import ConfigError, load
+
+    try:
+        config = load(path)
+        check(config)
+        start_logging(config.device.log)
+        execute(config, path, for_s)
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
+
+
+def start_logging(level: str) -> None:
+    """Lines for the journal, which adds the time; on a terminal with the time."""
+    in_journal = "JOURNAL_STREAM" in os.environ
+    form = "%(message)s" if in_journal else "%(asctime)s %(levelname)-7s %(message)s"
+    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr)
+
+    def on_death(death: threading.ExceptHookArgs) -> None:
+        name = death.thread.name if death.thread else "a thread"
+        exception = death.exc_value or death.exc_type()
+        logging.getLogger("appliance").critical("%s: ended by a bug: %s", name, exception, exc_info=exception)
+
+    threading.excepthook = on_death
+
+
+def execute(config: object, path: Path | None, for_s: float | None) -> None:
+    """Put the daemon together and run it; raises ConfigError, BadInput or Failed."""
+    from appliance.assembly import state_folder
+    from appliance.config import Config
+    from appliance.daemon import Broken, Daemon
+    from appliance.wiring import make_uplink
+    from engines.engine import EngineError
+    from engines.library import Library
+
+    assert isinstance(config, Config)
+    folder = state_folder(config, dict(os.environ))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"{folder}: cannot hold the appliance's state: {error.strerror}; set state_dir under [device]"
+        ) from error
+    try:
+        daemon = Daemon(config, path, Library.default(), make_uplink(config, folder))
+        daemon.run(for_s)
+    except (Broken, EngineError) as error:
+        raise Failed(str(error)) from error

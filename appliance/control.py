@@ -1,0 +1,112 @@
+"""Carries out commands on the running appliance and answers requests. Runs on the main thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from appliance import commands, health
+from appliance.commands import BadCommand, Request, SetPipeline, SetSource, Setting
+from appliance.outgoing import Publish
+from appliance.snapshot import jpeg
+
+if TYPE_CHECKING:
+    from appliance.daemon import Daemon
+    from appliance.link import Incoming
+    from appliance.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
+
+LONGEST_TOPIC = 256
+
+
+def obey(daemon: Daemon, incoming: Incoming) -> None:
+    """One message from the broker. What is wrong with it is told to its sender, never raised."""
+    try:
+        command = commands.read(incoming.topic, incoming.payload, daemon.topics.root)
+        if isinstance(command, Setting):
+            _set(daemon, command)
+        else:
+            _respond(daemon, incoming, command.name, command.transaction, data=_answer(daemon, command))
+    except BadCommand as error:
+        logger.warning("%s: refused: %s", incoming.topic, error)
+        name = incoming.topic.rsplit("/", 1)[-1] if "/request/" in incoming.topic else "set"
+        _respond(daemon, incoming, name, None, error=str(error))
+
+
+def tell_pipeline(daemon: Daemon, pipeline: Pipeline) -> None:
+    """Publish the retained state of what commands may change."""
+    state = {
+        "enabled": pipeline.settings.enabled,
+        "threshold": pipeline.settings.threshold,
+        "snapshot": pipeline.settings.snapshot,
+    }
+    daemon.post(Publish(daemon.topics.state("pipeline", pipeline.name), state, qos=1, retain=True))
+
+
+def _set(daemon: Daemon, command: Setting) -> None:
+    """Apply a change; it lasts until the configuration is loaded again."""
+    if isinstance(command.change, SetSource):
+        feed = daemon.assembly.feeds.get(command.name)
+        if feed is None:
+            raise BadCommand(f"no source {command.name}; known: {', '.join(daemon.assembly.feeds)}")
+        feed.enabled = command.change.enabled
+        state = {"enabled": feed.enabled}
+        daemon.post(Publish(daemon.topics.state("source", feed.name), state, qos=1, retain=True))
+        logger.info("source %s: enabled = %s", feed.name, feed.enabled)
+        return
+    pipeline = _pipeline(daemon, command.name)
+    change: SetPipeline = command.change
+    for key in change.model_fields_set:
+        setattr(pipeline.settings, key, getattr(change, key))
+    tell_pipeline(daemon, pipeline)
+    logger.info("pipeline %s: %s", pipeline.name, change.model_dump(exclude_unset=True))
+
+
+def _pipeline(daemon: Daemon, name: str) -> Pipeline:
+    pipeline = daemon.assembly.pipelines.get(name)
+    if pipeline is None:
+        raise BadCommand(f"no pipeline {name}; known: {', '.join(daemon.assembly.pipelines)}")
+    return pipeline
+
+
+def _answer(daemon: Daemon, request: Request) -> Any:
+    """The data of a response; raises BadCommand."""
+    if request.name == "status":
+        return health.as_document(daemon.health(time.monotonic_ns()))
+    if request.name == "reload":
+        daemon.reload()
+        return {"restart_required": daemon.restart_required}
+    if request.name == "snapshot":
+        pipeline = _pipeline(daemon, commands.snapshot_data(request.data).pipeline)
+        frame = pipeline.last_frame
+        if frame is None:
+            raise BadCommand(f"{pipeline.name}: no picture yet")
+        topic = daemon.topics.snapshot(pipeline.name)
+        daemon.post(Publish(topic, jpeg(frame.pixels), qos=1, retain=True))
+        return {"topic": topic, "seq": frame.seq}
+    raise BadCommand(f"no request {request.name}; known: reload, snapshot, status")
+
+
+def _respond(
+    daemon: Daemon,
+    incoming: Incoming,
+    name: str,
+    transaction: str | int | None,
+    data: Any = None,
+    error: str | None = None,
+) -> None:
+    """On the sender's MQTT 5 response topic when it gave a harmless one, else on `…/response/<name>`."""
+    topic = daemon.topics.response(name)
+    wanted = incoming.response_topic
+    if wanted and len(wanted) <= LONGEST_TOPIC and not set(wanted) & set("+#\0") and not wanted.startswith("$"):
+        inside = wanted.startswith(daemon.topics.root + "/")
+        topic = topic if inside and not wanted.startswith(daemon.topics.response("")) else wanted
+    document = {
+        "data": data,
+        "status": "error" if error else "ok",
+        "error": error,
+        "transaction": transaction,
+    }
+    daemon.post(Publish(topic, document, qos=1, response_to=incoming.correlation))

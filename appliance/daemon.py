@@ -1,0 +1,291 @@
+"""The appliance at work: the only place that starts threads, and the main thread that watches them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from appliance import control, health
+from appliance.assembly import Assembly, assemble, check
+from appliance.clock import clock_state
+from appliance.config import Config, ConfigError, load
+from appliance.feed import Availability
+from appliance.info import info
+from appliance.notify import Notifier
+from appliance.outgoing import Outgoing, Publish
+from appliance.result import Clock
+from appliance.topics import Topics
+from appliance.uplink import Uplink
+from engines.library import Library
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.2
+HEALTH_EVERY_S = 30.0
+CLOCK_EVERY_S = 30.0
+STOP_WITHIN_S = 8.0
+"""One deadline for every thread to end; systemd's own comes later."""
+
+MOST_ABANDONED = 3
+"""So many capture threads left hanging below Python, and the process starts afresh."""
+
+LIVE_TABLES = frozenset({"camera", "microphone", "pipeline"})
+"""Tables that a reload applies; the others need a restart."""
+
+
+class Broken(Exception):
+    """The process cannot go on as it is and ends in order, to be started afresh."""
+
+
+@dataclass(slots=True)
+class _Thread:
+    thread: threading.Thread
+    stopping: threading.Event
+
+
+class Daemon:
+    """Runs one configuration until it is told to stop."""
+
+    def __init__(self, config: Config, path: Path | None, library: Library, uplink: Uplink | None) -> None:
+        """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published."""
+        self.config = config
+        self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
+        self.assembly = Assembly()
+        self.restart_required: tuple[str, ...] = ()
+        self._path = path
+        self._library = library
+        self._uplink = uplink
+        self._notifier = Notifier()
+        self._threads: dict[str, _Thread] = {}
+        self._uplink_thread: _Thread | None = None
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self._started_ns = time.monotonic_ns()
+        self._clock: Clock = clock_state()
+        self._clock_ns = self._started_ns
+        self._told: dict[str, Availability] = {}
+        self._health_ns = 0
+        self._last_status = ""
+        self._ready = False
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def run(self, for_s: float | None = None) -> None:
+        """Until SIGTERM or SIGINT, or for `for_s` seconds. Raises Broken when the process must start afresh."""
+        self._listen_to_signals()
+        until_ns = None if for_s is None else time.monotonic_ns() + int(for_s * 1e9)
+        if self._uplink is not None:
+            self._uplink_thread = self._start("uplink", self._uplink.run)
+        try:
+            self._begin(self.config)
+            while not self._stop.wait(TICK_S):
+                self._tick(time.monotonic_ns())
+                if until_ns is not None and time.monotonic_ns() >= until_ns:
+                    return
+        finally:
+            self._notifier.tell(STOPPING=1, STATUS="stopping")
+            self._end()
+            if self._uplink_thread is not None:
+                self._join({"uplink": self._uplink_thread}, time.monotonic() + STOP_WITHIN_S)
+
+    def stop(self) -> None:
+        """Callable from any thread."""
+        self._stop.set()
+
+    def _listen_to_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def on_stop(_number: int, _frame: FrameType | None) -> None:
+            self._stop.set()
+
+        def on_reload(_number: int, _frame: FrameType | None) -> None:
+            self._reload.set()
+
+        signal.signal(signal.SIGTERM, on_stop)
+        signal.signal(signal.SIGINT, on_stop)
+        signal.signal(signal.SIGHUP, on_reload)
+
+    def _begin(self, config: Config) -> None:
+        """Start everything that a reload replaces."""
+        check(config)
+        self.assembly = assemble(config, self._library, self.topics, self.post, lambda: self._clock)
+        for worker in self.assembly.workers.values():
+            self._threads[f"model {worker.name}"] = self._start(f"model {worker.name}", worker.run)
+        for feed in self.assembly.feeds.values():
+            self._threads[f"capture {feed.name}"] = self._start(f"capture {feed.name}", feed.run)
+        self._told.clear()
+        self.post(Publish(self.topics.info, info(config, self.assembly), qos=1, retain=True))
+        for pipeline in self.assembly.pipelines.values():
+            control.tell_pipeline(self, pipeline)
+
+    def _end(self) -> None:
+        """Stop what `_begin` started, in order: first what captures, then what infers."""
+        deadline = time.monotonic() + STOP_WITHIN_S
+        threads, self._threads = self._threads, {}
+        for running in threads.values():
+            running.stopping.set()
+        for feed in self.assembly.feeds.values():
+            feed.close()
+        for worker in self.assembly.workers.values():
+            worker.wake()
+        self._join(threads, deadline)
+
+    def _start(self, name: str, body: Callable[[threading.Event], None]) -> _Thread:
+        stopping = threading.Event()
+        # Daemonic, so that a thread stuck in a driver cannot keep the process from ending.
+        thread = threading.Thread(target=body, args=(stopping,), name=name, daemon=True)
+        thread.start()
+        return _Thread(thread, stopping)
+
+    def _join(self, threads: dict[str, _Thread], deadline: float) -> None:
+        for running in threads.values():
+            running.stopping.set()
+        for name, running in threads.items():
+            running.thread.join(max(0.0, deadline - time.monotonic()))
+            if running.thread.is_alive():
+                logger.error("%s: did not stop within %.0f s and is left behind", name, STOP_WITHIN_S)
+
+    # -- every tick -----------------------------------------------------------------------------------------------
+
+    def post(self, document: Outgoing) -> None:
+        """Hand a document to the uplink; never blocks."""
+        if self._uplink is not None:
+            self._uplink.mailbox.put(document)
+
+    def _tick(self, now_ns: int) -> None:
+        if now_ns - self._clock_ns > CLOCK_EVERY_S * 1e9:
+            self._clock, self._clock_ns = clock_state(), now_ns
+        if self._reload.is_set():
+            self._reload.clear()
+            self.reload()
+        self._hear()
+        for worker in self.assembly.workers.values():
+            worker.check(now_ns)
+        self._replace_hung_captures(now_ns)
+        self._watch_threads(now_ns)
+        self._tell_sources(now_ns)
+        self._tell_health(now_ns)
+
+    def _replace_hung_captures(self, now_ns: int) -> None:
+        for feed in self.assembly.feeds.values():
+            if not feed.hung(now_ns):
+                continue
+            if feed.abandoned >= MOST_ABANDONED:
+                raise Broken(f"{feed.name}: {feed.abandoned} capture threads hang in the driver; starting afresh")
+            feed.abandon()
+            self._threads[f"capture {feed.name}"] = self._start(f"capture {feed.name}", feed.run)
+
+    def _watch_threads(self, now_ns: int) -> None:
+        """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
+        if self._uplink_thread is not None and not self._uplink_thread.thread.is_alive():
+            raise Broken("uplink: the thread ended unexpectedly; see the traceback above")
+        for name, running in self._threads.items():
+            feed = self.assembly.feeds.get(name.removeprefix("capture "))
+            if not running.thread.is_alive() and not (feed is not None and feed.finished):
+                raise Broken(f"{name}: the thread ended unexpectedly; see the traceback above")
+        stuck = [worker.name for worker in self.assembly.workers.values() if worker.stuck(now_ns)]
+        if self._uplink is not None and self._uplink.stuck(now_ns):
+            stuck.append("uplink")
+        if stuck:
+            logger.error("no progress: %s", ", ".join(stuck))
+            return
+        if self._notifier.watchdog_s is not None:
+            self._notifier.tell(WATCHDOG=1)
+
+    def _tell_sources(self, now_ns: int) -> None:
+        for name, feed in self.assembly.feeds.items():
+            status = feed.status(now_ns)
+            if self._told.get(name) != status:
+                if name in self._told or status != "offline":
+                    logger.info("%s: %s (%s)", name, status, feed.figures(now_ns).reason)
+                self._told[name] = status
+                self.post(Publish(self.topics.source_available(name), status.encode(), qos=1, retain=True))
+                self._health_ns = 0
+
+    def _tell_health(self, now_ns: int) -> None:
+        document = self.health(now_ns)
+        if not self._ready and all(worker.settled.is_set() for worker in self.assembly.workers.values()):
+            self._ready = True
+            self._notifier.tell(READY=1, STATUS=_in_short(document))
+            logger.info("ready after %.2f s", (now_ns - self._started_ns) / 1e9)
+        due = now_ns - self._health_ns > HEALTH_EVERY_S * 1e9
+        if not due and document.status == self._last_status:
+            return
+        self._health_ns, self._last_status = now_ns, document.status
+        self.post(Publish(self.topics.health, document, qos=1, retain=True))
+        self._notifier.tell(STATUS=_in_short(document))
+
+    def health(self, now_ns: int) -> health.Health:
+        """The document on `…/health`."""
+        sources = health.feed_figures(self.assembly.feeds, now_ns)
+        pipelines = {
+            name: health.pipeline_figures(pipeline, self.assembly.worker_of(pipeline))
+            for name, pipeline in self.assembly.pipelines.items()
+        }
+        uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
+        status, reasons = health.judge(sources, pipelines, uplink)
+        return health.Health(
+            status=status,
+            reasons=reasons,
+            uptime_s=round((now_ns - self._started_ns) / 1e9, 1),
+            clock=self._clock,
+            memory_mb=health.memory_mb(),
+            sources=sources,
+            pipelines=pipelines,
+            uplink=uplink,
+            restart_required=self.restart_required,
+        )
+
+    def _hear(self) -> None:
+        if self._uplink is None:
+            return
+        for incoming in self._uplink.incoming.take_all(0):
+            control.obey(self, incoming)
+
+    # -- reload ---------------------------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read the file again: all of it or nothing. What cannot change while running is named in health."""
+        if self._path is None:
+            return
+        # RELOADING=1 and MONOTONIC_USEC belong together (sd_notify(3), Type=notify-reload).
+        self._notifier.tell(RELOADING=1, MONOTONIC_USEC=time.monotonic_ns() // 1000)
+        try:
+            fresh = load(self._path)
+            check(fresh)
+        except ConfigError as error:
+            logger.error("reload refused, going on as before: %s", error)
+            self._notifier.tell(READY=1, STATUS=f"reload refused: {str(error).splitlines()[0]}")
+            return
+        before, after = self.config.model_dump(), fresh.model_dump()
+        self.restart_required = tuple(t for t in before if t not in LIVE_TABLES and before[t] != after[t])
+        if any(before[table] != after[table] for table in LIVE_TABLES):
+            gone = set(self.assembly.feeds) - {source.name for source in fresh.sources}
+            self._end()
+            for name in gone:
+                self.post(Publish(self.topics.source_available(name), b"", qos=1, retain=True))
+            self._begin(fresh)
+        self.config = fresh
+        self._health_ns = 0
+        logger.info("reloaded %s", self._path)
+        self._notifier.tell(READY=1)
+
+
+def _in_short(document: health.Health) -> str:
+    """One line for `systemctl status`."""
+    return f"{document.status}: " + ("; ".join(document.reasons) or "all sources and models at work")
+
+
+def quiet_libraries() -> None:
+    """Settings that libraries read once, before they are first imported."""
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "16777216")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")

@@ -1,0 +1,256 @@
+"""One model looking at, or listening to, one source: from a sample to the documents it causes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ulid import ULID
+
+from appliance import config
+from appliance.lives import ObjectLives, SoundLives, Step
+from appliance.mailbox import Mailbox
+from appliance.outgoing import Outgoing, Publish, Spool
+from appliance.result import (
+    Clock,
+    Event,
+    FrameSize,
+    Latency,
+    ModelId,
+    Result,
+    Status,
+    WindowPlace,
+    utc,
+)
+from appliance.snapshot import jpeg
+from appliance.topics import Topics
+from appliance.tracker import Tracker
+from appliance.zones import Zone
+from capture.motion import MotionGate
+from capture.samples import AudioWindow, Frame, Sample
+from capture.windows import Windows
+from engines.engine import EngineError
+from engines.manifest import AudioInput, Manifest
+from engines.predictions import Answer, Detection, Label, Segment
+
+QUEUE = 64
+"""Samples that an `every` pipeline, or a pipeline of sound, may be behind before the oldest is dropped."""
+
+FAILED_EVERY_S = 1.0
+"""A pipeline without an engine says so this often, not for every picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a worker knows when it hands an answer to a pipeline. Monotonic nanoseconds."""
+
+    taken_ns: int
+    done_ns: int
+    engine: str
+    model: ModelId
+    reason: str
+
+
+@dataclass(slots=True)
+class Settings:
+    """What commands may change until the configuration is loaded again."""
+
+    enabled: bool
+    threshold: float | None
+    snapshot: bool
+
+
+class Pipeline:
+    """`offer` is called by the capture thread, `answered` and `unanswered` by the model thread."""
+
+    def __init__(
+        self,
+        settings: config.Pipeline,
+        topics: Topics,
+        post: Callable[[Outgoing], None],
+        clock: Callable[[], Clock],
+        ready: threading.Condition,
+    ) -> None:
+        """`post` hands documents to the uplink; `ready` is the condition its model thread waits on."""
+        self.config = settings
+        self.name = settings.name
+        self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
+        self.mailbox: Mailbox[Sample] = Mailbox(QUEUE if settings.every else 1, ready)
+        self.outcomes: Counter[Status] = Counter()
+        self.served_ns = 0
+        """When it was last given the engine; the worker serves the longest-waiting pipeline first."""
+        self.last_latency_ms: float | None = None
+        self.last_frame: Frame | None = None
+        self.last_reason = "waiting for the first sample"
+        self._topics = topics
+        self._post = post
+        self._clock = clock
+        self._ready = ready
+        self._gate = MotionGate(settings.motion.threshold, settings.motion.hold_s) if settings.motion else None
+        self._tracker = Tracker(settings.confirm, settings.forget_s)
+        zones = [Zone(zone.name, tuple(zone.polygon)) for zone in settings.zones]
+        self._objects = ObjectLives(zones, settings.update_s)
+        self._sounds = SoundLives(1, settings.forget_s, settings.update_s)
+        self._counts: Counter[str] = Counter()
+        self._windows: Windows | None = None
+        self._offered_ns = 0
+        self._failed_ns = 0
+
+    # -- capture thread -------------------------------------------------------------------------------------------
+
+    def offer(self, sample: Sample) -> None:
+        """Take a sample from the source, or leave it: disabled, no movement, over the rate asked for."""
+        if not self.settings.enabled:
+            return
+        if isinstance(sample, AudioWindow):
+            windows = self._windows
+            for window in windows.push(sample) if windows else []:
+                self.mailbox.put(window)
+            return
+        if self.config.max_per_s is not None:
+            if sample.stamp.mono_ns - self._offered_ns < 1e9 / self.config.max_per_s:
+                return
+            self._offered_ns = sample.stamp.mono_ns
+        if self._gate is not None and not self._gate.moved(sample):
+            return
+        self.mailbox.put(sample)
+
+    # -- model thread ---------------------------------------------------------------------------------------------
+
+    def serve_with(self, manifest: Manifest) -> None:
+        """A model is ready: cut sound into its windows, keep every one of them in order."""
+        if not isinstance(manifest.input, AudioInput):
+            return
+        rate = manifest.input.rate_hz
+        hop = round(self.config.hop_s * rate) if self.config.hop_s else manifest.input.hop
+        if not self.config.every:
+            self.mailbox = Mailbox(QUEUE, self._ready)
+        self._windows = Windows(manifest.input.samples, hop)
+
+    def answered(self, sample: Sample, answer: Answer, served: Served) -> None:
+        """A valid answer: publish it, follow what it shows."""
+        predictions = answer.predictions
+        steps: list[Step] = []
+        if answer.task == "detect":
+            detections = tuple(p for p in predictions if isinstance(p, Detection))
+            if self.config.events:
+                detections, steps = self._follow(detections, sample)
+            result = self._result(sample, served, "ok", served.reason, answer)
+            result = replace(result, detections=detections)
+        else:
+            labels = tuple(p for p in predictions if isinstance(p, Label))
+            segments = tuple(p for p in predictions if isinstance(p, Segment))
+            if self.config.events and isinstance(sample, AudioWindow):
+                steps = self._sounds.steps(labels, sample.stamp.mono_ns / 1e9, utc(sample.stamp.unix_ns))
+            result = self._result(sample, served, "ok", served.reason, answer)
+            result = replace(result, labels=labels, segments=segments or None)
+        self._publish(result)
+        self._tell(steps, sample, served)
+
+    def unanswered(self, sample: Sample, error: EngineError, served: Served) -> None:
+        """No answer: say so. Nothing is counted, nothing ends."""
+        now_ns = time.monotonic_ns()
+        if served.engine == "none" and now_ns - self._failed_ns < FAILED_EVERY_S * 1e9:
+            self.outcomes["failed"] += 1
+            return
+        self._failed_ns = now_ns
+        self._publish(self._result(sample, served, "failed", str(error), None))
+
+    def _follow(self, detections: Sequence[Detection], sample: Sample) -> tuple[tuple[Detection, ...], list[Step]]:
+        now_s = sample.stamp.mono_ns / 1e9
+        numbered, ended = self._tracker.update(detections, now_s)
+        steps = self._objects.steps(self._tracker.believed, ended, now_s, utc(sample.stamp.unix_ns))
+        return tuple(numbered), steps
+
+    def _result(self, sample: Sample, served: Served, status: Status, reason: str, answer: Answer | None) -> Result:
+        self.last_reason = reason
+        if isinstance(sample, Frame):
+            self.last_frame = sample
+            height, width = sample.pixels.shape[:2]
+            frame, window = FrameSize(width, height), None
+        else:
+            frame = None
+            window = WindowPlace(
+                start_s=round(sample.start / sample.rate_hz, 4),
+                seconds=round(len(sample.samples) / sample.rate_hz, 4),
+                rate_hz=sample.rate_hz,
+                gap=sample.gap,
+            )
+        return Result(
+            id=str(ULID()),
+            device=self._topics.device,
+            pipeline=self.name,
+            source=sample.source,
+            seq=sample.seq,
+            status=status,
+            captured_at=utc(sample.stamp.unix_ns),
+            clock=self._clock(),
+            model=served.model,
+            answered_by="local",
+            engine=served.engine,
+            reason=reason,
+            latency_ms=self._latency(sample, served, answer),
+            frame=frame,
+            window=window,
+        )
+
+    def _latency(self, sample: Sample, served: Served, answer: Answer | None) -> Latency | None:
+        if answer is None:
+            return None
+        total = _ms(served.done_ns - sample.complete_ns)
+        self.last_latency_ms = total
+        return Latency(
+            capture=_ms(sample.ready_ns - sample.complete_ns),
+            wait=_ms(served.taken_ns - sample.ready_ns),
+            prepare=round(answer.times.prepare_ms, 3),
+            infer=round(answer.times.infer_ms, 3),
+            decode=round(answer.times.decode_ms, 3),
+            total=total,
+        )
+
+    def _publish(self, result: Result) -> None:
+        self.outcomes[result.status] += 1
+        if self.config.results == "off":
+            return
+        topic = self._topics.result(self.name)
+        if self.config.results == "spooled":
+            self._post(Spool(topic, result, stream=f"{self.name}-results", priority=0))
+        else:
+            self._post(Publish(topic, result))
+
+    def _tell(self, steps: Sequence[Step], sample: Sample, served: Served) -> None:
+        """Publish events, what changed in the counts, and a picture of what is new."""
+        for step in steps:
+            event = Event(
+                id=step.id,
+                event=step.event,
+                device=self._topics.device,
+                pipeline=self.name,
+                source=sample.source,
+                seq=sample.seq,
+                at=utc(sample.stamp.unix_ns),
+                clock=self._clock(),
+                model=served.model,
+                reason=step.reason,
+                before=step.before,
+                after=step.after,
+                track=step.track,
+                seconds=round(step.seconds, 3),
+            )
+            self._post(Spool(self._topics.event(self.name), event, stream=self.name))
+        if not steps:
+            return
+        counts = self._objects.counts() + self._sounds.counts()
+        for label in self._counts.keys() | counts.keys():
+            if counts[label] != self._counts[label]:
+                self._post(Publish(self._topics.count(self.name, label), {"count": counts[label]}, qos=1, retain=True))
+        self._counts = counts
+        if self.settings.snapshot and isinstance(sample, Frame) and any(step.event == "new" for step in steps):
+            self._post(Publish(self._topics.snapshot(self.name), jpeg(sample.pixels), retain=True))
+
+
+def _ms(ns: int) -> float:
+    return round(ns / 1e6, 3)

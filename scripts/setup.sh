@@ -1,0 +1,60 @@
+# Sourced by scripts/test, scripts/demo and scripts/bench: what a fresh Debian or Ubuntu machine needs.
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+
+step() { # step NAME COMMAND…: run and time one check
+    local name=$1 start=$SECONDS
+    shift
+    say "== $name"
+    "$@"
+    say "   $name: done in $((SECONDS - start)) s"
+}
+
+setup_apt() { # setup_apt PACKAGE…: install what is missing; without root say so and go on
+    local missing=() package
+    for package in "$@"; do
+        # Ubuntu 24.04 names some libraries anew (…t64) and they provide the old name.
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" "${package}t64" 2>/dev/null | grep -qx installed ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        say "not installed (run as root, or: apt-get install ${missing[*]}); what needs them is skipped"
+        return 0
+    fi
+    say "installing ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+find_python() { # the newest Python this project is tested on, or $PYTHON
+    local candidate
+    for candidate in ${PYTHON:-} python3.12 python3.11 python3.10 python3; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    say "needs Python 3.10 or newer with venv: apt-get install python3 python3-venv"
+    return 1
+}
+
+setup_venv() { # setup_venv FOLDER EXTRA…: a virtual environment with the pinned dependencies and this project
+    local folder=$1 extras stamp python
+    shift
+    extras=$(IFS=,; echo "$*")
+    stamp=$(cat requirements.lock setup.cfg pyproject.toml | sha256sum | cut -d' ' -f1)-$extras
+    if [ "$(cat "$folder/.installed" 2>/dev/null)" = "$stamp" ]; then
+        return 0
+    fi
+    if [ ! -x "$folder/bin/python" ]; then
+        find_python >/dev/null 2>&1 || setup_apt python3-venv python3-pip
+        python=$(find_python)
+        say "making $folder with $("$python" --version)"
+        "$python" -m venv "$folder"
+    fi
+    say "installing the pinned dependencies"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
+    echo "$stamp" >"$folder/.installed"
+}
