@@ -8,23 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ulid import ULID
-
 from appliance import config
+from appliance.compose import Served, compose
 from appliance.lives import ObjectLives, SoundLives, Step
 from appliance.mailbox import Mailbox
 from appliance.outgoing import Outgoing, Publish, Spool
-from appliance.result import (
-    Clock,
-    Event,
-    FrameSize,
-    Latency,
-    ModelId,
-    Result,
-    Status,
-    WindowPlace,
-    utc,
-)
+from appliance.result import Clock, Event, Result, Status, utc
 from appliance.snapshot import jpeg
 from appliance.topics import Topics
 from appliance.tracker import Tracker
@@ -34,24 +23,13 @@ from capture.samples import AudioWindow, Frame, Sample
 from capture.windows import Windows
 from engines.engine import EngineError
 from engines.manifest import AudioInput, Manifest
-from engines.predictions import Answer, Detection, Label, Segment
+from engines.predictions import Answer, Detection
 
 QUEUE = 64
 """Samples that an `every` pipeline, or a pipeline of sound, may be behind before the oldest is dropped."""
 
 FAILED_EVERY_S = 1.0
 """A pipeline without an engine says so this often, not for every picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What a worker knows when it hands an answer to a pipeline. Monotonic nanoseconds."""
-
-    taken_ns: int
-    done_ns: int
-    engine: str
-    model: ModelId
-    reason: str
 
 
 @dataclass(slots=True)
@@ -132,21 +110,14 @@ class Pipeline:
 
     def answered(self, sample: Sample, answer: Answer, served: Served) -> None:
         """A valid answer: publish it, follow what it shows."""
-        predictions = answer.predictions
+        result = self._result(sample, served, answer)
         steps: list[Step] = []
-        if answer.task == "detect":
-            detections = tuple(p for p in predictions if isinstance(p, Detection))
-            if self.config.events:
-                detections, steps = self._follow(detections, sample)
-            result = self._result(sample, served, "ok", served.reason, answer)
+        if self.config.events and result.detections is not None:
+            detections, steps = self._follow(result.detections, sample)
             result = replace(result, detections=detections)
-        else:
-            labels = tuple(p for p in predictions if isinstance(p, Label))
-            segments = tuple(p for p in predictions if isinstance(p, Segment))
-            if self.config.events and isinstance(sample, AudioWindow):
-                steps = self._sounds.steps(labels, sample.stamp.mono_ns / 1e9, utc(sample.stamp.unix_ns))
-            result = self._result(sample, served, "ok", served.reason, answer)
-            result = replace(result, labels=labels, segments=segments or None)
+        elif self.config.events and isinstance(sample, AudioWindow):
+            steps = self._sounds.steps(result.labels or (), sample.stamp.mono_ns / 1e9, result.captured_at)
+        self.last_latency_ms = result.latency_ms.total if result.latency_ms else None
         self._publish(result)
         self._tell(steps, sample, served)
 
@@ -157,59 +128,20 @@ class Pipeline:
             self.outcomes["failed"] += 1
             return
         self._failed_ns = now_ns
-        self._publish(self._result(sample, served, "failed", str(error), None))
+        self._publish(self._result(sample, served, error))
+
+    def _result(self, sample: Sample, served: Served, answer: Answer | EngineError) -> Result:
+        if isinstance(sample, Frame):
+            self.last_frame = sample
+        result = compose(self._topics.device, self.name, sample, answer, served, self._clock())
+        self.last_reason = result.reason
+        return result
 
     def _follow(self, detections: Sequence[Detection], sample: Sample) -> tuple[tuple[Detection, ...], list[Step]]:
         now_s = sample.stamp.mono_ns / 1e9
         numbered, ended = self._tracker.update(detections, now_s)
         steps = self._objects.steps(self._tracker.believed, ended, now_s, utc(sample.stamp.unix_ns))
         return tuple(numbered), steps
-
-    def _result(self, sample: Sample, served: Served, status: Status, reason: str, answer: Answer | None) -> Result:
-        self.last_reason = reason
-        if isinstance(sample, Frame):
-            self.last_frame = sample
-            height, width = sample.pixels.shape[:2]
-            frame, window = FrameSize(width, height), None
-        else:
-            frame = None
-            window = WindowPlace(
-                start_s=round(sample.start / sample.rate_hz, 4),
-                seconds=round(len(sample.samples) / sample.rate_hz, 4),
-                rate_hz=sample.rate_hz,
-                gap=sample.gap,
-            )
-        return Result(
-            id=str(ULID()),
-            device=self._topics.device,
-            pipeline=self.name,
-            source=sample.source,
-            seq=sample.seq,
-            status=status,
-            captured_at=utc(sample.stamp.unix_ns),
-            clock=self._clock(),
-            model=served.model,
-            answered_by="local",
-            engine=served.engine,
-            reason=reason,
-            latency_ms=self._latency(sample, served, answer),
-            frame=frame,
-            window=window,
-        )
-
-    def _latency(self, sample: Sample, served: Served, answer: Answer | None) -> Latency | None:
-        if answer is None:
-            return None
-        total = _ms(served.done_ns - sample.complete_ns)
-        self.last_latency_ms = total
-        return Latency(
-            capture=_ms(sample.ready_ns - sample.complete_ns),
-            wait=_ms(served.taken_ns - sample.ready_ns),
-            prepare=round(answer.times.prepare_ms, 3),
-            infer=round(answer.times.infer_ms, 3),
-            decode=round(answer.times.decode_ms, 3),
-            total=total,
-        )
 
     def _publish(self, result: Result) -> None:
         self.outcomes[result.status] += 1
@@ -250,7 +182,3 @@ class Pipeline:
         self._counts = counts
         if self.settings.snapshot and isinstance(sample, Frame) and any(step.event == "new" for step in steps):
             self._post(Publish(self._topics.snapshot(self.name), jpeg(sample.pixels), retain=True))
-
-
-def _ms(ns: int) -> float:
-    return round(ns / 1e6, 3)

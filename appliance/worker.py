@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
-from appliance.pipeline import Pipeline, Served
+from appliance.compose import Served
+from appliance.pipeline import Pipeline
 from appliance.result import ModelId
 from capture.samples import AudioWindow, Sample
 from engines.bundle import Bundle

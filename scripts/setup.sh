@@ -39,12 +39,11 @@ find_python() { # the newest Python this project is tested on, or $PYTHON
     return 1
 }
 
-setup_venv() { # setup_venv FOLDER EXTRA…: a virtual environment with the pinned dependencies and this project
-    local folder=$1 extras stamp python
-    shift
-    extras=$(IFS=,; echo "$*")
-    stamp=$(cat requirements.lock setup.cfg pyproject.toml | sha256sum | cut -d' ' -f1)-$extras
-    if [ "$(cat "$folder/.installed" 2>/dev/null)" = "$stamp" ]; then
+setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned dependencies and this project
+    local folder=$1 lock=requirements${2:+-$2}.lock stamp mark python
+    stamp=$(cat "$lock" setup.cfg pyproject.toml | sha256sum | cut -d' ' -f1)
+    mark=$folder/.installed-$lock
+    if [ "$(cat "$mark" 2>/dev/null)" = "$stamp" ]; then
         return 0
     fi
     if [ ! -x "$folder/bin/python" ]; then
@@ -53,8 +52,8 @@ setup_venv() { # setup_venv FOLDER EXTRA…: a virtual environment with the pinn
         say "making $folder with $("$python" --version)"
         "$python" -m venv "$folder"
     fi
-    say "installing the pinned dependencies"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
+    say "installing the pinned dependencies ($lock)"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$lock"
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
-    echo "$stamp" >"$folder/.installed"
+    echo "$stamp" >"$mark"
 }
