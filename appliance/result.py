@@ -114,6 +114,8 @@ class Result:
     """Absent when the task finds no boxes, and when `status` is `failed`."""
     labels: tuple[Label, ...] | None = None
     segments: tuple[Segment, ...] | None = None
+    file: str | None = None
+    """The file in a folder that `appliance predict` was given."""
     spool: Spool | None = None
     schema: int = SCHEMA
     type: Literal["result"] = "result"
