@@ -1,25 +1,28 @@
-"""How long to wait before the next try."""
+"""Waiting longer after every failure, never two devices in step."""
 
 from __future__ import annotations
 
-import random
+from random import Random
 
 
 class Backoff:
-    """Doubles from `first_s` to `most_s`, with jitter so that a fleet does not knock in step."""
+    """Waiting times that double from `first_s` up to `longest_s`.
 
-    def __init__(self, first_s: float, most_s: float, jitter: float = 0.3) -> None:
+    Each is shortened by a random share of up to a half, so that a fleet whose broker died does not come back as one.
+    """
+
+    def __init__(self, first_s: float, longest_s: float, random: Random | None = None) -> None:
         self._first_s = first_s
-        self._most_s = most_s
-        self._jitter = jitter
+        self._longest_s = longest_s
+        self._random = random if random is not None else Random()  # noqa: S311  # spreads load, guards nothing
         self._next_s = first_s
 
     def next_s(self) -> float:
-        """Seconds to wait now; longer the next time. Never above `most_s`."""
-        wait = self._next_s
-        self._next_s = min(self._next_s * 2, self._most_s)
-        return min(self._most_s, wait * (1 + random.uniform(-self._jitter, self._jitter)))  # noqa: S311  # not a secret
+        """How long to wait now, in seconds."""
+        wait_s = self._next_s
+        self._next_s = min(2 * wait_s, self._longest_s)
+        return wait_s * self._random.uniform(0.5, 1.0)
 
     def reset(self) -> None:
-        """The last try worked."""
+        """Things went well: begin again with the shortest wait."""
         self._next_s = self._first_s

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import Literal
 
 _TIME_ERROR = 5
@@ -14,10 +13,11 @@ _TIMEX_BYTES = 208
 
 
 def clock_state() -> Literal["synced", "unsynced"]:
-    """`synced` when the kernel says that a time service keeps the wall clock; asks by adjtimex(2), changes nothing."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    """`synced` when the kernel says that a time service keeps the wall clock; asks by adjtimex(2), changes nothing.
+
+    `unsynced` as well where a sandbox forbids the question: what cannot be known is not promised.
+    """
+    libc = ctypes.CDLL(None)
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes = 0: read only
     answer = libc.adjtimex(timex)
-    if answer < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return "unsynced" if answer == _TIME_ERROR else "synced"
+    return "unsynced" if answer < 0 or answer == _TIME_ERROR else "synced"

@@ -1,0 +1,33 @@
+"""`appliance doctor`: what is wrong here, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), help="Look at this configuration as well.")
+@click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
+def doctor(path: Path | None, as_json: bool) -> None:
+    """Look at engines, cameras, microphones, broker, clock and disk; exit code 1 when something must be mended."""
+    from appliance.doctor import examine
+
+    findings = examine(path)
+    problems = [finding for finding in findings if finding.state == "problem"]
+    if as_json:
+        click.echo(json.dumps({"ok": not problems, "findings": [asdict(f) for f in findings]}, indent=2))
+    else:
+        marks = {"ok": ("✓", "green"), "note": ("·", "yellow"), "problem": ("✗", "red")}
+        for finding in findings:
+            mark, colour = marks[finding.state]
+            click.echo(f"{click.style(mark, fg=colour)} {finding.subject}: {finding.text}")
+            if finding.fix:
+                click.echo(f"    → {finding.fix}")
+    if problems:
+        words = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        click.echo(f"{words} found; each line above says what to do", err=True)
+        raise click.exceptions.Exit(1)

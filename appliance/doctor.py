@@ -1,0 +1,177 @@
+"""What works on this machine, what does not, and the exact fix for each."""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from appliance.assembly import check, state_folder
+from appliance.clock import clock_state
+from appliance.config import Config, ConfigError, load
+from appliance.subscriber import Subscriber, UnusableBrokerError
+from capture.open import redacted
+from capture.source import CaptureError
+from engines.choose import refusals
+from engines.engine import EngineError
+from engines.library import Library
+
+LEAST_FREE_MB = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: Literal["ok", "note", "problem"]
+    """`note`: absent, and only needed by some."""
+    text: str
+    fix: str = ""
+    """What to type or change; empty when nothing is wrong."""
+
+
+def examine(path: Path | None) -> list[Finding]:
+    """Every finding, in the order a person would look; `path` is a configuration, if there is one."""
+    findings: list[Finding] = []
+    config: Config | None = None
+    if path is not None:
+        config, found = _configuration(path)
+        findings += found
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_opencv, _engines, _cameras, _microphones, _clock)
+    for look in checks:
+        findings += look()
+    findings += _disk(config or Config())
+    if config is not None:
+        findings += [*_models(config), *_broker(config)]
+    return findings
+
+
+def _configuration(path: Path) -> tuple[Config | None, list[Finding]]:
+    try:
+        config = load(path)
+        check(config)
+    except ConfigError as error:
+        return None, [
+            Finding("configuration", "problem", line, "mend the file; `appliance config check` says when it is fine")
+            for line in str(error).splitlines()
+        ]
+    return config, [Finding("configuration", "ok", f"{path} is fine")]
+
+
+def _opencv() -> Iterator[Finding]:
+    try:
+        import cv2
+    except ImportError as error:
+        yield Finding("OpenCV", "problem", f"cannot be imported: {error}", "pip install opencv-python; on a Jetson apt")
+        return
+    streamer = next((line for line in cv2.getBuildInformation().splitlines() if "GStreamer" in line), "")
+    if "YES" in streamer:
+        yield Finding("OpenCV", "ok", f"{cv2.__version__} with GStreamer")
+    else:
+        yield Finding(
+            "OpenCV",
+            "note",
+            f"{cv2.__version__} without GStreamer: no CSI cameras",
+            "apt-get install python3-opencv and use a virtual environment with --system-site-packages",
+        )
+
+
+def _engines() -> Iterator[Finding]:
+    try:
+        yield Finding("ONNX Runtime", "ok", version("onnxruntime"))
+    except PackageNotFoundError:
+        yield Finding("ONNX Runtime", "problem", "is not installed", "pip install onnxruntime")
+    for refusal in refusals():
+        yield Finding("engine", "note", str(refusal), "only needed on a machine with an NVIDIA GPU; see docs/jetson.md")
+
+
+def _cameras() -> Iterator[Finding]:
+    devices = sorted(Path("/dev").glob("video*"))
+    if not devices:
+        yield Finding(
+            "cameras", "note", "no local camera (/dev/video*)", "plug one in, or use rtsp://, file: or scene:"
+        )
+    for device in devices:
+        title = Path("/sys/class/video4linux") / device.name / "name"
+        name = title.read_text().strip() if title.exists() else device.name
+        if os.access(device, os.R_OK | os.W_OK):
+            yield Finding("camera", "ok", f"{device} {name}")
+        else:
+            yield Finding("camera", "problem", f"{device} {name}: no permission", _join_group("video"))
+
+
+def _join_group(group: str) -> str:
+    known = group in {entry.gr_name for entry in grp.getgrall()}
+    return f"usermod -aG {group} {os.environ.get('USER', 'appliance')}, then log in again" if known else "run as root"
+
+
+def _microphones() -> Iterator[Finding]:
+    from capture.microphone import input_devices
+
+    try:
+        names = input_devices()
+    except CaptureError as error:
+        yield Finding("microphones", "note", str(error), "apt-get install libportaudio2 libasound2-plugins")
+        return
+    if not names:
+        yield Finding("microphones", "note", "no input device", "plug one in, or use wav:")
+    for name in names:
+        yield Finding("microphone", "ok", name)
+
+
+def _clock() -> Iterator[Finding]:
+    if clock_state() == "synced":
+        yield Finding("clock", "ok", "synchronised")
+    else:
+        yield Finding(
+            "clock",
+            "note",
+            "not synchronised: results say so, times may be wrong",
+            "systemctl enable --now systemd-timesyncd",
+        )
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    folder = state_folder(config, dict(os.environ))
+    present = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(present, os.W_OK):
+        yield Finding("disk", "problem", f"{folder}: cannot be written", "set state_dir under [device], or its owner")
+        return
+    free_mb = shutil.disk_usage(present).free // 1_000_000
+    need_mb = config.outbox.max_mb + LEAST_FREE_MB
+    state: Literal["ok", "problem"] = "ok" if free_mb >= need_mb else "problem"
+    fix = "" if state == "ok" else f"free {need_mb - free_mb} MB, or lower max_mb under [outbox]"
+    yield Finding("disk", state, f"{folder}: {free_mb} MB free, {need_mb} MB wanted", fix)
+
+
+def _models(config: Config) -> Iterator[Finding]:
+    library = Library.default()
+    for pipeline in config.pipeline:
+        try:
+            manifest = library.find(pipeline.model).manifest
+            yield Finding("model", "ok", f"{pipeline.name}: {manifest.name} {manifest.version}, {manifest.task}")
+        except EngineError as error:
+            yield Finding("model", "problem", f"{pipeline.name}: {error}", "appliance models add FILE.onnx")
+
+
+def _broker(config: Config) -> Iterator[Finding]:
+    if config.mqtt is None:
+        yield Finding("broker", "note", "no [mqtt]: results are not published", "add [mqtt] to the configuration")
+        return
+    from appliance.config import secret
+
+    mqtt = config.mqtt
+    try:
+        password = secret(mqtt.password_file) if mqtt.password_file else None
+        ca_file = str(mqtt.ca_file) if mqtt.ca_file else None
+        topic = f"{mqtt.base}/{config.device.name}/available"
+        with Subscriber(mqtt.broker, topic, mqtt.username, password, ca_file):
+            yield Finding("broker", "ok", f"{redacted(mqtt.broker)} answers")
+    except (ConfigError, UnusableBrokerError) as error:
+        yield Finding("broker", "problem", str(error), "start the broker (systemctl start mosquitto), mend [mqtt]")

@@ -1,0 +1,110 @@
+"""Which broker, who we are there, and how patient the link is."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from appliance.config import secret
+from appliance.config_errors import ConfigError
+
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker listens."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @classmethod
+    def parse(cls, url: str) -> BrokerAddress:
+        """`mqtt://host:port` or `mqtts://host:port`; raises ConfigError with the next step."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as e:
+            raise ConfigError(f"{url}: not a broker address: {e}; write mqtt://host:1883") from e
+        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+            raise ConfigError(f"{url}: not a broker address; write mqtt://host:1883, or mqtts://host:8883 for TLS")
+        if parts.username is not None or parts.password is not None:
+            raise ConfigError("the broker address holds credentials: put them into username and password_file")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ConfigError(f"{url}: a broker address ends after the port; write mqtt://host:1883")
+        return cls(host=parts.hostname, port=port or DEFAULT_PORTS[parts.scheme], tls=parts.scheme == "mqtts")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Everything that shapes a connection. Files are read at every connect, so a renewed certificate just works."""
+
+    url: str
+    client_id: str
+    username: str | None = None
+    password_file: Path | None = None
+    """Holds the password on its first line; `credential:NAME` names a systemd credential."""
+    ca_file: Path | None = None
+    """Certificate authority of the broker; None trusts the system's."""
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    """Key of our certificate; `credential:NAME` names a systemd credential."""
+
+    keepalive_s: int = 15
+    user_timeout_s: float = 5.0
+    """Bytes that the broker's machine has not confirmed for this long mean that the connection is dead."""
+    answer_within_s: float = 10.0
+    """From the start of an attempt to CONNACK; a TLS refusal often shows only as silence."""
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 4.0
+    """Short on purpose: an appliance is one client of a broker near by, and a broker that is back is found at once."""
+    longest_refused_wait_s: float = 30.0
+    """When the broker says no, a person has to act; some brokers lock out who asks too often."""
+    taken_over_wait_s: float = 60.0
+    """When another client uses our id: long, or the two throw each other out for ever."""
+    will_delay_s: int = 3
+    """How long the broker waits before it says `offline` for us: a restart is quicker and stays unseen."""
+    window: int = 20
+    """Most messages at QoS 1 on their way; less when the broker says so."""
+    largest_incoming_bytes: int = 256 * 1024
+    """The broker keeps longer messages from us."""
+
+    @property
+    def address(self) -> BrokerAddress:
+        return BrokerAddress.parse(self.url)
+
+    def password(self) -> str | None:
+        """Raises ConfigError when the file cannot be read."""
+        return secret(self.password_file) if self.password_file is not None else None
+
+    def tls_context(self) -> ssl.SSLContext:
+        """A context that checks the broker's certificate and name; raises ConfigError naming the file at fault."""
+        if self.ca_file is not None and not self.ca_file.is_file():
+            raise ConfigError(f"{self.ca_file}: no such file; ca_file names the certificate authority of the broker")
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as e:
+            raise ConfigError(f"{self.ca_file}: not a certificate authority in PEM form: {e}") from e
+        if self.cert_file is not None:
+            key = _credential(self.key_file) if self.key_file is not None else None
+            try:
+                context.load_cert_chain(self.cert_file, key)
+            except (OSError, ssl.SSLError) as e:
+                raise ConfigError(f"{self.cert_file}: this certificate and its key cannot be used: {e}") from e
+        return context
+
+
+def _credential(path: Path) -> Path:
+    """`credential:NAME` as the file systemd made of it."""
+    text = str(path)
+    if not text.startswith("credential:"):
+        return path
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / text.removeprefix("credential:")
