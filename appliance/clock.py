@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from typing import Literal
 
 _TIME_ERROR = 5
@@ -12,12 +13,17 @@ _TIMEX_BYTES = 208
 """sizeof(struct timex) on 64-bit Linux."""
 
 
-def clock_state() -> Literal["synced", "unsynced"]:
-    """`synced` when the kernel says that a time service keeps the wall clock; asks by adjtimex(2), changes nothing.
+_TIMESYNCD_MARK = Path("/run/systemd/timesync/synchronized")
+"""Made by systemd-timesyncd at its first synchronisation after boot; readable where the sandbox forbids adjtimex."""
 
-    `unsynced` as well where a sandbox forbids the question: what cannot be known is not promised.
+
+def clock_state() -> Literal["synced", "unsynced"]:
+    """`synced` when a time service keeps the wall clock: timesyncd's mark, or the kernel's answer to adjtimex(2).
+
+    Reads only. `unsynced` as well where neither can be asked: what cannot be known is not promised.
     """
-    libc = ctypes.CDLL(None)
+    if _TIMESYNCD_MARK.exists():
+        return "synced"
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes = 0: read only
-    answer = libc.adjtimex(timex)
+    answer = ctypes.CDLL(None).adjtimex(timex)
     return "unsynced" if answer < 0 or answer == _TIME_ERROR else "synced"
