@@ -57,3 +57,25 @@ setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned 
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
     echo "$stamp" >"$mark"
 }
+
+setup_mosquitto() { # setup_mosquitto VENV: the demo's broker, without root as well
+    local folder work
+    command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || [ -x "$1/mosquitto/usr/sbin/mosquitto" ] ||
+        setup_apt mosquitto
+    if command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || [ -x "$1/mosquitto/usr/sbin/mosquitto" ]; then
+        return 0
+    fi
+    if ! command -v apt-get >/dev/null; then
+        say "no mosquitto here: install it, then run this again"
+        return 1
+    fi
+    # Without root: unpack its package and libraries beside the virtual environment (1.5 MB).
+    folder=$(cd "$1" && pwd)/mosquitto
+    work=$(mktemp -d)
+    say "unpacking mosquitto into $folder"
+    (cd "$work" && apt-get download -qq mosquitto libmosquitto1 libdlt2 libwebsockets17 2>/dev/null ||
+        cd "$work" && apt-get download -qq mosquitto libmosquitto1 $(apt-cache depends mosquitto |
+            sed -n 's/.*Depends: \(libdlt[^ ]*\|libwebsockets[^ ]*\|libev-libevent[^ ]*\|libcjson[^ ]*\)$/\1/p'))
+    for package in "$work"/*.deb; do dpkg -x "$package" "$folder"; done
+    rm -r "$work"
+}

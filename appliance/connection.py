@@ -1,0 +1,306 @@
+"""One MQTT 5 connection, from its first packet to its end, over one paho client that is then thrown away.
+
+paho-mqtt keeps unacknowledged messages inside a client and sends them again by itself after a reconnect, behind the
+back of whoever decides the order. A client that is used once has nothing to send again: the outbox alone decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from appliance import reasons
+from appliance.incoming import Incoming
+from appliance.link_settings import LinkSettings
+from appliance.mailbox import Mailbox
+from appliance.reasons import Loss
+
+logger = logging.getLogger(__name__)
+
+LARGEST_PACKET_BYTES = 268_435_455
+"""What the length field of MQTT can say (MQTT 5.0, section 2.1.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What we tell the broker first."""
+
+    will_topic: str
+    will_payload: bytes
+    subscriptions: tuple[str, ...] = ()
+    """Topic filters, QoS 1, subscribed at every connect."""
+
+
+class Up(NamedTuple):
+    """The broker let us in."""
+
+    connection: int
+    window: int
+    """Most messages at QoS 1 on their way."""
+    largest_bytes: int
+    """Longest packet the broker takes."""
+
+
+class Down(NamedTuple):
+    """The connection ended, or never came to be."""
+
+    connection: int
+    loss: Loss
+    words: str
+    suspicious: bool = False
+    """A message of ours may be the reason."""
+
+
+class Acknowledged(NamedTuple):
+    """QoS 1: the broker answered. QoS 0: the bytes went to the kernel, `code` is 0."""
+
+    connection: int
+    mid: int
+    code: int
+
+
+LinkEvent: TypeAlias = Up | Down | Acknowledged
+
+
+class ConnectionGone(Exception):
+    """The connection has ended or did not take the message; its `Down` is on the way or due."""
+
+
+class Unsendable(Exception):
+    """No connection can carry this message."""
+
+
+class Connection:
+    """Its events carry `number`, so that a late one of a connection given up is told from a fresh one.
+
+    paho's thread runs the callbacks; they put into mailboxes and nothing else. No lock of ours is held around a call
+    into paho, which takes its own and holds them during callbacks.
+    """
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        greeting: Greeting,
+        number: int,
+        events: Mailbox[LinkEvent],
+        incoming: Mailbox[Incoming],
+    ) -> None:
+        self.number = number
+        self.answered = False
+        """Whether CONNACK has come, yes or no."""
+        self._settings = settings
+        self._greeting = greeting
+        self._events = events
+        self._incoming = incoming
+        self._retain = True
+        self._thread: threading.Thread | None = None
+        self._abandoned = False
+        self._started_s = 0.0
+        self._client = self._new_client()
+
+    def _new_client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._settings.client_id,
+            protocol=MQTTv5,
+            reconnect_on_failure=False,
+        )
+        client.suppress_exceptions = True
+        client.reconnect_delay_set(0, 0)  # type: ignore[no-untyped-call]  # its thread ends at once after a failure
+        client.max_inflight_messages_set(0)  # the uplink keeps the window; 0: paho never holds a message back
+        client.on_pre_connect = self._guarded(self._note_thread)
+        client.on_socket_open = self._guarded(self._set_socket_options)
+        client.on_connect = self._guarded(self._on_connect)
+        client.on_connect_fail = self._guarded(self._on_connect_fail)
+        client.on_disconnect = self._guarded(self._on_disconnect)
+        client.on_publish = self._guarded(self._on_publish)
+        client.on_message = self._guarded(self._on_message)
+        will = Properties(PacketTypes.WILLMESSAGE)
+        will.WillDelayInterval = self._settings.will_delay_s
+        client.will_set(self._greeting.will_topic, self._greeting.will_payload, qos=1, retain=True, properties=will)
+        return client
+
+    def start(self) -> None:
+        """Connect, in paho's thread; `Up` or `Down` will follow. Raises ConfigError for files that are no use."""
+        settings = self._settings
+        address = settings.address
+        if settings.username is not None:
+            self._client.username_pw_set(settings.username, settings.password())
+        if address.tls:
+            self._client.tls_set_context(settings.tls_context())
+        connect = Properties(PacketTypes.CONNECT)
+        connect.SessionExpiryInterval = settings.will_delay_s
+        connect.MaximumPacketSize = settings.largest_incoming_bytes
+        self._started_s = time.monotonic()
+        # Not a clean start: that would end the old session, and the broker would send its delayed will at once.
+        self._client.connect_async(
+            address.host, address.port, settings.keepalive_s, clean_start=False, properties=connect
+        )
+        self._client.loop_start()
+
+    def overdue(self, now_s: float) -> bool:
+        """Whether the broker should have answered the greeting by now."""
+        return not self.answered and now_s > self._started_s + self._settings.answer_within_s
+
+    @property
+    def dead(self) -> bool:
+        """Whether paho's thread has ended. paho itself may still say that it is connected."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, properties: Properties | None = None
+    ) -> int:
+        """Give a message to paho; returns the number that its `Acknowledged` will carry.
+
+        Raises ConnectionGone, and Unsendable for what MQTT cannot carry.
+        """
+        try:
+            info = self._client.publish(topic, payload, qos, retain and self._retain, properties)
+        except ValueError as e:
+            raise Unsendable(str(e)) from e
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            # 4 (no connection) and 15 (not taken): with a client that never reconnects, both mean not sent.
+            raise ConnectionGone(f"paho did not take a message (rc {int(info.rc)})")
+        return info.mid
+
+    def finish(self, within_s: float) -> None:
+        """Say goodbye, so that the broker does not send our last will, and wait for the end."""
+        self._client.disconnect()
+        if self._thread is not None:
+            self._thread.join(within_s)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End without a word, also while connecting; its thread goes by itself. Never blocks."""
+        self._abandoned = True
+        self._shut(self._client.socket())
+
+    def _shut(self, sock: Any) -> None:
+        if sock is None:
+            return
+        try:
+            # Not SSLSocket.shutdown, which would pull the TLS state from under paho's thread.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        except OSError:
+            return  # it was closed already
+
+    # Callbacks, in paho's thread.
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """An exception that left a callback would end paho's thread, or be lost: end the connection instead."""
+
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception:
+                logger.exception("internal error in %s: the connection is made again", callback.__name__)
+                self.abandon()
+
+        return call
+
+    def _note_thread(self, _client: Client, _userdata: Any) -> None:
+        self._thread = threading.current_thread()
+
+    def _set_socket_options(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        """Send at once; learn about a dead link in seconds, sending (user timeout) or idle (keep-alive)."""
+        if self._abandoned:
+            self._shut(sock)
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        user_timeout_ms = int(self._settings.user_timeout_s * 1000)
+        for option, value in (
+            ("TCP_USER_TIMEOUT", user_timeout_ms),
+            ("TCP_KEEPIDLE", 3),
+            ("TCP_KEEPINTVL", 2),
+            ("TCP_KEEPCNT", 3),
+        ):
+            if hasattr(socket, option):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def _on_connect(self, client: Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
+        self.answered = True
+        if reason.is_failure:
+            loss, words = reasons.refusal(reason.value, self._settings.client_id)
+            self._events.put(Down(self.number, loss, words))
+            return
+        if getattr(properties, "MaximumQoS", 1) < 1:
+            self._events.put(Down(self.number, *reasons.refusal(0x9B, self._settings.client_id)))
+            self.abandon()
+            return
+        self._retain = bool(getattr(properties, "RetainAvailable", 1))
+        if self._greeting.subscriptions:
+            client.subscribe([(topic, 1) for topic in self._greeting.subscriptions])
+        window = min(self._settings.window, getattr(properties, "ReceiveMaximum", 65_535))
+        largest = getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES)
+        self._events.put(Up(self.number, window, largest))
+
+    def _on_connect_fail(self, _client: Client, _userdata: Any) -> None:
+        # paho tells no reason, but calls this while it handles the exception.
+        error = sys.exc_info()[1]
+        words = _connect_words(error, str(self._settings.address))
+        self._events.put(Down(self.number, Loss.UNREACHABLE, words))
+
+    def _on_disconnect(self, _client: Client, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        code, client_id = reason.value, self._settings.client_id
+        if not self.answered:
+            words = f"{self._settings.address}: the broker closed the connection before it answered"
+            if self._settings.address.tls:
+                words += "; it may not accept our certificate ([mqtt] cert_file)"
+            self._events.put(Down(self.number, Loss.UNREACHABLE, words))
+            return
+        loss, words = reasons.ending(code, client_id, from_broker=flags.is_disconnect_packet_from_server)
+        self._events.put(Down(self.number, loss, words, suspicious=reasons.may_be_our_fault(code)))
+
+    def _on_publish(self, _client: Client, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
+        self._events.put(Acknowledged(self.number, mid, reason.value))
+
+    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # no topic we subscribe to; the broker should have refused it
+        properties = message.properties
+        self._incoming.put(
+            Incoming(
+                topic=topic,
+                payload=bytes(message.payload),
+                qos=message.qos,
+                retain=message.retain,
+                response_topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+                expires_s=getattr(properties, "MessageExpiryInterval", None),
+                user=tuple(getattr(properties, "UserProperty", ())),
+            )
+        )
+
+
+def packet_bytes(topic: str, payload: bytes, properties: Properties | None = None) -> int:
+    """Length of the PUBLISH packet at QoS 1 (MQTT 5.0, section 3.3), to compare with the broker's maximum."""
+    property_bytes = 1 if properties is None else len(properties.pack())
+    remaining = 2 + len(topic.encode()) + 2 + property_bytes + len(payload)
+    length_bytes = 1 + sum(remaining >= limit for limit in (1 << 7, 1 << 14, 1 << 21))
+    return 1 + length_bytes + remaining
+
+
+def _connect_words(error: BaseException | None, address: str) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return f"{address}: nobody listens there: is the broker running, and is the port right?"
+    if isinstance(error, socket.gaierror):
+        return f"{address}: the name is not known: check [mqtt] broker and the network"
+    if isinstance(error, TimeoutError):
+        return f"{address}: no answer: is the address right, and the network up?"
+    if type(error).__name__ == "SSLCertVerificationError":
+        return f"{address}: the broker's certificate is not trusted: check [mqtt] ca_file and the clock ({error})"
+    return f"{address}: cannot connect: {error}"
