@@ -1,0 +1,172 @@
+"""`camera:`: a V4L2 camera, which is every USB camera and many others."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capture.grabbing import GrabbingCamera
+from capture.opencv import load_opencv
+from capture.options import VideoOptions
+from capture.samples import Stamp
+from capture.source import CaptureError
+
+PLAUSIBLE_AGE_NS = 2_000_000_000
+"""A driver's stamp further from now is on another clock than ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraDevice:
+    """A camera that this machine has."""
+
+    path: str
+    """`/dev/video0`."""
+    label: str
+    """What the driver calls it."""
+    by_id: str
+    """`/dev/v4l/by-id/…`, which stays the same in whichever order cameras are plugged in; empty when there is none."""
+
+    def __str__(self) -> str:
+        return f"camera:{self.by_id or self.path} ({self.label})"
+
+
+def cameras(root: Path = Path("/")) -> list[CameraDevice]:
+    """The V4L2 capture devices of this machine, found in sysfs without opening any."""
+    by_id: dict[str, str] = {}
+    for link in sorted(root.glob("dev/v4l/by-id/*")):
+        by_id.setdefault(link.resolve().name, f"/{link.relative_to(root)}")
+    devices = []
+    for entry in sorted(root.glob("sys/class/video4linux/video*"), key=lambda path: (len(path.name), path.name)):
+        if _first_line(entry / "index") not in ("", "0"):  # second node of the same camera: metadata
+            continue
+        path = f"/dev/{entry.name}"
+        devices.append(CameraDevice(path, _first_line(entry / "name") or "unnamed", by_id.get(entry.name, "")))
+    return devices
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What a camera delivers."""
+
+    pixel_format: str
+    width: int
+    height: int
+    fps: float
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {self.pixel_format} {self.fps:g}/s"
+
+    def fulfils(self, wish: VideoOptions) -> bool:
+        """Whether the size is the one asked for and the rate reaches 95 % of it (29.97 will do for 30)."""
+        size = self.width == (wish.width or self.width) and self.height == (wish.height or self.height)
+        return size and self.fps >= 0.95 * (wish.fps or 0.0)
+
+
+class Camera(GrabbingCamera):
+    """A V4L2 camera, by number (`0` is /dev/video0) or by path."""
+
+    def __init__(self, name: str, device: str, options: VideoOptions) -> None:
+        super().__init__(name, options)
+        self._path = f"/dev/video{device}" if device.isdecimal() else device
+
+    def _open(self) -> str:
+        self._refuse_absent()
+        cv2 = load_opencv()
+        self._capture = cv2.VideoCapture(self._path, cv2.CAP_V4L2)
+        if not self._capture.isOpened():
+            raise CaptureError(
+                f"{self._path} does not open as a camera: it may be in use by another program (fuser {self._path}), "
+                f"or be no capture device. {_present()}"
+            )
+        mode = self._negotiated(cv2)
+        if not self._capture.grab():
+            raise CaptureError(self._lost())
+        asked = _asked(self._options, mode)
+        return f"{mode} (asked {asked})" if asked else str(mode)
+
+    def _refuse_absent(self) -> None:
+        if not Path(self._path).exists():
+            raise CaptureError(f"{self._path}: there is no such camera. {_present()}")
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise CaptureError(
+                f"{self._path}: no permission to open the camera: add this user to the group video "
+                "(sudo usermod -aG video NAME) and log in again; in a container, pass the device in"
+            )
+
+    def _negotiated(self, cv2: Any) -> Mode:
+        """Ask for the options; without a pixel format, MJPG only where it is the only way to size and rate."""
+        wish = self._options
+        if wish.pixel_format is not None:
+            return self._ask(cv2, wish.pixel_format)
+        if wish.width is None and wish.height is None and wish.fps is None:
+            return self._mode(cv2)
+        plain = self._ask(cv2, "YUYV")
+        if plain.fulfils(wish):
+            return plain
+        compressed = self._ask(cv2, "MJPG")
+        if compressed.pixel_format == "MJPG" and (compressed.fulfils(wish) or compressed.fps > plain.fps):
+            return compressed
+        return self._ask(cv2, "YUYV")
+
+    def _ask(self, cv2: Any, pixel_format: str) -> Mode:
+        """Order matters: a format limits the sizes, a size limits the rates."""
+        wish = self._options
+        self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*pixel_format))
+        for key, value in (
+            (cv2.CAP_PROP_FRAME_WIDTH, wish.width),
+            (cv2.CAP_PROP_FRAME_HEIGHT, wish.height),
+            (cv2.CAP_PROP_FPS, wish.fps),
+        ):
+            if value is not None:
+                self._capture.set(key, value)
+        return self._mode(cv2)
+
+    def _mode(self, cv2: Any) -> Mode:
+        get = self._capture.get
+        code = int(get(cv2.CAP_PROP_FOURCC))
+        pixel_format = code.to_bytes(4, "little", signed=code < 0).decode("ascii", "replace").strip("\0 ")
+        width, height = int(get(cv2.CAP_PROP_FRAME_WIDTH)), int(get(cv2.CAP_PROP_FRAME_HEIGHT))
+        return Mode(pixel_format, width, height, get(cv2.CAP_PROP_FPS))
+
+    def _stamp(self, asked_ns: int) -> Stamp:
+        """The driver's stamp, taken when the picture arrived, where it is on the monotonic clock; otherwise now."""
+        cv2 = load_opencv()
+        now = Stamp.now()
+        age_ns = now.mono_ns - int(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+        return now.shifted(-age_ns) if 0 <= age_ns < PLAUSIBLE_AGE_NS else now
+
+    def _lost(self) -> str:
+        if not Path(self._path).exists():
+            return f"{self._path}: the camera is gone: was it unplugged? {_present()}"
+        return (
+            f"{self._path}: the camera delivers no picture: unplug it and plug it in again, try another cable or "
+            "port, or ask it for a smaller picture"
+        )
+
+
+def _asked(wish: VideoOptions, mode: Mode) -> str:
+    """What was asked for and not given, in words."""
+    parts = []
+    if (wish.width or mode.width, wish.height or mode.height) != (mode.width, mode.height):
+        parts.append(f"{wish.width or mode.width}x{wish.height or mode.height}")
+    if wish.pixel_format not in (None, mode.pixel_format):
+        parts.append(str(wish.pixel_format))
+    if wish.fps is not None and abs(wish.fps - mode.fps) > 0.05 * wish.fps:
+        parts.append(f"{wish.fps:g}/s")
+    return " ".join(parts)
+
+
+def _present() -> str:
+    found = cameras()
+    if not found:
+        return "This machine has no camera: plug one in; in a container, pass it in (--device /dev/video0)."
+    return f"Cameras here: {', '.join(map(str, found))}."
