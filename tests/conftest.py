@@ -85,11 +85,11 @@ class Broker:
 
 
 @pytest.fixture
-def new_broker(tmp_path: Path) -> Iterator[type[Broker]]:
+def new_broker() -> type[Broker]:
     """The class of brokers; skipped where mosquitto is missing. Started brokers must be killed by the test."""
     if shutil.which("mosquitto") is None:
         pytest.skip("mosquitto is not installed: apt-get install mosquitto")
-    yield Broker
+    return Broker
 
 
 @pytest.fixture

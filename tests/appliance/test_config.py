@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from appliance.assembly import check
+from appliance.config import Config, ConfigError, load, parse, secret
+
+CAMERA = '[[camera]]\nname = "front"\nuri = "scene:shapes"\n'
+
+FAULTS = {
+    "a word for a number": (
+        CAMERA + 'fps = "fast"',
+        '[[camera]] front: fps = "fast": expected a number of pictures per second to ask for, such as 15',
+    ),
+    "a misspelt key": ('[mqtt]\nbrokr = "x"', '[mqtt]: unknown key "brokr"; did you mean "broker"?'),
+    "a misspelt table": ("[devices]", 'unknown key "devices"; did you mean "device"?'),
+    "a missing key": ('[[camera]]\nname = "front"', "[[camera]] front: uri is missing"),
+    "an unknown source": (
+        CAMERA + '[[pipeline]]\nname = "p"\nsource = "back"\nmodel = "m"',
+        '[[pipeline]] p: source = "back": no camera or microphone has this name; known: front',
+    ),
+    "one name twice": (CAMERA + CAMERA, 'the name "front" is used twice'),
+    "a name that no topic can hold": ('[[camera]]\nname = "a/b"\nuri = "camera:0"', 'name = "a/b": expected name of'),
+    "a point that is none": (CAMERA + 'masks = [[[0, 0], [1, "x"], [2, 2]]]', "[[camera]] front: masks = [[[0, 0]"),
+    "half a certificate": ('[mqtt]\ncert_file = "a.crt"', "[mqtt]: cert_file and key_file belong together"),
+    "not TOML": ("x = [", "not valid TOML"),
+    "a zone of two points": (
+        CAMERA
+        + '[[pipeline]]\nname = "p"\nsource = "front"\nmodel = "m"\n'
+        + '[[pipeline.zones]]\nname = "z"\npolygon = [[0, 0], [1, 1]]',
+        "[[pipeline]] p zones z: polygon = [[0, 0], [1, 1]]: expected at least three points",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_told_with_file_table_key_value_and_fix(name: str) -> None:
+    text, sentence = FAULTS[name]
+    with pytest.raises(ConfigError, match=re.escape(sentence)) as caught:
+        parse(text, "appliance.toml")
+    assert str(caught.value).startswith("appliance.toml: ")
+
+
+def test_every_fault_of_a_file_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(CAMERA + 'fps = "fast"\nrotate = 45\n[mqtt]\nbrokr = "x"', "a.toml")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_credentials_in_an_address_are_not_repeated_in_the_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse('[mqtt]\nbroker = "mqtt://joe:hunter2@host"', "a.toml")
+    assert "hunter2" not in str(caught.value)
+
+
+ADDRESSES = {
+    "an unknown scheme": ('[[camera]]\nname = "a"\nuri = "rtps://x"', "[[camera]] a: uri"),
+    "sound under camera": ('[[camera]]\nname = "a"\nuri = "mic:"', "belongs under [[microphone]]"),
+    "pictures under microphone": ('[[microphone]]\nname = "a"\nuri = "camera:0"', "belongs under [[camera]]"),
+    "an unknown scene": ('[[camera]]\nname = "a"\nuri = "scene:moon"', "[[camera]] a: uri"),
+}
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_an_address_that_leads_nowhere_is_a_fault_of_the_file(name: str) -> None:
+    text, sentence = ADDRESSES[name]
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        check(parse(text, "a.toml"))
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="appliance config example"):
+        load(tmp_path / "none.toml")
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load(path)
+
+
+def test_a_folder_instead_of_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_the_example_is_valid_and_shows_every_key() -> None:
+    text = files("appliance").joinpath("example.toml").read_text(encoding="utf-8")
+    check(parse(text, "example.toml"))
+    missing = [key for key in _keys(Config) if not re.search(rf"(^|\W){key}(\W|$)", text)]
+    assert missing == []
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(name)
+        keys += [key for inner in _models(field.annotation) for key in _keys(inner)]
+    return keys
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def test_a_secret_is_the_first_line_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("hunter2\n")
+    assert secret(tmp_path / "password") == "hunter2"
+
+
+def test_a_secret_may_be_a_systemd_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mqtt").write_text("hunter2")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert secret(Path("credential:mqtt")) == "hunter2"
+
+
+def test_a_secret_that_is_not_there_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="none"):
+        secret(tmp_path / "none")
