@@ -79,3 +79,15 @@ setup_mosquitto() { # setup_mosquitto VENV: the demo's broker, without root as w
     for package in "$work"/*.deb; do dpkg -x "$package" "$folder"; done
     rm -r "$work"
 }
+
+python_of() { # python_of VERSION: an interpreter of that version, from PATH or pyenv; fails where there is none
+    local candidate
+    for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/$1".*/bin/python; do
+        if "$candidate" -c "import sys, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    say "no Python $1 here: its unit tests are left out"
+    return 1
+}
