@@ -1,0 +1,95 @@
+"""A running appliance whose network camera is stopped, frozen and started again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.appliance_process import ApplianceProcess, Ear
+from tests.conftest import Broker
+from tests.network_camera import NetworkCamera
+from tests.rtsp_server import read_marks
+from tests.waiting import until
+
+pytestmark = [pytest.mark.faults, pytest.mark.broker, pytest.mark.timeout(400)]
+
+CYCLES = 10
+NOTICED_WITHIN_S = 3.5
+"""The appliance's promise is 3 s; a quarter of a second for its tick, a quarter for the way to us."""
+BACK_WITHIN_S = 5.0
+LAG_S = 1.0
+GROWTH_MB = 20.0
+STATUS = "source/gate/available"
+
+
+def configuration(broker: Broker, camera: NetworkCamera) -> str:
+    return f"""
+[mqtt]
+broker = "{broker.url}"
+[[camera]]
+name = "gate"
+uri = "{camera.uri}"
+stale_after_s = 2.5
+[[pipeline]]
+name = "shapes"
+source = "gate"
+model = "shapes"
+"""
+
+
+def lag_s(ear: Ear) -> float:
+    """Age of the picture that the pipeline saw last, read from the clock inside the picture."""
+    asked_s = time.monotonic()
+    ear.say("appliance/box/request/snapshot", {"data": {"pipeline": "shapes"}})
+    until(lambda: ear.payloads("pipeline/shapes/snapshot", asked_s), 5)
+    jpeg = np.frombuffer(ear.payloads("pipeline/shapes/snapshot", asked_s)[-1], np.uint8)
+    pixels = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return read_marks(pixels).age_s()
+
+
+def results_flow(ear: Ear) -> None:
+    """Results come again, and they are about now."""
+    since_s = time.monotonic()
+    until(lambda: len(ear.payloads("pipeline/shapes/result", since_s)) >= 5, 5, what="results")
+    assert lag_s(ear) < LAG_S
+
+
+def test_a_camera_that_stops_and_freezes_is_noticed_and_taken_up_again(broker: Broker, tmp_path: Path) -> None:
+    with (
+        NetworkCamera() as camera,
+        Ear(broker.port) as ear,
+        ApplianceProcess(tmp_path, configuration(broker, camera)) as appliance,
+    ):
+        ear.await_payload(STATUS, b"online", within_s=15)
+        results_flow(ear)
+        before_mb, handles, threads = 0.0, 0, 0
+        for cycle in range(CYCLES):
+            stopped_s = time.monotonic()
+            camera.kill()
+            ear.await_payload(STATUS, b"offline", stopped_s, NOTICED_WITHIN_S)
+            camera.start()
+            ear.await_payload(STATUS, b"online", stopped_s, BACK_WITHIN_S)
+            results_flow(ear)
+
+            frozen_s = time.monotonic()
+            camera.freeze()
+            until(
+                lambda: {b"stale", b"offline"} & set(ear.payloads(STATUS, frozen_s)),  # noqa: B023
+                NOTICED_WITHIN_S,
+                what="the frozen camera noticed",
+            )
+            thawed_s = time.monotonic()
+            camera.thaw()
+            ear.await_payload(STATUS, b"online", thawed_s, BACK_WITHIN_S)
+            results_flow(ear)
+            if cycle == 1:
+                before_mb, handles, threads = appliance.memory_mb(), appliance.handles(), appliance.threads()
+        assert appliance.running
+        assert appliance.memory_mb() - before_mb < GROWTH_MB
+        assert appliance.handles() <= handles + 2
+        assert appliance.threads() <= threads + 2
