@@ -47,9 +47,10 @@ class RtspCamera(GrabbingCamera):
             self._release()
             self._connect(cv2, threads=3)
         self._lateness = Lateness()
-        self._catch_up()
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        rate = f" {fps:.4g}/s" if math.isfinite(fps) and 0 < fps < 1000 else ""
+        known = math.isfinite(fps) and 0 < fps < 1000
+        self._catch_up(period_ns=int(1e9 / (fps if known else 25.0)))
+        rate = f" {fps:.4g}/s" if known else ""
         return f"{width}x{height} {self._codec(cv2)}{rate} from {self._shown}"
 
     def _connect(self, cv2: Any, threads: int) -> None:
@@ -68,8 +69,11 @@ class RtspCamera(GrabbingCamera):
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         return code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ") or "video"
 
-    def _catch_up(self) -> None:
-        """Throw away what gathered while the stream was opened: until pictures come no faster than they were taken."""
+    def _catch_up(self, period_ns: int) -> None:
+        """Throw away what gathered while the stream was opened: until pictures come no faster than they were taken.
+
+        `period_ns` stands in where the stream gives two pictures the same time, as it often does to the first two.
+        """
         began_ns = before_ns = time.monotonic_ns()
         taken_ns: int | None = None
         while before_ns - began_ns < CATCH_UP_S * 1e9:
@@ -77,8 +81,10 @@ class RtspCamera(GrabbingCamera):
                 raise CaptureError(self._lost())
             self._stamp(before_ns)
             now_ns, now_taken_ns = time.monotonic_ns(), self._taken_ns()
-            if taken_ns is not None and now_ns - before_ns >= (now_taken_ns - taken_ns) // 2:
-                return
+            if taken_ns is not None:
+                gap_ns = now_taken_ns - taken_ns
+                if now_ns - before_ns >= (gap_ns if gap_ns > 0 else period_ns) // 2:
+                    return
             before_ns, taken_ns = now_ns, now_taken_ns
 
     def _taken_ns(self) -> int:
