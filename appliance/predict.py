@@ -94,6 +94,7 @@ class Predictor:
         """Every window is heard, since a stream has a memory; only every Nth is told."""
         stream = self._model.new_stream()
         for window, last in _with_last(self._windows(path, given)):
+            stream.seek(window.start)
             answer = self._model.predict([window.samples], streams=[stream], thresholds=[self._threshold])[0]
             if last and isinstance(answer, Answer):
                 answer = replace(answer, predictions=answer.predictions + self._model.finish(stream))

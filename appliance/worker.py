@@ -17,7 +17,8 @@ from engines.bundle import Bundle
 from engines.engine import EngineError
 
 if TYPE_CHECKING:
-    from engines.model import Model, Stream
+    from engines.model import Model
+    from engines.stream import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,9 @@ class Worker:
     def _answer(self, model: Model, batch: Sequence[tuple[Pipeline, Sample]], streams: dict[str, Stream]) -> bool:
         """Run once and hand out the answers; false when none was valid."""
         taken_ns = time.monotonic_ns()
+        for pipeline, sample in batch:
+            if isinstance(sample, AudioWindow):
+                streams[pipeline.name].seek(sample.start)
         self._timed_out = False
         self._busy_since_ns = taken_ns
         answers = model.predict(
