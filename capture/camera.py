@@ -71,6 +71,46 @@ class Mode:
         return size and self.fps >= 0.95 * (wish.fps or 0.0)
 
 
+def negotiated(capture: Any, wish: VideoOptions) -> Mode:
+    """Ask an open cv2.VideoCapture for `wish` and say what it will deliver.
+
+    Without a wish for a pixel format, MJPG only where it is the only way to size and rate: it costs a decoding.
+    """
+    if wish.pixel_format is not None:
+        return _ask(capture, wish, wish.pixel_format)
+    if wish.width is None and wish.height is None and wish.fps is None:
+        return _mode(capture)
+    plain = _ask(capture, wish, "YUYV")
+    if plain.fulfils(wish):
+        return plain
+    compressed = _ask(capture, wish, "MJPG")
+    if compressed.pixel_format == "MJPG" and (compressed.fulfils(wish) or compressed.fps > plain.fps):
+        return compressed
+    return _ask(capture, wish, "YUYV")
+
+
+def _ask(capture: Any, wish: VideoOptions, pixel_format: str) -> Mode:
+    """Order matters: a format limits the sizes, a size limits the rates."""
+    cv2 = load_opencv()
+    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*pixel_format))
+    for key, value in (
+        (cv2.CAP_PROP_FRAME_WIDTH, wish.width),
+        (cv2.CAP_PROP_FRAME_HEIGHT, wish.height),
+        (cv2.CAP_PROP_FPS, wish.fps),
+    ):
+        if value is not None:
+            capture.set(key, value)
+    return _mode(capture)
+
+
+def _mode(capture: Any) -> Mode:
+    cv2 = load_opencv()
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    pixel_format = code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
+    width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    return Mode(pixel_format, width, height, float(capture.get(cv2.CAP_PROP_FPS)))
+
+
 class Camera(GrabbingCamera):
     """A V4L2 camera, by number (`0` is /dev/video0) or by path."""
 
@@ -87,7 +127,7 @@ class Camera(GrabbingCamera):
                 f"{self._path} does not open as a camera: it may be in use by another program (fuser {self._path}), "
                 f"or be no capture device. {_present()}"
             )
-        mode = self._negotiated(cv2)
+        mode = negotiated(self._capture, self._options)
         if not self._capture.grab():
             raise CaptureError(self._lost())
         asked = _asked(self._options, mode)
@@ -101,41 +141,6 @@ class Camera(GrabbingCamera):
                 f"{self._path}: no permission to open the camera: add this user to the group video "
                 "(sudo usermod -aG video NAME) and log in again; in a container, pass the device in"
             )
-
-    def _negotiated(self, cv2: Any) -> Mode:
-        """Ask for the options; without a pixel format, MJPG only where it is the only way to size and rate."""
-        wish = self._options
-        if wish.pixel_format is not None:
-            return self._ask(cv2, wish.pixel_format)
-        if wish.width is None and wish.height is None and wish.fps is None:
-            return self._mode(cv2)
-        plain = self._ask(cv2, "YUYV")
-        if plain.fulfils(wish):
-            return plain
-        compressed = self._ask(cv2, "MJPG")
-        if compressed.pixel_format == "MJPG" and (compressed.fulfils(wish) or compressed.fps > plain.fps):
-            return compressed
-        return self._ask(cv2, "YUYV")
-
-    def _ask(self, cv2: Any, pixel_format: str) -> Mode:
-        """Order matters: a format limits the sizes, a size limits the rates."""
-        wish = self._options
-        self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*pixel_format))
-        for key, value in (
-            (cv2.CAP_PROP_FRAME_WIDTH, wish.width),
-            (cv2.CAP_PROP_FRAME_HEIGHT, wish.height),
-            (cv2.CAP_PROP_FPS, wish.fps),
-        ):
-            if value is not None:
-                self._capture.set(key, value)
-        return self._mode(cv2)
-
-    def _mode(self, cv2: Any) -> Mode:
-        get = self._capture.get
-        code = int(get(cv2.CAP_PROP_FOURCC))
-        pixel_format = code.to_bytes(4, "little", signed=code < 0).decode("ascii", "replace").strip("\0 ")
-        width, height = int(get(cv2.CAP_PROP_FRAME_WIDTH)), int(get(cv2.CAP_PROP_FRAME_HEIGHT))
-        return Mode(pixel_format, width, height, get(cv2.CAP_PROP_FPS))
 
     def _stamp(self, asked_ns: int) -> Stamp:
         """The driver's stamp, taken when the picture arrived, where it is on the monotonic clock; otherwise now."""

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-TOLERATED_NS = 100_000_000
+STALL_NS = 100_000_000
 """Network jitter up to here is not worth a correction."""
 
-WINDOW_NS = 30_000_000_000
-"""For how long the fastest picture is remembered; the two clocks drift apart by a few ms in this time."""
+STEADY = 3
+"""After this many pictures in a row that had to be waited for, nothing old can be left in any buffer."""
 
 
 class Lateness:
-    """A picture that took longer than the fastest of the last minute was waiting in a buffer for the difference.
+    """Seconds of old pictures come at once after the network stalled; without this they would look fresh.
 
-    That is what happens after a stall: the network delivers seconds of old pictures at once, and without this they
-    would look fresh. Pure: clock readings come in, a duration goes out.
+    The first picture after a stall is as late as the pause was longer than the stream's own time says; the pictures
+    that follow without a wait make up for it. Cheap cameras count their time from pictures instead of a clock, so a
+    difference that grows little by little means nothing. Pure: clock readings come in, a duration goes out.
     """
 
     def __init__(self) -> None:
-        self._fastest_ns: int | None = None
-        self._fastest_before_ns: int | None = None
-        self._window_since_ns = 0
-        self._picture_ns: int | None = None
+        self._got_ns: int | None = None
+        self._taken_ns = 0
+        self._usual_gap_ns = 0
+        self._late_ns = 0
+        self._steady = 0
 
-    def late_ns(self, now_ns: int, picture_ns: int) -> int:
-        """Nanoseconds by which a picture with the stream's time `picture_ns`, got at `now_ns`, is late; often 0.
+    def late_ns(self, got_ns: int, taken_ns: int) -> int:
+        """Nanoseconds for which a picture lay in buffers: got at `got_ns`, of the stream's own time `taken_ns`."""
+        if self._got_ns is not None:
+            self._follow(got_ns - self._got_ns, taken_ns - self._taken_ns)
+        self._got_ns, self._taken_ns = got_ns, taken_ns
+        return self._late_ns
 
-        When the stream's time goes backwards, its clock was set: measuring begins anew.
-        """
-        delay_ns = now_ns - picture_ns
-        if self._picture_ns is None or picture_ns <= self._picture_ns:
-            self._fastest_ns, self._fastest_before_ns, self._window_since_ns = delay_ns, None, now_ns
-        self._picture_ns = picture_ns
-        if now_ns - self._window_since_ns > WINDOW_NS:
-            self._fastest_before_ns, self._fastest_ns, self._window_since_ns = self._fastest_ns, None, now_ns
-        self._fastest_ns = delay_ns if self._fastest_ns is None else min(self._fastest_ns, delay_ns)
-        before_ns = self._fastest_before_ns
-        fastest_ns = self._fastest_ns if before_ns is None else min(self._fastest_ns, before_ns)
-        late_ns = delay_ns - fastest_ns
-        return late_ns if late_ns > TOLERATED_NS else 0
+    def _follow(self, gap_ns: int, taken_gap_ns: int) -> None:
+        """One step: the time between two pictures here, and in the stream."""
+        usual_ns = self._usual_gap_ns or gap_ns
+        excess_ns = gap_ns - taken_gap_ns
+        self._late_ns = max(0, self._late_ns + min(excess_ns, 0))
+        if taken_gap_ns <= 0:  # the stream's clock was set, or it has none
+            self._late_ns = 0
+        elif excess_ns > STALL_NS and gap_ns > 3 * usual_ns:
+            self._late_ns += excess_ns
+            self._steady = 0
+        elif gap_ns < usual_ns // 2:
+            self._steady = 0
+            return  # out of a buffer: says nothing about the usual pace
+        else:
+            self._steady += 1
+            if self._steady >= STEADY:
+                self._late_ns = 0
+        self._usual_gap_ns = usual_ns + (min(gap_ns, 4 * usual_ns) - usual_ns) // 8
