@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from appliance.config import Camera, Config, ConfigError, Microphone, secret
+from appliance.catalogue import Catalogue
+from appliance.config import Camera, Config, Microphone, secret
 from appliance.config import Pipeline as PipelineConfig
+from appliance.config_errors import ConfigError
 from appliance.feed import Feed
 from appliance.outgoing import Outgoing
 from appliance.pipeline import Pipeline
@@ -23,7 +25,6 @@ from capture.options import AudioOptions, VideoOptions
 from capture.source import CaptureError, Source
 from engines.bundle import Bundle
 from engines.engine import EngineError
-from engines.library import Library
 from engines.manifest import AudioInput
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def check(config: Config) -> None:
 
 def assemble(
     config: Config,
-    library: Library,
+    catalogue: Catalogue,
     topics: Topics,
     post: Callable[[Outgoing], None],
     clock: Callable[[], Clock],
@@ -72,7 +73,7 @@ def assemble(
     """One worker for every model in use, one pipeline for every table, one feed for every source."""
     assembly = Assembly()
     for settings in config.pipeline:
-        worker = _worker(assembly, settings, config, library)
+        worker = _worker(assembly, settings, config, catalogue)
         pipeline = Pipeline(settings, topics, post, clock, worker.ready)
         worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
@@ -80,7 +81,7 @@ def assemble(
         users = [p for p in assembly.pipelines.values() if p.config.source == source.name]
         assembly.feeds[source.name] = Feed(
             source.name,
-            make=_maker(source, [pipeline.config for pipeline in users], library),
+            make=_maker(source, [pipeline.config for pipeline in users], catalogue),
             takers=users,
             stale_after_s=source.stale_after_s,
             sensor=is_sensor(source.uri),
@@ -89,7 +90,7 @@ def assemble(
     return assembly
 
 
-def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, library: Library) -> Worker:
+def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalogue: Catalogue) -> Worker:
     """The worker of this model; pipelines that name the same model and engine share it."""
     name = settings.model if settings.engine == "auto" else f"{settings.model} on {settings.engine}"
     if name not in assembly.workers:
@@ -101,7 +102,7 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, librar
 
         assembly.workers[name] = Worker(
             name,
-            find=lambda: library.find(settings.model),
+            find=lambda: catalogue.find(settings.model),
             open_model=open_model,
             ready=threading.Condition(),
             max_batch=config.device.max_batch,
@@ -109,23 +110,23 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, librar
     return assembly.workers[name]
 
 
-def _maker(source: Camera | Microphone, users: list[PipelineConfig], library: Library) -> Callable[[], Source]:
+def _maker(source: Camera | Microphone, users: list[PipelineConfig], catalogue: Catalogue) -> Callable[[], Source]:
     """Called at every opening, so that a model installed later brings its rate."""
 
     def make() -> Source:
         if isinstance(source, Microphone):
-            return open_source(source.name, source.uri, _options(source, _rate(source, users, library)))
+            return open_source(source.name, source.uri, _options(source, _rate(source, users, catalogue)))
         return open_source(source.name, _address(source), _options(source, DEFAULT_RATE_HZ))
 
     return make
 
 
-def _rate(source: Microphone, users: list[PipelineConfig], library: Library) -> int:
+def _rate(source: Microphone, users: list[PipelineConfig], catalogue: Catalogue) -> int:
     """The rate that the models of this microphone need; CaptureError when they disagree."""
     rates = {}
     for user in users:
         try:
-            spec = library.find(user.model).manifest.input
+            spec = catalogue.find(user.model).manifest.input
         except EngineError:  # its own worker says what is wrong with it
             continue
         if isinstance(spec, AudioInput):

@@ -13,7 +13,7 @@ from appliance.snapshot import jpeg
 
 if TYPE_CHECKING:
     from appliance.daemon import Daemon
-    from appliance.link import Incoming
+    from appliance.incoming import Incoming
     from appliance.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)

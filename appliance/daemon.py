@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -15,8 +14,10 @@ from typing import Any
 
 from appliance import control, health
 from appliance.assembly import Assembly, assemble, check
+from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
-from appliance.config import Config, ConfigError, load
+from appliance.config import Config, load
+from appliance.config_errors import ConfigError
 from appliance.feed import Availability
 from appliance.info import info
 from appliance.notify import Notifier
@@ -24,7 +25,6 @@ from appliance.outgoing import Outgoing, Publish
 from appliance.result import Clock
 from appliance.topics import Topics
 from appliance.uplink import Uplink
-from engines.library import Library
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +54,14 @@ class _Thread:
 class Daemon:
     """Runs one configuration until it is told to stop."""
 
-    def __init__(self, config: Config, path: Path | None, library: Library, uplink: Uplink | None) -> None:
+    def __init__(self, config: Config, path: Path | None, catalogue: Catalogue, uplink: Uplink | None) -> None:
         """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published."""
         self.config = config
         self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
         self.assembly = Assembly()
         self.restart_required: tuple[str, ...] = ()
         self._path = path
-        self._library = library
+        self._catalogue = catalogue
         self._uplink = uplink
         self._notifier = Notifier()
         self._threads: dict[str, _Thread] = {}
@@ -117,7 +117,7 @@ class Daemon:
     def _begin(self, config: Config) -> None:
         """Start everything that a reload replaces."""
         check(config)
-        self.assembly = assemble(config, self._library, self.topics, self.post, lambda: self._clock)
+        self.assembly = assemble(config, self._catalogue, self.topics, self.post, lambda: self._clock)
         for worker in self.assembly.workers.values():
             self._threads[f"model {worker.name}"] = self._start(f"model {worker.name}", worker.run)
         for feed in self.assembly.feeds.values():
@@ -283,9 +283,3 @@ class Daemon:
 def _in_short(document: health.Health) -> str:
     """One line for `systemctl status`."""
     return f"{document.status}: " + ("; ".join(document.reasons) or "all sources and models at work")
-
-
-def quiet_libraries() -> None:
-    """Settings that libraries read once, before they are first imported."""
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "16777216")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")

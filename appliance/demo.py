@@ -71,7 +71,7 @@ def _camera() -> str:
 
 
 def _microphone(folder: Path) -> str:
-    from capture.microphone import input_devices
+    from capture.microphones import input_devices
 
     try:
         if input_devices():
@@ -83,7 +83,7 @@ def _microphone(folder: Path) -> str:
 
 def _write_tones(folder: Path) -> Path:
     """Each tone for a second, a second of near silence between them."""
-    import soundfile
+    import soundfile  # type: ignore[import-untyped] # it has no types
 
     rng = np.random.default_rng(0)
     time_s = np.arange(int(TONE_S * RATE_HZ)) / RATE_HZ

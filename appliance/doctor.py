@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.assembly import check, state_folder
+from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
-from appliance.config import Config, ConfigError, load
+from appliance.config import Config, load
+from appliance.config_errors import ConfigError
 from appliance.subscriber import Subscriber, UnusableBrokerError
 from capture.open import redacted
 from capture.source import CaptureError
-from engines.choose import refusals
-from engines.engine import EngineError
-from engines.library import Library
+from engines.engine import EngineError, EngineUnavailable
+from engines.gpu import probe
 
 LEAST_FREE_MB = 512
 
@@ -87,8 +88,11 @@ def _engines() -> Iterator[Finding]:
         yield Finding("ONNX Runtime", "ok", version("onnxruntime"))
     except PackageNotFoundError:
         yield Finding("ONNX Runtime", "problem", "is not installed", "pip install onnxruntime")
-    for refusal in refusals():
-        yield Finding("engine", "note", str(refusal), "only needed on a machine with an NVIDIA GPU; see docs/jetson.md")
+    try:
+        gpu = probe()
+        yield Finding("GPU", "note", f"{gpu.name} is there; this version runs models on ONNX Runtime")
+    except EngineUnavailable as error:
+        yield Finding("GPU", "note", str(error), "only needed for TensorRT; models run on ONNX Runtime meanwhile")
 
 
 def _cameras() -> Iterator[Finding]:
@@ -112,7 +116,7 @@ def _join_group(group: str) -> str:
 
 
 def _microphones() -> Iterator[Finding]:
-    from capture.microphone import input_devices
+    from capture.microphones import input_devices
 
     try:
         names = input_devices()
@@ -151,10 +155,10 @@ def _disk(config: Config) -> Iterator[Finding]:
 
 
 def _models(config: Config) -> Iterator[Finding]:
-    library = Library.default()
+    catalogue = Catalogue.default(state_folder(config, dict(os.environ)))
     for pipeline in config.pipeline:
         try:
-            manifest = library.find(pipeline.model).manifest
+            manifest = catalogue.find(pipeline.model).manifest
             yield Finding("model", "ok", f"{pipeline.name}: {manifest.name} {manifest.version}, {manifest.task}")
         except EngineError as error:
             yield Finding("model", "problem", f"{pipeline.name}: {error}", "appliance models add FILE.onnx")

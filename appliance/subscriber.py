@@ -24,6 +24,7 @@ class Subscriber:
     ) -> None:
         """`url` is mqtt://host:port or mqtts://host:port. Raises UnusableBrokerError for anything else."""
         import paho.mqtt.client as mqtt
+        from paho.mqtt.enums import CallbackAPIVersion
 
         parts = urlsplit(url if "://" in url else f"mqtt://{url}")
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
@@ -33,7 +34,7 @@ class Subscriber:
         self._topic = topic
         self._news: queue.Queue[str] = queue.Queue()
         self._answered: queue.Queue[str] = queue.Queue()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         if username is not None or parts.username:
             self._client.username_pw_set(username or parts.username, password or parts.password)
         if parts.scheme == "mqtts":

@@ -53,6 +53,9 @@ class AudioOptions:
     block_s: float = 0.032
     """Seconds of sound in one AudioWindow of the source; models cut their own windows from these."""
 
+    zeros_after_s: float | None = 2.0
+    """Sound that does not change at all for so long means that the microphone is gone; None for a digital mute."""
+
     loop: bool = False
     """Begin a recording again at its end, for ever."""
 

@@ -26,6 +26,11 @@ class PictureHeader:
     """False when the file ends before its end mark: it is half-written."""
 
 
+def is_picture_start(start: bytes) -> bool:
+    """Whether a file that begins so claims to be a JPEG or PNG."""
+    return start.startswith((_PNG_SIGNATURE, _JPEG_START))
+
+
 def read_header(data: bytes) -> PictureHeader:
     """Header of a JPEG or PNG, told by content. Raises ValueError, with the reason, for anything else."""
     if data.startswith(_PNG_SIGNATURE):

@@ -11,13 +11,22 @@ import numpy as np
 from capture.opencv import MAX_PICTURE_PIXELS, load_opencv
 from capture.options import VideoOptions
 from capture.pace import Pace
-from capture.picture_header import read_header
+from capture.picture_header import is_picture_start, read_header
 from capture.samples import Frame, Pixels, Stamp
 from capture.source import CaptureError
 from capture.video import VideoSource
 
 MAX_PICTURE_BYTES = 128 * 1024 * 1024
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file begins like a JPEG or PNG; false when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return is_picture_start(file.read(8))
+    except OSError:
+        return False
 
 
 def read_picture(path: Path | str) -> Pixels:

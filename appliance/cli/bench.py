@@ -20,12 +20,12 @@ def bench(model: str, seconds: float, engine: str, as_json: bool) -> None:
 
     `whole` is preparation, inference and decoding; `engine` the network alone on the same tensor, in turn.
     """
+    from appliance.catalogue import Catalogue
     from appliance.measure import measure
     from engines.engine import EngineError
-    from engines.library import Library
 
     try:
-        figures = measure(Library.default().find(model), engine, seconds)
+        figures = measure(Catalogue.default().find(model), engine, seconds)
     except EngineError as error:
         raise BadInput(str(error)) from error
     if as_json:

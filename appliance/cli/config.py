@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,19 +22,21 @@ def config() -> None:
 def check(file: Path) -> None:
     """Say whether FILE can be used; every fault in a sentence of its own. Opens no device."""
     from appliance.assembly import check as check_sources
-    from appliance.config import ConfigError, load
+    from appliance.assembly import state_folder
+    from appliance.catalogue import Catalogue
+    from appliance.config import load
+    from appliance.config_errors import ConfigError
     from engines.engine import EngineError
-    from engines.library import Library
 
     try:
         loaded = load(file)
         check_sources(loaded)
     except ConfigError as error:
         raise BadInput(str(error)) from error
-    library = Library.default()
+    catalogue = Catalogue.default(state_folder(loaded, dict(os.environ)))
     for pipeline in loaded.pipeline:
         try:
-            library.find(pipeline.model)
+            catalogue.find(pipeline.model)
         except EngineError as error:
             click.echo(f"warning: [[pipeline]] {pipeline.name}: {error}", err=True)
     for camera in loaded.camera:

@@ -32,16 +32,16 @@ def predict(
     MODEL is an installed model, a bundle folder or an .onnx file; INPUT is an image, a video, a sound file, or a folder
     of these. A result's `source` is the INPUT as given, its `seq` the number of the frame or window in it.
     """
+    from appliance.catalogue import Catalogue
     from appliance.predict import Predictor, UnusableInputError
     from appliance.result import to_json
     from engines.engine import EngineError
-    from engines.library import Library
 
     for given in inputs:
         if not Path(given).exists():
             raise BadInput(f"{given}: no such file or folder")
     try:
-        bundle = Library.default().find(model)
+        bundle = Catalogue.default().find(model)
         failed, unusable = 0, []
         with Predictor(bundle, engine=engine, threshold=threshold, every=every) as predictor:
             for given in inputs:

@@ -7,10 +7,14 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from appliance.cli.errors import BadInput, Failed
+
+if TYPE_CHECKING:
+    from appliance.config import Config
 
 DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
 
@@ -28,7 +32,8 @@ DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
 def run(path: Path, for_s: float | None) -> None:
     """Run the appliance until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reads the configuration again."""
     from appliance.assembly import check
-    from appliance.config import ConfigError, load
+    from appliance.config import load
+    from appliance.config_errors import ConfigError
 
     try:
         config = load(path)
@@ -53,16 +58,14 @@ def start_logging(level: str) -> None:
     threading.excepthook = on_death
 
 
-def execute(config: object, path: Path | None, for_s: float | None) -> None:
+def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     """Put the daemon together and run it; raises ConfigError, BadInput or Failed."""
     from appliance.assembly import state_folder
-    from appliance.config import Config
+    from appliance.catalogue import Catalogue
     from appliance.daemon import Broken, Daemon
+    from appliance.outbox_file import OutboxError
     from appliance.wiring import make_uplink
-    from engines.engine import EngineError
-    from engines.library import Library
 
-    assert isinstance(config, Config)
     folder = state_folder(config, dict(os.environ))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +74,7 @@ def execute(config: object, path: Path | None, for_s: float | None) -> None:
             f"{folder}: cannot hold the appliance's state: {error.strerror}; set state_dir under [device]"
         ) from error
     try:
-        daemon = Daemon(config, path, Library.default(), make_uplink(config, folder))
+        daemon = Daemon(config, path, Catalogue.default(folder), make_uplink(config, folder))
         daemon.run(for_s)
-    except (Broken, EngineError) as error:
+    except (Broken, OutboxError) as error:
         raise Failed(str(error)) from error

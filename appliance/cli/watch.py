@@ -41,7 +41,8 @@ def watch(
     """
     from pathlib import Path
 
-    from appliance.config import ConfigError, secret
+    from appliance.config import secret
+    from appliance.config_errors import ConfigError
     from appliance.subscriber import Subscriber, UnusableBrokerError
 
     try:

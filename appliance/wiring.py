@@ -1,0 +1,44 @@
+"""From the configuration's [mqtt] and [outbox] to the uplink."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appliance.config import Config
+from appliance.link_settings import LinkSettings
+from appliance.topics import Topics
+from appliance.uplink import Uplink, UplinkSettings
+
+
+def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
+    """The uplink, not yet running; None when nothing is to be published.
+
+    Raises ConfigError when the broker's address or a certificate cannot be used, OutboxError when another appliance
+    uses this state folder.
+    """
+    mqtt = config.mqtt
+    if mqtt is None:
+        return None
+    topics = Topics(mqtt.base, config.device.name)
+    link = LinkSettings(
+        url=mqtt.broker,
+        client_id=f"{mqtt.base}-{config.device.name}",
+        username=mqtt.username,
+        password_file=mqtt.password_file,
+        ca_file=mqtt.ca_file,
+        cert_file=mqtt.cert_file,
+        key_file=mqtt.key_file,
+    )
+    uplink = Uplink(
+        UplinkSettings(
+            link=link,
+            topics=topics,
+            outbox_path=state_dir / "outbox.db",
+            quota_bytes=config.outbox.max_mb * 1_000_000,
+            acknowledge=config.outbox.acknowledge,
+            require_subscriber=config.outbox.require_subscriber,
+            subscriptions=(topics.every_set, topics.every_request),
+        )
+    )
+    uplink.claim()
+    return uplink
