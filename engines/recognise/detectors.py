@@ -87,12 +87,12 @@ def _yolo_family(network: Network, picture: Picture, hints: Hints, output: Tenso
         return "yolo-v8"
     if named is not None and columns == 5 + len(named):
         return "yolo-v5"
+    if columns in (5, 4 + len(named or ())) and rows in grid:
+        raise network.unrecognised("boxes along the wrong axis: export it with output (1, 4 + classes, boxes)")
     if rows is not None and rows > 4 and (columns in grid or columns is None):
         return "yolo-v8"
     if columns is not None and columns > 5 and (rows in anchored or rows is None):
         return "yolo-v5"
-    if columns in (5, 4 + len(named or ())) and rows in grid:
-        raise network.unrecognised("boxes along the wrong axis: export it with output (1, 4 + classes, boxes)")
     raise network.unrecognised(
         f"its output fits no detector for pictures of {picture.width}x{picture.height}: {network.signature()}; "
         "give --decoder if you know it, and --labels"

@@ -70,7 +70,7 @@ def _value(text: str | None) -> Any:
 def _names(value: Any) -> tuple[str, ...] | None:
     """A list, a dictionary by number, or words between commas."""
     if isinstance(value, str):
-        value = value.split(",")
+        value = value.split(",") if value.strip() else None
     if isinstance(value, dict):
         numbered = {int(key): name for key, name in value.items() if str(key).isdecimal() and len(str(key)) < 7}
         if not numbered or max(numbered) > 100_000:

@@ -49,6 +49,8 @@ def name_classes(
 
     Raises Unrecognised when those given or written are more or fewer.
     """
+    if not 1 <= count <= 100_000:
+        raise network.unrecognised(f"it answers for {count} classes; expected 1 to 100000")
     if hints.labels is not None:
         if len(hints.labels) != count:
             raise network.unrecognised(f"{count} classes, but --labels names {len(hints.labels)}: give {count} lines")
@@ -62,8 +64,6 @@ def name_classes(
         )
     if usual is not None and len(usual) == count:
         return usual, ()
-    if not 1 <= count <= 100_000:
-        raise network.unrecognised(f"it answers for {count} classes; expected 1 to 100000")
     warning = (
         f"{network.path}: no label names inside: its {count} classes are called class 0 to class {count - 1}; "
         f"give --labels FILE with {count} lines to name them"
