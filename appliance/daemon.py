@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.2
 HEALTH_EVERY_S = 30.0
 CLOCK_EVERY_S = 30.0
+STARTING_S = 10.0
+"""While models are loaded there is nothing to complain of yet."""
+
 STOP_WITHIN_S = 8.0
 """One deadline for every thread to end; systemd's own comes later."""
 
@@ -217,6 +220,8 @@ class Daemon:
             self._ready = True
             self._notifier.tell(READY=1, STATUS=_in_short(document))
             logger.info("ready after %.2f s", (now_ns - self._started_ns) / 1e9)
+        if not self._ready and now_ns - self._started_ns < STARTING_S * 1e9:
+            return
         due = now_ns - self._health_ns > HEALTH_EVERY_S * 1e9
         if not due and document.status == self._last_status:
             return

@@ -10,21 +10,13 @@ from rich.markup import escape
 STYLES = {"ok": "green", "degraded": "yellow", "failed": "bold red", "online": "green", "stale": "yellow"}
 
 
-def in_words(topic: str, payload: bytes) -> str | None:
-    """One line of markup, or None when there is nothing to say."""
+def news(topic: str, payload: bytes) -> str | None:
+    """One line about something that happened, or None when nothing did."""
     if topic.endswith("/available"):
         return _available(topic, payload)
-    if topic.endswith("/snapshot"):
-        return None
-    try:
-        document = json.loads(payload)
-    except ValueError:
-        return None
-    if not isinstance(document, dict):
-        return None
-    kind = document.get("type")
-    match kind:
-        case "result":
+    document = _document(topic, payload)
+    match document.get("type"):
+        case "result" if document.get("status") == "failed":
             return _result(document)
         case "event":
             return _event(document)
@@ -36,6 +28,27 @@ def in_words(topic: str, payload: bytes) -> str | None:
         case "health":
             return _health(document)
     return None
+
+
+def row(topic: str, payload: bytes) -> str | None:
+    """What a pipeline sees or hears now; None for everything but results."""
+    document = _document(topic, payload)
+    if document.get("type") != "result":
+        return None
+    latency = document.get("latency_ms") or {}
+    total = f" [dim]{latency['total']:.0f} ms, {escape(str(document.get('engine')))}[/]" if "total" in latency else ""
+    return _result(document) + total
+
+
+def _document(topic: str, payload: bytes) -> dict[str, Any]:
+    """The JSON object on a topic; empty for anything else."""
+    if topic.endswith("/snapshot"):
+        return {}
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _available(topic: str, payload: bytes) -> str:

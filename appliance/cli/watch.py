@@ -37,7 +37,8 @@ def watch(
 ) -> None:
     """Follow the results of an appliance until Ctrl-C.
 
-    For people: one line for everything that changes. With --json: every document, for programs.
+    For people: events, health and trouble as they come, and on a terminal what every pipeline sees now. With --json:
+    every document, for programs.
     """
     from pathlib import Path
 
@@ -57,7 +58,7 @@ def watch(
     shown = 0
     timer = threading.Timer(for_s, stopping.set) if for_s is not None else None
     try:
-        with subscriber:
+        with subscriber, show:
             if timer is not None:
                 timer.daemon = True
                 timer.start()
@@ -88,26 +89,43 @@ class _Raw:
         sys.stdout.flush()
         return 1
 
+    def __enter__(self) -> _Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
 
 class _Lines:
-    """What changed, in words: repeated results of a still scene are one line."""
+    """For people: news as lines, and on a terminal below them one live row per pipeline, overwritten in place."""
 
     def __init__(self) -> None:
         from rich.console import Console
+        from rich.live import Live
 
         self._console = Console(highlight=False, soft_wrap=True)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+        self._rows: dict[str, str] = {}
         self._last: dict[str, str] = {}
 
+    def __enter__(self) -> _Lines:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
     def message(self, topic: str, payload: bytes) -> int:
-        line = self._words(topic, payload)
-        subject = topic
-        if line is None or self._last.get(subject) == line:
+        from appliance.words import news, row
+
+        now = row(topic, payload)
+        if now is not None:
+            self._rows[topic] = now
+            self._live.update("\n".join(self._rows[key] for key in sorted(self._rows)))
+        line = news(topic, payload)
+        if line is None or self._last.get(topic) == line:
             return 0
-        self._last[subject] = line
+        self._last[topic] = line
         self._console.print(line)
         return 1
-
-    def _words(self, topic: str, payload: bytes) -> str | None:
-        from appliance.words import in_words
-
-        return in_words(topic, payload)

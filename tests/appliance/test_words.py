@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.text import Text
+
+from appliance.words import news, row
+
+
+def said(line: str | None) -> str | None:
+    """What a person reads, without colours."""
+    return None if line is None else Text.from_markup(line).plain
+
+
+def on(topic: str, **document: Any) -> tuple[str, bytes]:
+    return f"appliance/dock-1/{topic}", json.dumps(document).encode()
+
+
+def test_what_a_pipeline_sees_is_a_row_with_its_latency() -> None:
+    found = [{"label": "person"}, {"label": "person"}, {"label": "car"}]
+    message = on(
+        "pipeline/p/result",
+        type="result",
+        pipeline="p",
+        status="ok",
+        detections=found,
+        engine="onnxruntime",
+        latency_ms={"total": 12.3},
+    )
+    assert said(row(*message)) == "p 1 car, 2 person 12 ms, onnxruntime"
+    assert news(*message) is None
+
+
+def test_a_failure_is_news() -> None:
+    message = on("pipeline/p/result", type="result", pipeline="p", status="failed", reason="the output holds NaN")
+    assert said(news(*message)) == "p failed: the output holds NaN"
+
+
+def test_an_event_is_news() -> None:
+    after = {"label": "person", "zones": ["gate"]}
+    message = on("pipeline/p/event", type="event", event="new", pipeline="p", track=3, reason="seen", after=after)
+    assert said(news(*message)) == "+ person p #3 in gate seen"
+
+
+def test_a_loss_is_news() -> None:
+    message = on("pipeline/p/event", type="gap", device="dock-1", count=12, reason="the disk is full")
+    assert said(news(*message)) == "dock-1: 12 documents were lost: the disk is full"
+
+
+def test_markup_in_a_label_is_only_text() -> None:
+    message = on("pipeline/p/event", type="event", event="new", pipeline="p", after={"label": "[red]x[/red]"})
+    assert "[red]x[/red]" in str(said(news(*message)))
+
+
+def test_what_is_no_document_is_no_news() -> None:
+    assert news("appliance/dock-1/pipeline/p/snapshot", b"\xff\xd8") is None
+    assert news("appliance/dock-1/info", b"[1, 2]") is None
+    assert said(news("appliance/dock-1/available", b"offline")) == "dock-1: offline"
