@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage, MQTTv5
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -117,7 +117,7 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.suppress_exceptions = True
-        client.reconnect_delay_set(0, 0)  # type: ignore[no-untyped-call]  # its thread ends at once after a failure
+        client.reconnect_delay_set(0, 0)  # its thread ends at once after a failure
         client.max_inflight_messages_set(0)  # the uplink keeps the window; 0: paho never holds a message back
         client.on_pre_connect = self._guarded(self._note_thread)
         client.on_socket_open = self._guarded(self._set_socket_options)
@@ -126,7 +126,7 @@ class Connection:
         client.on_disconnect = self._guarded(self._on_disconnect)
         client.on_publish = self._guarded(self._on_publish)
         client.on_message = self._guarded(self._on_message)
-        will = Properties(PacketTypes.WILLMESSAGE)
+        will = properties_of(PacketTypes.WILLMESSAGE)
         will.WillDelayInterval = self._settings.will_delay_s
         client.will_set(self._greeting.will_topic, self._greeting.will_payload, qos=1, retain=True, properties=will)
         return client
@@ -139,7 +139,7 @@ class Connection:
             self._client.username_pw_set(settings.username, settings.password())
         if address.tls:
             self._client.tls_set_context(settings.tls_context())
-        connect = Properties(PacketTypes.CONNECT)
+        connect = properties_of(PacketTypes.CONNECT)
         connect.SessionExpiryInterval = settings.will_delay_s
         connect.MaximumPacketSize = settings.largest_incoming_bytes
         self._started_s = time.monotonic()
@@ -260,8 +260,9 @@ class Connection:
                 words += "; it may not accept our certificate ([mqtt] cert_file)"
             self._events.put(Down(self.number, Loss.UNREACHABLE, words))
             return
+        suspicious = reasons.may_be_our_fault(code) and not self._abandoned
         loss, words = reasons.ending(code, client_id, from_broker=flags.is_disconnect_packet_from_server)
-        self._events.put(Down(self.number, loss, words, suspicious=reasons.may_be_our_fault(code)))
+        self._events.put(Down(self.number, loss, words, suspicious=suspicious))
 
     def _on_publish(self, _client: Client, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
         self._events.put(Acknowledged(self.number, mid, reason.value))
@@ -286,9 +287,14 @@ class Connection:
         )
 
 
+def properties_of(packet: int) -> Properties:
+    """An empty set of MQTT 5 properties for one packet type of paho's `PacketTypes`."""
+    return Properties(packet)  # type: ignore[no-untyped-call]  # paho annotates all but its constructor
+
+
 def packet_bytes(topic: str, payload: bytes, properties: Properties | None = None) -> int:
     """Length of the PUBLISH packet at QoS 1 (MQTT 5.0, section 3.3), to compare with the broker's maximum."""
-    property_bytes = 1 if properties is None else len(properties.pack())
+    property_bytes = 1 if properties is None else len(properties.pack())  # type: ignore[no-untyped-call]  # paho
     remaining = 2 + len(topic.encode()) + 2 + property_bytes + len(payload)
     length_bytes = 1 + sum(remaining >= limit for limit in (1 << 7, 1 << 14, 1 << 21))
     return 1 + length_bytes + remaining

@@ -36,6 +36,10 @@ class BrokerAddress:
             raise ConfigError("the broker address holds credentials: put them into username and password_file")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ConfigError(f"{url}: a broker address ends after the port; write mqtt://host:1883")
+        try:
+            parts.hostname.encode("idna")
+        except UnicodeError as e:
+            raise ConfigError(f"{url}: {parts.hostname} cannot be the name of a host: {e}") from e
         return cls(host=parts.hostname, port=port or DEFAULT_PORTS[parts.scheme], tls=parts.scheme == "mqtts")
 
     def __str__(self) -> str:

@@ -173,6 +173,8 @@ class Gap:
     count: int
     reason: str
     at: str
+    epoch: str | None = None
+    """Of `first` and `last`, when it is an older one than that of `spool`."""
     spool: Spool | None = None
     schema: int = SCHEMA
     type: Literal["gap"] = "gap"
