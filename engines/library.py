@@ -135,8 +135,8 @@ class Library:
     def _missing(self, name: str) -> str:
         names = [installed.name for installed in self.list()]
         close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"installed: {', '.join(names) or 'none'}"
-        return f"{name}: no such model in {self.folder}; {hint} Add one with `appliance models add FILE.onnx`"
+        hint = f"did you mean {close[0]}" if close else f"installed: {', '.join(names) or 'none'}"
+        return f"{name}: no such model in {self.folder}; {hint}; `appliance models add FILE.onnx` adds one"
 
     def _versions(self, name: str) -> tuple[str, ...]:
         """The oldest first; none when there is no such model."""

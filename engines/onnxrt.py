@@ -77,13 +77,18 @@ class OnnxEngine:
         ort = onnxruntime()
         try:
             self._session = ort.InferenceSession(
-                str(self._path), sess_options=self._options(ort), providers=["CPUExecutionProvider"]
+                str(self._path),
+                sess_options=self._options(ort),
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would try the same again, and say so on standard output
             )
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+            self.inputs = tuple(self._spec(node, "input") for node in self._session.get_inputs())
+            self.outputs = tuple(self._spec(node, "output") for node in self._session.get_outputs())
+        except EngineError:
+            raise
         except Exception as error:  # ONNX Runtime raises many types; this is the border
             raise EngineError(why_not_loaded(self._path, error, ort.__version__)) from error
-        self.inputs = tuple(self._spec(node, "input") for node in self._session.get_inputs())
-        self.outputs = tuple(self._spec(node, "output") for node in self._session.get_outputs())
         return self
 
     def __exit__(

@@ -155,3 +155,14 @@ def convolution(path: Path) -> Path:
         [tensor("y", shape)],
         weights={"w": np.full((8, 8, 3, 3), 0.01, np.float32)},
     )
+
+
+def not_a_number(path: Path) -> Path:
+    """Answers with NaN, whatever comes in: x is float32 of (1, 4), y of (1, 2)."""
+    return write(
+        path,
+        [helper.make_node("Identity", ["nan"], ["y"])],
+        [tensor("x", [1, 4])],
+        [tensor("y", [1, 2])],
+        weights={"nan": np.full((1, 2), np.nan, np.float32)},
+    )

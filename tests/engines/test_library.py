@@ -136,7 +136,7 @@ def test_an_installed_model_goes_before_a_file_of_its_name(
     ("model", "words"),
     [
         ("peple", "peple: no such model in .*; did you mean people"),
-        ("zebra", "zebra: no such model in .*; installed: people Add one with `appliance models add"),
+        ("zebra", "zebra: no such model in .*; installed: people; `appliance models add FILE"),
         ("people@7", "people@7: not installed; there is 1"),
         ("zebra.onnx", r"zebra\.onnx: no such file or folder"),
         ("no/where", "no/where: no such file or folder"),

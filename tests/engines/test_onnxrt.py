@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -107,6 +108,29 @@ def test_a_file_cut_off_anywhere_is_refused_or_runs_but_never_ends_the_process(t
         except EngineError:
             refused += 1
     assert refused > len(whole) * 0.9
+
+
+def test_a_file_with_any_bytes_changed_is_refused_or_opens_but_never_ends_the_process(
+    tmp_path: Path, long_run: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Seeded; a name that is no text was the first thing this found."""
+    whole = networks.endless(tmp_path / "whole.onnx").read_bytes()
+    path = tmp_path / "changed.onnx"
+    chance = random.Random(4)
+    opened = 0
+    for _ in range(20_000 if long_run else 1000):
+        content = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 2, 4, 16))):
+            place = chance.randrange(len(content))
+            content[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+        path.write_bytes(content)
+        try:
+            with OnnxEngine(path, threads=1, optimise=False):
+                opened += 1
+        except EngineError:
+            continue
+    assert opened > 0
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_network_that_asks_for_too_much_memory_fails_and_says_so(tmp_path: Path) -> None:
