@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from appliance.assembly import check
-from appliance.config import Config, ConfigError, load, parse, secret
+from appliance.config import Config, load, parse, secret
+from appliance.config_errors import ConfigError
 
 CAMERA = '[[camera]]\nname = "front"\nuri = "scene:shapes"\n'
 
