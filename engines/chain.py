@@ -1,0 +1,71 @@
+"""The networks of a model, one behind the other, and a look at what they return before anyone believes it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from engines.decode import Shape, misfit
+from engines.engine import Array, Engine, EngineError, Tensors
+from engines.manifest import Manifest
+
+
+class Chain:
+    """Open engines in the order of the manifest's stages; the outputs of one are the inputs, by name, of the next."""
+
+    def __init__(self, manifest: Manifest, engines: Sequence[Engine], given: Collection[str]) -> None:
+        """`given`: names of the tensors that are put in. Raises EngineError when a network needs one nobody makes."""
+        self._stages = tuple(zip((stage.name for stage in manifest.stages), engines, strict=True))
+        self._name = manifest.name
+        known = set(given)
+        for stage, engine in self._stages:
+            for spec in engine.inputs:
+                if spec.name not in known:
+                    raise EngineError(
+                        f"{manifest.name}: stage {stage} needs input {spec.name}, which nothing before it makes; "
+                        f"there are {', '.join(sorted(known))}"
+                    )
+            known |= {spec.name for spec in engine.outputs}
+        for name in given:
+            if all(spec.name != name for engine in engines for spec in engine.inputs):
+                raise EngineError(
+                    f"{manifest.name}: no network has an input {name}; the manifest must name the right one"
+                )
+
+    def run(self, tensors: Tensors) -> dict[str, Array]:
+        """Outputs of all stages by name; they may be overwritten by the next run. Raises EngineError."""
+        known = dict(tensors)
+        for stage, engine in self._stages:
+            outputs = engine.run({spec.name: known[spec.name] for spec in engine.inputs})
+            if outputs.keys() != {spec.name for spec in engine.outputs}:
+                expected = ", ".join(spec.name for spec in engine.outputs)
+                raise EngineError(
+                    f"{self._name}: stage {stage} returned {', '.join(outputs) or 'nothing'}, expected {expected}"
+                )
+            known |= outputs
+        return known
+
+    def cancel(self) -> None:
+        """Make the run in progress raise EngineError soon; from any thread."""
+        for _, engine in self._stages:
+            engine.cancel()
+
+
+class Outputs:
+    """What a run made of its rows: of the right shape, as float32. Decoders look whether it is finite."""
+
+    def __init__(self, outputs: Mapping[str, Array], shapes: Mapping[str, Shape], rows: int) -> None:
+        """`shapes`: name and shape, without the first axis, of what is read. Raises EngineError."""
+        self._outputs: dict[str, Array] = {}
+        for name, shape in shapes.items():
+            output = outputs[name]
+            if rows == 1 and output.ndim == len(shape):
+                output = output[np.newaxis]  # a network for single samples need not count them
+            if wrong := misfit(name, output.shape, (rows, *shape)):
+                raise wrong
+            self._outputs[name] = output.astype(np.float32, copy=False)
+
+    def row(self, number: int) -> dict[str, Array]:
+        """The outputs for one sample, without the first axis."""
+        return {name: output[number] for name, output in self._outputs.items()}

@@ -1,0 +1,97 @@
+"""What all object detectors have in common: from candidates in the input tensor to detections in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from engines.decode.asked import Asked, Shape
+from engines.decode.nms import suppress
+from engines.engine import Array
+from engines.manifest import Manifest
+from engines.predictions import Detection
+
+_SCORE_DIGITS = 5
+_BOX_DIGITS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Boxes that score enough; several may show the same object."""
+
+    corners: Array
+    """(n, 4) left, top, right, bottom in input pixels."""
+    scores: Array
+    """(n,), 0 to 1."""
+    classes: Array
+    """(n,), integers."""
+
+
+class Family(Protocol):
+    """A way of writing boxes into tensors."""
+
+    shapes: dict[str, Shape]
+
+    def candidates(self, outputs: Mapping[str, Array], threshold: float) -> Candidates:
+        """Every box with a score of at least `threshold`; raises EngineError for values that cannot be."""
+
+
+class BoxDecoder:
+    """A `Decoder` for a family of object detectors."""
+
+    def __init__(self, manifest: Manifest, family: Family) -> None:
+        self.shapes = family.shapes
+        self._family = family
+        self._labels = manifest.labels
+        self._settings = manifest.decoder
+        self._wanted: dict[frozenset[str], Array] = {}
+
+    def decode(self, outputs: Mapping[str, Array], asked: Asked) -> tuple[Detection, ...]:
+        assert asked.placement is not None, "a detector is asked about pictures"
+        found = self._family.candidates(outputs, asked.threshold)
+        if len(found.scores) == 0:
+            return ()
+        if asked.labels is not None:
+            found = _only(found, self._classes(asked.labels)[found.classes])
+        best = self._best(found)
+        boxes = np.round(asked.placement.to_picture(found.corners[best]), _BOX_DIGITS).tolist()
+        scores = np.round(found.scores[best].astype(np.float64), _SCORE_DIGITS).tolist()
+        classes = found.classes[best].tolist()
+        labels = self._labels
+        return tuple(
+            Detection(labels[number], number, score, (box[0], box[1], box[2], box[3]))
+            for number, score, box in zip(classes, scores, boxes, strict=True)
+        )
+
+    def memory(self) -> None:
+        """Pictures leave nothing behind."""
+
+    def _best(self, found: Candidates) -> Array:
+        """Indices of what is reported, the best first."""
+        settings = self._settings
+        if settings.nms_iou is None:
+            order = np.argsort(-found.scores, kind="stable")
+        else:
+            classes = found.classes if settings.class_aware else None
+            order = suppress(found.corners, found.scores, classes, settings.nms_iou)
+        return order[: settings.max_detections]
+
+    def _classes(self, labels: frozenset[str]) -> Array:
+        """By class: whether it is wanted."""
+        if labels not in self._wanted:
+            self._wanted[labels] = np.array([label in labels for label in self._labels])
+        return self._wanted[labels]
+
+
+def _only(found: Candidates, keep: Array) -> Candidates:
+    return Candidates(found.corners[keep], found.scores[keep], found.classes[keep])
+
+
+def from_centres(centres: Array, sizes: Array) -> Array:
+    """(2, n) centres and (2, n) sizes to (n, 4) corners."""
+    half = sizes * np.float32(0.5)
+    corners: Array = np.concatenate((centres - half, centres + half)).T
+    return corners
