@@ -133,7 +133,7 @@ def _rate(source: Microphone, users: list[PipelineConfig], catalogue: Catalogue)
             rates[user.name] = spec.rate_hz
     if len(set(rates.values())) > 1:
         words = ", ".join(f"{name} {rate} Hz" for name, rate in rates.items())
-        raise CaptureError(f"{source.name}: its pipelines need different rates ({words}); give each its own microphone")
+        raise CaptureError(f"its pipelines need different rates ({words}); give each its own microphone")
     return next(iter(rates.values()), DEFAULT_RATE_HZ)
 
 
@@ -166,7 +166,7 @@ def _address(source: Camera) -> str:
     try:
         password = secret(source.password_file) if source.password_file else ""
     except ConfigError as error:
-        raise CaptureError(f"{source.name}: {error}") from error
+        raise CaptureError(str(error)) from error
     scheme, _, rest = source.uri.partition("://")
     login = quote(source.username, safe="") + (f":{quote(password, safe='')}" if password else "")
     return f"{scheme}://{login}@{rest}"

@@ -131,7 +131,7 @@ class Feed:
             self._freshness.seen(sample)
             if self._freshness.stale(sample.ready_ns):
                 if self._freshness.age_s(sample.ready_ns) > FROZEN_REOPEN * self._stale_after_s:
-                    raise CaptureError(f"{self.name}: the picture is frozen; opening the camera again")
+                    raise CaptureError("the picture is frozen; opening the camera again")
                 return
         for taker in self._takers:
             taker.offer(sample)

@@ -75,14 +75,14 @@ def test_a_lost_camera_is_opened_again_and_the_reason_is_told_meanwhile() -> Non
         opened += 1
         yield frame(opened)
         if opened == 1:
-            raise CaptureError("gate: unplugged; plug it in again")
+            raise CaptureError("unplugged; plug it in again")
         again.wait(5)
 
     taker = Taker()
     feed = Feed("gate", lambda: Scripted(body), [taker], stale_after_s=3, sensor=True)
     running = Running(feed)
-    until(lambda: feed.status(time.monotonic_ns()) == "offline")
-    assert feed.figures(time.monotonic_ns()).reason == "gate: unplugged; plug it in again"
+    until(lambda: feed.figures(time.monotonic_ns()).reason == "unplugged; plug it in again")
+    assert feed.status(time.monotonic_ns()) == "offline"
     until(lambda: feed.status(time.monotonic_ns()) == "online")
     again.set()
     running.stop()
