@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from engines.engine import Array, EngineError, EngineUnavailable, Tensors, TensorSpec
+from engines.external import external_files
 from engines.onnxrt_errors import why_not_loaded, why_not_run
 
 _DTYPES = {
@@ -54,7 +55,7 @@ def default_threads() -> int:
 class OnnxEngine:
     """One ONNX file, run by ONNX Runtime. See `Engine` for the contract.
 
-    Weights in files beside it are found there; ONNX Runtime refuses those outside its folder.
+    Weights in files beside it are found there; those outside its folder are refused.
     """
 
     name = "onnxruntime"
@@ -76,6 +77,7 @@ class OnnxEngine:
         """Raises EngineUnavailable without ONNX Runtime, EngineError when it cannot load the file."""
         ort = onnxruntime()
         try:
+            external_files(self._path)
             self._session = ort.InferenceSession(
                 str(self._path),
                 sess_options=self._options(ort),

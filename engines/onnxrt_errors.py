@@ -23,7 +23,9 @@ def why_not_loaded(path: Path, error: Exception, version: str) -> str:
     if not path.is_file():
         return f"{path}: not a file; give the path of an .onnx file"
     text = str(error)
-    if "No graph was found" in text or "Protobuf parsing failed" in text:
+    if isinstance(error, PermissionError):
+        return f"{path}: may not be read: give its owner or group the right to read it"
+    if re.search(r"No graph was found|does not have a graph|Protobuf parsing failed", text):
         return f"{path}: not an ONNX model: {_what_it_is(path)}"
     for pattern, sentence in _LOAD_FAULTS:
         found = re.search(pattern, text, re.DOTALL)
@@ -33,15 +35,6 @@ def why_not_loaded(path: Path, error: Exception, version: str) -> str:
 
 
 _LOAD_FAULTS: tuple[tuple[str, str], ...] = (
-    (
-        r'External data path does not exist: "[^"]*?([^"/]+)"',
-        "its weights are in another file, {0}, which is not beside it: copy that file there too",
-    ),
-    (
-        r"External data path.*(?:escapes|outside|absolute|validation failed)",
-        "its weights point to a file outside its own folder, which is refused: "
-        "export it with the weights inside or beside it",
-    ),
     (
         r"External initializer: (\S+).*out of bounds",
         "the file that holds its weights is too short for {0}: it was cut off; copy it again",
@@ -65,6 +58,10 @@ _LOAD_FAULTS: tuple[tuple[str, str], ...] = (
         "uses the operator {0}, which ONNX Runtime {version} does not have: export it without custom operators",
     ),
     (
+        r"bad_alloc|Failed to allocate memory",
+        "needs more memory than there is: use a smaller model",
+    ),
+    (
         r"Could not find an implementation for (\w+)",
         "uses the operator {0} with types that ONNX Runtime {version} cannot run on the processor: "
         "export it in float32",
@@ -77,7 +74,7 @@ def why_not_run(path: Path, error: Exception, *, cancelled: bool) -> str:
     if cancelled:
         return f"{path}: cancelled before it had an answer"
     text = str(error)
-    if "Failed to allocate memory" in text or "bad allocation" in text or isinstance(error, MemoryError):
+    if re.search(r"bad_alloc|Failed to allocate memory", text) or isinstance(error, MemoryError):
         return f"{path}: needs more memory than there is: use a smaller model or input"
     return f"{path}: inference failed: {plain(text)}"
 
