@@ -117,6 +117,7 @@ class Camera(GrabbingCamera):
     def __init__(self, name: str, device: str, options: VideoOptions) -> None:
         super().__init__(name, options)
         self._path = f"/dev/video{device}" if device.isdecimal() else device
+        self._stamped_ns = 0
 
     def _open(self) -> str:
         self._refuse_absent()
@@ -143,11 +144,19 @@ class Camera(GrabbingCamera):
             )
 
     def _stamp(self, asked_ns: int) -> Stamp:
-        """The driver's stamp, taken when the picture arrived, where it is on the monotonic clock; otherwise now."""
+        """The driver's stamp, which is right also after the picture waited in a buffer, where it is plausible.
+
+        Some drivers stamp with another clock or, as vivid does, a little ahead of the time: then it is now. A stamp is
+        always later than the one before.
+        """
         cv2 = load_opencv()
         now = Stamp.now()
         age_ns = now.mono_ns - int(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-        return now.shifted(-age_ns) if 0 <= age_ns < PLAUSIBLE_AGE_NS else now
+        if not 0 <= age_ns < PLAUSIBLE_AGE_NS:
+            age_ns = 0
+        stamp = now.shifted(-min(age_ns, max(0, now.mono_ns - self._stamped_ns - 1)))
+        self._stamped_ns = stamp.mono_ns
+        return stamp
 
     def _lost(self) -> str:
         if not Path(self._path).exists():

@@ -35,9 +35,14 @@ def load_opencv() -> ModuleType:
     """The module cv2; CaptureError, which says how to install it, where there is none."""
     try:
         import cv2
+    except ModuleNotFoundError as e:
+        raise CaptureError(
+            "OpenCV is not installed: pip install 'edge-inference-appliance[desktop]', "
+            "on a Jetson apt-get install python3-opencv and a virtual environment with --system-site-packages"
+        ) from e
     except ImportError as e:
         raise CaptureError(
-            f"OpenCV cannot be imported ({e}): pip install 'edge-inference-appliance[desktop]', "
-            "on a Jetson apt-get install python3-opencv and a virtual environment with --system-site-packages"
+            f"OpenCV is installed but cannot be loaded ({e}): install the library it names "
+            "(Debian: apt-get install libgl1 libglib2.0-0 libxcb1), or use opencv-python-headless, which needs none"
         ) from e
     return cv2
