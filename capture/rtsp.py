@@ -21,8 +21,12 @@ READ_TIMEOUT_MS = 2000
 CATCH_UP_S = 2.0
 """How long after opening the pictures that gathered meanwhile are thrown away."""
 
-ONE_THREAD_PIXELS = 1920 * 1200
-"""FFmpeg delays by one picture per decoding thread after the first, so larger pictures only get several."""
+ONE_THREAD_PIXELS_PER_S = 120e6
+"""A slow core decodes this much H.264. FFmpeg delays by one picture per further thread, so only larger streams get
+more: 3840x2160 at 15/s and above."""
+
+DEFAULT_FPS = 25.0
+"""Assumed of a stream that does not tell its rate."""
 
 
 class RtspCamera(GrabbingCamera):
@@ -42,15 +46,13 @@ class RtspCamera(GrabbingCamera):
     def _open(self) -> str:
         cv2 = load_opencv()
         self._connect(cv2, threads=1)
-        width, height = self._size(cv2)
-        if width * height > ONE_THREAD_PIXELS:
+        width, height, fps = self._told(cv2)
+        if width * height * (fps or DEFAULT_FPS) > ONE_THREAD_PIXELS_PER_S:
             self._release()
             self._connect(cv2, threads=3)
         self._lateness = Lateness()
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        known = math.isfinite(fps) and 0 < fps < 1000
-        self._catch_up(period_ns=int(1e9 / (fps if known else 25.0)))
-        rate = f" {fps:.4g}/s" if known else ""
+        self._catch_up(period_ns=int(1e9 / (fps or DEFAULT_FPS)))
+        rate = f" {fps:.4g}/s" if fps else ""
         return f"{width}x{height} {self._codec(cv2)}{rate} from {self._shown}"
 
     def _connect(self, cv2: Any, threads: int) -> None:
@@ -61,9 +63,12 @@ class RtspCamera(GrabbingCamera):
         if not self._capture.isOpened():
             raise CaptureError(f"{self._shown}: {refusal(self._uri)}")
 
-    def _size(self, cv2: Any) -> tuple[int, int]:
+    def _told(self, cv2: Any) -> tuple[int, int, float]:
+        """Width, height and pictures per second as the stream tells them; 0 for a rate that it does not tell."""
         get = self._capture.get
-        return int(get(cv2.CAP_PROP_FRAME_WIDTH)), int(get(cv2.CAP_PROP_FRAME_HEIGHT))
+        fps = get(cv2.CAP_PROP_FPS)
+        known = math.isfinite(fps) and 0 < fps < 1000
+        return int(get(cv2.CAP_PROP_FRAME_WIDTH)), int(get(cv2.CAP_PROP_FRAME_HEIGHT)), fps if known else 0.0
 
     def _codec(self, cv2: Any) -> str:
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
