@@ -18,7 +18,7 @@ class Sounds:
         """`inputs`: those of the network, which tell the type of the constants. Raises EngineError."""
         self._spec = spec
         self._rows = np.zeros((rows, spec.context + spec.samples), np.float32)
-        self._state: dict[str, Array] = {}
+        self._state: dict[str, Array] = {name: np.zeros(shape, np.float32) for name, shape in spec.state_shapes.items()}
         self._constants: dict[str, Array] = {}
         wanted = {each.name: each for each in inputs}
         for name, value in spec.constants.items():
