@@ -207,9 +207,10 @@ class Daemon:
     def _tell_sources(self, now_ns: int) -> None:
         for name, feed in self.assembly.feeds.items():
             status = feed.status(now_ns)
+            if status == "offline" and not feed.tried and now_ns - self._started_ns < STARTING_S * 1e9:
+                continue
             if self._told.get(name) != status:
-                if name in self._told or status != "offline":
-                    logger.info("%s: %s (%s)", name, status, feed.figures(now_ns).reason)
+                logger.info("%s: %s (%s)", name, status, feed.figures(now_ns).reason)
                 self._told[name] = status
                 self.post(Publish(self.topics.source_available(name), status.encode(), qos=1, retain=True))
                 self._health_ns = 0

@@ -25,6 +25,8 @@ REOPEN_MOST_S = 2.0
 FROZEN_REOPEN = 3
 """A picture frozen for this many times `stale_after_s` has the camera opened again."""
 
+NOT_OPENED = "not opened yet"
+
 HUNG_AFTER_S = 15.0
 """Without a sign from the capture thread it hangs below Python. Longer than every time-out of the sources."""
 
@@ -76,7 +78,7 @@ class Feed:
         self._generation = 0
         self._open: Source | None = None
         self._description = ""
-        self._reason = "not opened yet"
+        self._reason = NOT_OPENED
         self._delivering = False
         self._finished = False
         self._samples = 0
@@ -178,6 +180,11 @@ class Feed:
             age_s=None if age_s is None else round(age_s, 3),
             abandoned=self.abandoned,
         )
+
+    @property
+    def tried(self) -> bool:
+        """It has delivered, or there was a reason why not: before that its status says nothing yet."""
+        return self._delivering or self._reason != NOT_OPENED
 
     @property
     def finished(self) -> bool:

@@ -14,7 +14,7 @@ setup_apt() { # setup_apt PACKAGE…: install what is missing; without root say 
     local missing=() package
     for package in "$@"; do
         # Ubuntu 24.04 names some libraries anew (…t64) and they provide the old name.
-        dpkg-query -W -f '${db:Status-Status}\n' "$package" "${package}t64" 2>/dev/null | grep -qx installed ||
+        grep -qx installed <(dpkg-query -W -f '${db:Status-Status}\n' "$package" "${package}t64" 2>/dev/null) ||
             missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
