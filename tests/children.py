@@ -1,0 +1,33 @@
+"""Processes that the code under test has started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def children(of: int | None = None) -> list[int]:
+    """Process ids of the living children of a process (this one)."""
+    of = os.getpid() if of is None else of
+    tasks = Path(f"/proc/{of}/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text().split() if alive(int(pid))]
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs: one that has ended but was not waited for does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def open_files() -> int:
+    """Handles that this process holds."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def resident_kb(pid: int | None = None) -> int:
+    """Memory of a process (this one)."""
+    status = Path(f"/proc/{pid or 'self'}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
