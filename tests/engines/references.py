@@ -54,6 +54,8 @@ def fastestdet(output: Floats, width: int, height: int, threshold: float) -> lis
     for row in range(rows):
         for column in range(columns):
             cell = grid[:, row, column]
+            if float(cell[0]) ** 0.6 < threshold:
+                continue  # no probability of a class exceeds 1
             best = max(range(len(cell) - 5), key=lambda number: float(cell[5 + number]))
             score = float(cell[0]) ** 0.6 * float(cell[5 + best]) ** 0.4
             if score < threshold:
