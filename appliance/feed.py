@@ -75,6 +75,8 @@ class Feed:
         self._stale_after_s = stale_after_s
         self._sensor = sensor
         self._freshness = Freshness(stale_after_s)
+        self._pictures = False
+        """Whether the content's own age counts: pictures of a sensor were seen."""
         self._generation = 0
         self._open: Source | None = None
         self._description = ""
@@ -130,6 +132,7 @@ class Feed:
         self._newest_ns = sample.ready_ns
         self._delivering = True
         if self._sensor and isinstance(sample, Frame):
+            self._pictures = True
             self._freshness.seen(sample)
             if self._freshness.stale(sample.ready_ns):
                 if self._freshness.age_s(sample.ready_ns) > FROZEN_REOPEN * self._stale_after_s:
@@ -159,8 +162,7 @@ class Feed:
         if self._newest_ns is None:
             return None
         age_s = (now_ns - self._newest_ns) / 1e9
-        frozen_s = self._freshness.age_s(now_ns) if self._sensor else None
-        return max(age_s, frozen_s) if frozen_s is not None else age_s
+        return max(age_s, self._freshness.age_s(now_ns)) if self._pictures else age_s
 
     def figures(self, now_ns: int) -> FeedFigures:
         status = self.status(now_ns)

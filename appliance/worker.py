@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 IDLE_S = 0.25
 FAILURES_TO_REOPEN = 3
 """So many failed runs in a row, and the model is closed and opened again."""
+WARM_UP_S = 20.0
+"""The first inference of a model, which also sets up its memory. Three times this is a hang."""
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
 
 
@@ -57,10 +59,13 @@ class Worker:
         self._model: Model | None = None
         self._busy_since_ns: int | None = None
         self._timed_out = False
+        self._warming = False
 
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread."""
-        backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
+        backoff = Backoff(WARM_UP_S = 20.0
+"""The first inference of a model, which also sets up its memory. Three times this is a hang."""
+RETRY_FIRST_S, RETRY_MOST_S)
         while not stopping.is_set():
             try:
                 bundle = self._find()
@@ -69,19 +74,23 @@ class Worker:
                     backoff.reset()
                     self._serve(model, stopping)
             except EngineError as error:
+                self._busy_since_ns = None
                 if self.fault != str(error):
                     logger.error("%s: %s", self.name, error)
                 self.fault, self.engine = str(error), "none"
                 self.settled.set()
                 self._refuse_for(backoff.next_s(), error, stopping)
             finally:
-                self._model, self._busy_since_ns = None, None
+                self._model, self._busy_since_ns, self._warming = None, None, False
 
     def _opened(self, bundle: Bundle, model: Model) -> None:
         manifest = bundle.manifest
         self.manifest_id = ModelId(manifest.name, manifest.version, manifest.digest)
-        model.warm_up()
         self._model = model
+        self._warming = True
+        self._busy_since_ns = time.monotonic_ns()
+        model.warm_up()
+        self._warming, self._busy_since_ns = False, None
         self.engine, self.fault = model.engine_name, None
         self.refusals = tuple(str(refusal) for refusal in model.refusals)
         for pipeline in self.pipelines:
@@ -162,21 +171,23 @@ class Worker:
 
     def check(self, now_ns: int) -> None:
         """Cancel a run that takes longer than the shortest time-out of its pipelines."""
-        since_ns, model = self._busy_since_ns, self._model
-        if since_ns is None or model is None:
-            return
-        timeout_s = min(pipeline.config.timeout_s for pipeline in self.pipelines)
-        if now_ns - since_ns > timeout_s * 1e9:
+        model = self._model
+        if model is not None and self._busy_s(now_ns) > self._patience_s:
             self._timed_out = True
             model.cancel()
 
     def stuck(self, now_ns: int) -> bool:
         """Busy for three times the time-out: cancelling did not help."""
+        return self._busy_s(now_ns) > 3 * self._patience_s
+
+    def _busy_s(self, now_ns: int) -> float:
         since_ns = self._busy_since_ns
-        if since_ns is None:
-            return False
-        timeout_s = min(pipeline.config.timeout_s for pipeline in self.pipelines)
-        return now_ns - since_ns > 3 * timeout_s * 1e9
+        return 0.0 if since_ns is None else (now_ns - since_ns) / 1e9
+
+    @property
+    def _patience_s(self) -> float:
+        """How long the run in progress may take."""
+        return WARM_UP_S if self._warming else min(pipeline.config.timeout_s for pipeline in self.pipelines)
 
     def wake(self) -> None:
         """Make a waiting `run` look at `stopping`."""

@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 
 from appliance.feed import HUNG_AFTER_S, Feed
-from capture.samples import Frame, Sample, Stamp
+from capture.samples import AudioWindow, Frame, Sample, Stamp
 from capture.source import CaptureError
 from tests.waiting import until
 
@@ -123,6 +123,23 @@ def test_a_frozen_picture_is_stale_and_no_pipeline_gets_it() -> None:
     until(lambda: feed.figures(time.monotonic_ns()).samples > samples + 5)
     assert len(taker.taken) == given
     stop.set()
+    running.stop()
+
+
+def test_a_microphone_is_judged_by_the_sound_that_comes() -> None:
+    silent = threading.Event()
+
+    def body() -> Iterator[Sample]:
+        stamp = Stamp.now()
+        yield AudioWindow("hall", 0, stamp, np.zeros(512, np.float32), 16_000, 0, ready_ns=stamp.mono_ns)
+        silent.wait(10)
+
+    feed = Feed("hall", lambda: Scripted(body), [], stale_after_s=0.5, sensor=True)
+    running = Running(feed)
+    until(lambda: feed.status(time.monotonic_ns()) == "online")
+    until(lambda: feed.status(time.monotonic_ns()) == "stale", within_s=2)
+    assert feed.figures(time.monotonic_ns()).reason.startswith("no new content for 0.")
+    silent.set()
     running.stop()
 
 

@@ -17,7 +17,7 @@ from appliance.outgoing import Outgoing, Publish, Spool
 from appliance.pipeline import Pipeline
 from appliance.result import Event, Result
 from appliance.topics import Topics
-from appliance.worker import Worker
+from appliance.worker import WARM_UP_S, Worker
 from capture.samples import Frame, Stamp
 from engines.bundle import Bundle
 from engines.engine import EngineError
@@ -186,6 +186,25 @@ def test_an_inference_that_takes_too_long_is_cancelled_and_has_failed() -> None:
     assert bench.results()[0].reason == "people: no answer within 0.1 s"
 
 
+def test_a_model_whose_first_inference_never_ends_is_cancelled_and_said_to_be_broken() -> None:
+    class Endless(Played):
+        def warm_up(self) -> None:
+            assert self.cancelled.wait(5)
+            raise EngineError("cancelled")
+
+    bench = Bench(Endless(answers))
+    stopping = threading.Event()
+    thread = threading.Thread(target=bench.worker.run, args=(stopping,))
+    thread.start()
+    later_ns = time.monotonic_ns() + int((WARM_UP_S + 1) * 1e9)
+    until(lambda: _checked(bench, later_ns) and bench.worker.settled.is_set())
+    assert bench.worker.fault == "cancelled"
+    stopping.set()
+    bench.worker.wake()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
 def test_without_its_model_a_pipeline_fails_in_words_and_recovers_when_it_comes() -> None:
     bench = Bench(Played(answers))
     bench.missing = True
@@ -215,8 +234,8 @@ def _offer_all(bench: Bench) -> bool:
     return True
 
 
-def _checked(bench: Bench) -> bool:
-    bench.worker.check(time.monotonic_ns())
+def _checked(bench: Bench, now_ns: int | None = None) -> bool:
+    bench.worker.check(now_ns or time.monotonic_ns())
     return True
 
 
