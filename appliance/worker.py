@@ -63,9 +63,7 @@ class Worker:
 
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread."""
-        backoff = Backoff(WARM_UP_S = 20.0
-"""The first inference of a model, which also sets up its memory. Three times this is a hang."""
-RETRY_FIRST_S, RETRY_MOST_S)
+        backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
         while not stopping.is_set():
             try:
                 bundle = self._find()
