@@ -1,0 +1,90 @@
+"""The appliance's own path of a picture - feed, pipeline, worker, document - one picture at a time, to be timed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from appliance.config import Pipeline as PipelineSettings
+from appliance.feed import Feed
+from appliance.outgoing import Outgoing, Spool
+from appliance.pipeline import Pipeline
+from appliance.result import Result, to_json
+from appliance.topics import Topics
+from appliance.worker import Worker
+from capture.samples import Sample
+from capture.source import Source
+from engines.bundle import Bundle
+from engines.model import Model
+
+TOPICS = Topics("appliance", "bench")
+
+
+class Lockstep:
+    """`step` lets the feed read one picture, and returns when its document has been encoded.
+
+    The threads are the daemon's: one that captures, one for the model. What the uplink would do besides encoding is
+    measured elsewhere.
+    """
+
+    def __init__(self, bundle: Bundle, make: Callable[[], Source], threads: int, *, sensor: bool) -> None:
+        """`sensor`: pictures come from a camera, whose freshness is watched."""
+        settings = PipelineSettings(name="look", source="camera", model="bench")
+        self._worker = Worker(
+            "bench", lambda: bundle, lambda found: Model(found, threads=threads), ready=threading.Condition()
+        )
+        self._pipeline = Pipeline(settings, TOPICS, self._post, lambda: "synced", self._worker.ready)
+        self._worker.pipelines.append(self._pipeline)
+        self._feed = Feed("camera", make, [self], stale_after_s=60.0, sensor=sensor)
+        self._permits = threading.Semaphore(0)
+        self._answers = threading.Semaphore(0)
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=body, args=(self._stopping,), daemon=True)
+            for body in (self._worker.run, self._feed.run)
+        ]
+        self.detections = 0
+        """In the newest document."""
+        self.timed = True
+        """Whether every document carried its stage times."""
+
+    def __enter__(self) -> Lockstep:
+        self._threads[0].start()
+        self._worker.settled.wait()
+        if self._worker.fault is not None:
+            raise RuntimeError(self._worker.fault)
+        self._threads[1].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._permits.release()
+        self._feed.close()
+        self._worker.wake()
+        for thread in self._threads:
+            thread.join(10)
+
+    def step(self) -> None:
+        self._permits.release()
+        if not self._answers.acquire(timeout=30):
+            raise RuntimeError(f"no document within 30 s: {self._feed.figures(0).reason}; {self._worker.fault}")
+
+    def offer(self, sample: Sample) -> None:
+        """The feed hands over a picture, and reads the next one when it may."""
+        self._permits.acquire()
+        if not self._stopping.is_set():
+            self._pipeline.offer(sample)
+
+    def _post(self, item: Outgoing) -> None:
+        document: Any = item.document
+        if isinstance(document, bytes):
+            return
+        to_json(document)
+        if isinstance(document, Result) and not isinstance(item, Spool):
+            self.detections = len(document.detections or ())
+            self.timed = self.timed and document.latency_ms is not None
+            self._answers.release()
