@@ -13,8 +13,9 @@ from capture.microphone_child import Kind
 from capture.microphone_process import Message, MicrophoneProcess
 from capture.options import AudioOptions
 from capture.sample_clock import SampleClock
-from capture.samples import AudioWindow, Samples
+from capture.samples import AudioWindow
 from capture.source import CaptureError
+from capture.stillness import Stillness
 from capture.track import Track
 
 OPEN_S = 8.0
@@ -100,7 +101,7 @@ class Microphone:
             return
         clock = SampleClock(self._rate_hz)
         track = Track(self.name, self._rate_hz, self._options.rate_hz, first_seq=self._seq)
-        stillness, alive = _Stillness(self._rate_hz), False
+        stillness, alive = Stillness(self._rate_hz), False
         within_s = FIRST_SOUND_S
         while not self._closing.is_set():
             within_s += self._options.block_s
@@ -151,27 +152,3 @@ class Microphone:
     @property
     def _called(self) -> str:
         return f"mic:{self._device}" if self._device else "the default microphone (mic:)"
-
-
-class _Stillness:
-    """Tells for how long the sound has had one and the same value."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._value: np.float32 | None = None
-        self._changed_ns: int | None = None
-
-    def of_s(self, samples: Samples, first_ns: int, read_ns: int) -> float:
-        """Seconds at the end of `samples`; 0 where these differ among themselves.
-
-        `first_ns` is when the first of them was taken, `read_ns` the same if there was no delay. A sound server that
-        moves a recording makes a pause of up to 2 s; it lies between the two, and so it counts.
-        """
-        value = samples[0]
-        if not (samples == value).all():
-            self._value, self._changed_ns = None, first_ns
-            return 0.0
-        if self._changed_ns is None or self._value not in (None, value):
-            self._changed_ns = first_ns
-        self._value = value
-        return (read_ns - self._changed_ns) / 1e9 + len(samples) / self._rate_hz
