@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ def frame(pixels: Pixels, seq: int) -> Frame:
 
 
 class Pictures:
-    """A source of pictures that are in memory already, one after the other, for ever."""
+    """A source of pictures that are in memory already, for ever: to the last one and back again, as things move."""
 
     live = True
     description = "pictures in memory"
@@ -63,10 +64,11 @@ class Pictures:
         return None
 
     def __iter__(self) -> Iterator[Frame]:
-        seq = 0
-        while not self._closed:
-            yield frame(self._pictures[seq % len(self._pictures)], seq)
-            seq += 1
+        last = len(self._pictures) - 1
+        for seq in itertools.count():
+            if self._closed:
+                return
+            yield frame(self._pictures[last - abs(last - seq % (2 * last))], seq)
 
     def close(self) -> None:
         self._closed = True

@@ -17,6 +17,8 @@ GOALS = ("C10",)
 FPS = 10.0
 OVER_BARE = 1.10
 NO_CAMERA = 0.01
+LOADED_S = 1.0
+"""After so long the model is loaded, also where no result tells."""
 BACK_OFF_S = 4.0
 """After so long a source that is not there is tried at its slowest."""
 
@@ -80,9 +82,8 @@ def _appliance(bench: Bench, url: str, size: int, *, enabled: bool) -> tuple[flo
         pipeline=f"enabled = {str(enabled).lower()}",
     )
     with Subscriber(urlsplit(url).port or 0) as subscriber, Running(bench.room("idle"), config) as running:
-        if enabled:
-            subscriber.await_result()
-        time.sleep(2 * bench.extent.settle_s)
+        subscriber.await_first("/result" if enabled else "/source/c0/available")
+        time.sleep(LOADED_S + bench.extent.settle_s)
         start_ns, cpu_s = time.time_ns(), cpu_s_of(running.pid)
         time.sleep(bench.extent.idle_s)
         end_ns, cpu_s = time.time_ns(), cpu_s_of(running.pid) - cpu_s

@@ -141,7 +141,7 @@ def _ultralytics(bench: Bench, port: int, subscriber: Subscriber) -> list[Heard]
 
 def _while_it_runs(bench: Bench, subscriber: Subscriber) -> list[Heard]:
     """What was heard in `latency_s`, beginning a while after the first result."""
-    start_ns = subscriber.await_result() + int(bench.extent.settle_s * 1e9)
+    start_ns = subscriber.await_first() + int(bench.extent.settle_s * 1e9)
     end_ns = start_ns + int(bench.extent.latency_s * 1e9)
     time.sleep((end_ns - time.time_ns()) / 1e9 + 0.05)
     heard = [each for each in between(subscriber.heard(), start_ns, end_ns) if each.fields.get("status", "ok") == "ok"]

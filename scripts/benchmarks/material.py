@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from capture.options import VideoOptions
 from capture.recording import VideoFile
-from capture.samples import Pixels
+from capture.samples import Frame, Pixels
 from engines.bundle import Bundle, write_bundle
 from engines.coco import LABELS
 from engines.digest import of_file
@@ -53,11 +54,10 @@ class Material:
 
     @property
     def pictures_file(self) -> Path:
-        """uint8 (PICTURES, height, width, 3) BGR, from all over the film."""
-        path = self.folder / f"pictures-{_recipe(film)}.npy"
+        """uint8 (PICTURES, height, width, 3) BGR, the first second of the film."""
+        path = self.folder / f"pictures-{_recipe(film)}-{PICTURES}.npy"
         if not path.exists():
-            every = film.FPS * self.film_s // PICTURES
-            self._make(path, lambda into: _pictures(self.film, every, into))
+            self._make(path, lambda into: _pictures(self.film, into))
         return path
 
     def pictures(self) -> npt.NDArray[np.uint8]:
@@ -111,9 +111,9 @@ def _recipe(*modules: ModuleType) -> str:
     return hashlib.sha256(code).hexdigest()[:8]
 
 
-def _pictures(path: Path, every: int, into: Path) -> None:
+def _pictures(path: Path, into: Path) -> None:
     with VideoFile("film", str(path), VideoOptions(realtime=False)) as source:
-        chosen = [frame.pixels for frame in source if frame.seq % every == 0]
+        chosen = [frame.pixels for frame in islice(iter(source), PICTURES) if isinstance(frame, Frame)]
     with into.open("wb") as file:
         np.save(file, np.stack(chosen))
 

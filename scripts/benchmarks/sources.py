@@ -37,7 +37,7 @@ def _cameras(bench: Bench, url: str, count: int) -> list[Figure]:
     film = f"file:{bench.material.film.resolve()}"
     config = configuration(url, bench.material.detector(size), [film] * count, threads=bench.threads)
     with Subscriber(urlsplit(url).port or 0) as subscriber, Running(bench.room("cameras"), config) as running:
-        start_ns = subscriber.await_result() + int(bench.extent.settle_s * 1e9)
+        start_ns = subscriber.await_first() + int(bench.extent.settle_s * 1e9)
         time.sleep((start_ns - time.time_ns()) / 1e9)
         cpu_s, memory_mb = cpu_s_of(running.pid), memory_mb_of(running.pid)
         time.sleep(bench.extent.cameras_s)

@@ -78,7 +78,7 @@ def _run(bench: Bench, url: str) -> tuple[float, float]:
     film = f"file:{bench.material.film.resolve()}"
     config = configuration(url, bench.material.detector(bench.extent.small), [film], threads=bench.threads)
     with Subscriber(urlsplit(url).port or 0) as subscriber, Running(bench.room("start"), config) as running:
-        first_ns = subscriber.await_result()
+        first_ns = subscriber.await_first()
         time.sleep(min(STEADY_S, bench.extent.latency_s))
         running.check()
         return (first_ns - running.started_ns) / 1e9, memory_mb_of(running.pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
 import sys
 import time
@@ -79,15 +80,15 @@ class Subscriber:
         self._process.kill()
         self._process.communicate()
 
-    def await_result(self, since_ns: int = 0, within_s: float = 30.0) -> int:
-        """Unix time at which the first result after `since_ns` came; raises Unavailable when none does."""
+    def await_first(self, ending: str = "/result", within_s: float = 30.0) -> int:
+        """Unix time at which the next message on a topic that ends so comes; raises Unavailable when none does."""
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(f"await {since_ns} {within_s}\n")
+        self._process.stdin.write(f"await {ending} {within_s}\n")
         self._process.stdin.flush()
         arrived_ns = int(self._line("first"))
         if arrived_ns == 0:
-            raise Unavailable(f"no result within {within_s:g} s")
+            raise Unavailable(f"nothing on …{ending} within {within_s:g} s")
         return arrived_ns
 
     def heard(self) -> list[Heard]:
@@ -109,20 +110,17 @@ class Subscriber:
 
 def _listen(port: int) -> None:
     """Body of the process."""
-    import queue
-
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
 
     heard: list[tuple[str, int, int, bytes]] = []
-    results: queue.SimpleQueue[int] = queue.SimpleQueue()
+    arrivals: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
     subscribed: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def on_message(_client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         now_ns, mono_ns = time.time_ns(), time.monotonic_ns()
         heard.append((message.topic, now_ns, mono_ns, bytes(message.payload)))
-        if message.topic.endswith("/result"):
-            results.put(now_ns)
+        arrivals.put((message.topic, now_ns))
 
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.on_message = on_message
@@ -134,22 +132,21 @@ def _listen(port: int) -> None:
     _say("ready")
     for line in sys.stdin:
         match line.split():
-            case ["await", since_ns, within_s]:
-                _say(f"first {_first(results, int(since_ns), float(within_s))}")
+            case ["await", ending, within_s]:
+                _say(f"first {_first(arrivals, ending, float(within_s))}")
             case ["tell"]:
                 _say("heard " + json.dumps([(*row[:3], _kept(row[3])) for row in heard[:]]))
 
 
-def _first(results: Any, since_ns: int, within_s: float) -> int:
-    import queue
-
+def _first(arrivals: queue.SimpleQueue[tuple[str, int]], ending: str, within_s: float) -> int:
+    """0 when there is none."""
     deadline_s = time.monotonic() + within_s
     while True:
         try:
-            arrived_ns: int = results.get(timeout=max(0.0, deadline_s - time.monotonic()))
+            topic, arrived_ns = arrivals.get(timeout=max(0.0, deadline_s - time.monotonic()))
         except queue.Empty:
             return 0
-        if arrived_ns >= since_ns:
+        if topic.endswith(ending):
             return arrived_ns
 
 
