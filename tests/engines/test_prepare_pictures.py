@@ -100,11 +100,16 @@ def test_a_read_only_view_that_is_not_contiguous_is_read_right() -> None:
     np.testing.assert_allclose(inputs.tensors(1)["x"][0], plain(spec, part.copy()), rtol=0, atol=1e-6)
 
 
-def test_the_picture_itself_is_not_changed() -> None:
-    pixels = random_picture(48, 64)  # the size of the input: nothing has to be resized
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(str(value)[:8] for value in kind.values()))
+def test_a_picture_of_the_inputs_own_size_is_read_and_never_written(kind: dict[str, Any]) -> None:
+    spec = pictures(64, 48, **kind)
+    pixels = random_picture(48, 64)
     before = pixels.copy()
-    Pictures(pictures(64, 48, fit="stretch", channels="rgb", layout="nhwc"), rows=1).put(0, pixels)
+    pixels.flags.writeable = False
+    inputs = Pictures(spec, rows=1)
+    inputs.put(0, pixels)
     np.testing.assert_array_equal(pixels, before)
+    np.testing.assert_allclose(inputs.tensors(1)["x"][0], plain(spec, before), rtol=0, atol=2e-3)
 
 
 def test_more_sizes_than_are_remembered_are_still_right() -> None:
