@@ -16,6 +16,10 @@ from appliance.reasons import Verdict
 MOST_REFUSALS = 10
 """A document that a broker refuses so often, saying neither why nor that it is busy, goes to the dead letters."""
 
+LINGERING = 1100
+"""Most acknowledged documents that are sent again: more than this no broker queues for a subscriber by default
+(mosquitto: max_queued_messages 1000 and 20 in flight)."""
+
 WAITS_S: Mapping[Verdict, tuple[float, float]] = {
     Verdict.NOBODY_LISTENS: (0.1, 1.0),
     Verdict.FORBIDDEN: (5.0, 60.0),
@@ -59,6 +63,11 @@ class Flow:
         self._passed: deque[tuple[float, int]] = deque()
         self._safe = stream.acknowledged
         self._silent_since_s: float | None = None
+
+    @property
+    def unconfirmed(self) -> int:
+        """Documents given to the broker and not acknowledged, at most: some may have been dropped in between."""
+        return self._sent - self.acknowledged
 
     # Sending.
 
@@ -182,6 +191,7 @@ class Flow:
         """Everything up to here was acknowledged before `until_s`: the receiver will not lose it any more."""
         while self._passed and self._passed[0][0] <= until_s:
             self._safe = self._passed.popleft()[1]
+        self._safe = max(self._safe, self.acknowledged - LINGERING)
         return self._safe
 
     def lose(self, since_s: float) -> int:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from appliance.connection import Acknowledged, ConnectionGone, Down, Unsendable, Up, packet_bytes, properties_of
+from appliance.connection import Acknowledged, ConnectionGone, Down, Packed, Unsendable, Up, packet_bytes, properties_of
 from appliance.flow import Flow
 from appliance.link import Link
 from appliance.outbox import Outbox
 from appliance.outbox_rows import Kept
+from appliance.pace import Ramp
 from appliance.poison import PoisonGuard
 from appliance.reasons import puback_words
 from appliance.retained import Post, Retained
@@ -54,7 +55,8 @@ class _Flight:
 class Sender:
     """Retained documents first, then answers to requests, then the streams in turn; results at QoS 0 at any time."""
 
-    def __init__(self, link: Link, birth: Post) -> None:
+    def __init__(self, link: Link, birth: Post, drain_per_s: float) -> None:
+        """`drain_per_s`: most documents a second, but never fewer than come in."""
         self.streams: Streams | None = None
         """None while the outbox is not open."""
         self.heard_s = 0.0
@@ -74,8 +76,10 @@ class Sender:
         self._retained = Retained(birth)
         self._answers: deque[Post] = deque()
         self._poison = PoisonGuard()
-        self._historical = properties_of(PacketTypes.PUBLISH)
-        self._historical.UserProperty = ("historical", "true")
+        self.ramp = Ramp(drain_per_s)
+        self.held_back_s = 0.0
+        """How long the pace holds the next document back."""
+        self._historical = Packed(("historical", "true"))
 
     @property
     def in_flight(self) -> int:
@@ -114,6 +118,7 @@ class Sender:
         self.heard_s = now_s
         self.alarms.clear()
         self._retained.all_due()
+        self.ramp.restart()
         if self.streams is not None:
             self.streams.connected()
 
@@ -178,6 +183,7 @@ class Sender:
 
     def send(self, now_s: float) -> None:
         """Fill the window."""
+        self.held_back_s = 0.0
         try:
             while self._room(now_s) and self._send_one(now_s):
                 pass
@@ -205,7 +211,13 @@ class Sender:
         found = self.streams.next(now_s) if self.streams is not None else None
         if found is None:
             return False
+        if found[0].refused is not None:
+            self.ramp.restart()
+        self.held_back_s = self.ramp.wait_s(now_s)
+        if self.held_back_s:
+            return False
         self._launch_document(*found, now_s)
+        self.ramp.spend()
         return True
 
     def _launch_post(self, post: Post, now_s: float) -> None:

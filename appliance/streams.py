@@ -17,6 +17,8 @@ READ_AT_ONCE = 64
 READ_BYTES = 256 << 10
 KEPT_WITHOUT_SIGN_S = 15.0
 """Longest that an acknowledged document is kept when the broker says nothing more: one keep-alive period."""
+MOST_UNCONFIRMED = 900
+"""On their way to a collector: less than a broker queues for it by default (1000), so that none is thrown away."""
 UNCONFIRMED_S = 10.0
 """The broker has it all, the collector confirms nothing for so long: it may have been lost in between."""
 
@@ -68,6 +70,8 @@ class Streams:
 
     def next(self, now_s: float) -> tuple[Flow, Kept] | None:
         """The document to send now, from the stream whose turn it is."""
+        if self._end_to_end and sum(flow.unconfirmed for flow in self._turns) >= MOST_UNCONFIRMED:
+            return None
         for _ in range(len(self._turns)):
             flow = self._turns[0]
             self._turns.rotate(-1)

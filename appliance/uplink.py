@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 GROUP = 64
 """Events that share one write to the disk, at most."""
+SYNCS_PER_S = 100.0
+SYNCS_AT_ONCE = 8
+"""A lone event is durable at once; a flood is written in groups, for flash memory wears with every sync."""
+UNLIMITED_PER_S = 1e6
 WAITING_FOR_OUTBOX = 2048
 """Events held in memory while the outbox cannot be used."""
 ACKNOWLEDGE_EVERY_S = 0.02
@@ -58,6 +62,9 @@ class UplinkSettings:
     """Keep events while nobody subscribes to them."""
     linger_s: float = 2.0
     """How long an acknowledged event is kept in case the broker dies with it."""
+    drain_per_s: float = 1000.0
+    """Most events a second after an outage, unless more come in, or a collector confirms them. Brokers queue some 1000
+    messages for a subscriber that is slower than we are, and throw the rest away although they acknowledge it to us."""
     subscriptions: tuple[str, ...] = ()
     """Topic filters whose messages go to `Uplink.incoming`."""
 
@@ -66,9 +73,11 @@ class Uplink:
     """`mailbox` takes what is to go out, `incoming` gives what came in; `run` is the body of the thread."""
 
     def __init__(
-        self, settings: UplinkSettings, on_accepted: Callable[[Sequence[result.Spool]], None] | None = None
+        self,
+        settings: UplinkSettings,
+        on_accepted: Callable[[Sequence[Spool], Sequence[result.Spool]], None] | None = None,
     ) -> None:
-        """`on_accepted` is called in the uplink thread with the identities of events that have become durable."""
+        """`on_accepted` is called in the uplink thread with events that have become durable, and their places."""
         self._ready = threading.Condition()
         self.mailbox: Mailbox[Outgoing] = Intake(4096, self._ready)
         self.incoming: Mailbox[Incoming] = Mailbox(256)
@@ -81,17 +90,20 @@ class Uplink:
         self._inbox: Mailbox[Incoming] = Mailbox(256, self._ready)
         greeting = Greeting(topics.available, b"offline", subscriptions)
         self._link = Link(settings.link, greeting, self._inbox, self._ready)
-        self._sender = Sender(self._link, Post(topics.available, b"online", qos=1, retain=True))
+        drain_per_s = UNLIMITED_PER_S if self._end_to_end else settings.drain_per_s
+        self._sender = Sender(self._link, Post(topics.available, b"online", qos=1, retain=True), drain_per_s)
         self._outbox = Outbox(settings.outbox_path, settings.quota_bytes)
         self._open = False
         self._outbox_trouble = ""
         self._reopen = Backoff(0.5, 30.0)
         self._reopen_at_s = 0.0
         self._random = Random()  # noqa: S311  # spreads load, guards nothing
-        self._pace = Pace()
+        self._pace = Pace(SYNCS_PER_S, at_once=SYNCS_AT_ONCE)
         self._batch: list[Spool] = []
         self._not_accepted = 0
         self._write_at_s = self._tidy_at_s = self._settle_at_s = 0.0
+        self._noted_s = time.monotonic()
+        self._came = 0
         self._figures = UplinkFigures()
         self._progress_ns = time.monotonic_ns()
 
@@ -127,6 +139,8 @@ class Uplink:
             patience_s = min(patience_s, self._pace.wait_s(now_s))
         if self._sender.in_flight:
             patience_s = min(patience_s, ACKNOWLEDGE_EVERY_S)
+        if self._sender.held_back_s:
+            patience_s = min(patience_s, self._sender.held_back_s)
         with self._ready:
             self._ready.wait_for(self._anything_new, patience_s)
 
@@ -196,13 +210,14 @@ class Uplink:
             self._open_outbox(now_s)
         while self._open and self._batch and (len(self._batch) >= GROUP or self._pace.wait_s(now_s) <= 0):
             group = self._batch[:GROUP]
-            spools = self._outbox.append([_entry(item) for item in group])
+            places = self._outbox.append([_entry(item) for item in group])
             del self._batch[: len(group)]
+            self._came += len(group)
             self._pace.spend()
             if self._sender.streams is not None:
                 self._sender.streams.look()
             if self._on_accepted is not None:
-                self._on_accepted(spools)
+                self._on_accepted(group, places)
 
     def _write_down(self, now_s: float) -> None:
         if self._sender.streams is not None:
@@ -218,6 +233,15 @@ class Uplink:
                 self._settle_at_s = now_s + SETTLE_EVERY_S
                 self._outbox.settle()
         self._figures = self._picture()
+        self._note_incoming(now_s)
+
+    def _note_incoming(self, now_s: float) -> None:
+        """Events a second, averaged over about a second."""
+        ramp = self._sender.ramp
+        per_s = self._came / max(TIDY_EVERY_S, now_s - self._noted_s)
+        ramp.incoming_per_s += 0.25 * (per_s - ramp.incoming_per_s)
+        self._came = 0
+        self._noted_s = now_s
 
     def _announcement(self, gap: Dropped) -> Callable[[result.Spool], bytes]:
         document = result.Gap(
@@ -276,7 +300,7 @@ class Uplink:
         deadline_s = time.monotonic() + FLUSH_WITHIN_S
         self.mailbox.close()
         while len(self.mailbox) > 0 or self._batch:
-            self._pace = Pace(at_once=1000)
+            self._pace = Pace(SYNCS_PER_S, at_once=1000)
             self._turn(time.monotonic())
             if time.monotonic() > deadline_s:
                 break

@@ -1,0 +1,1 @@
+"""Real daemons, brokers and subscribers that are killed, starved and cut off; every event is accounted for."""

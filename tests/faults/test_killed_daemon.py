@@ -1,0 +1,43 @@
+"""Goal G1: the daemon killed with -9 again and again while events keep coming."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.scene import Scene, kill, tell
+from tests.conftest import Broker
+from tests.uplinks import settings
+
+RATE_HZ = 2000.0
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_nothing_accepted_is_lost_when_the_daemon_is_killed_200_times(broker: Broker, tmp_path: Path) -> None:
+    kills, events, seed = 200, 100_000, 7
+    chance = random.Random(seed)
+    scene = Scene(tmp_path)
+    pause = threading.Event()
+    started_s = time.monotonic()
+    with scene.receiving(broker.port):
+        wanted = settings(broker.url, tmp_path, drain_per_s=10_000.0)
+        for left in range(kills, 0, -1):
+            first = scene.next_number()
+            share_s = max(0.0, events - first) / left / RATE_HZ
+            with scene.generating(settings=wanted, first=first, count=events - first, rate_hz=RATE_HZ) as daemon:
+                pause.wait(chance.uniform(0.5, 1.5) * share_s)
+                kill(daemon)
+        first = scene.next_number()
+        with scene.generating(settings=wanted, first=first, count=events - first, rate_hz=RATE_HZ):
+            scene.wait_accepted(events, 60)
+            scene.wait_received(30)
+    report = scene.report()
+    tell("G1 killed daemon", report, kills=kills, seconds=round(time.monotonic() - started_s, 1), seed=seed)
+    assert report.lost == report.out_of_order == report.conflicts == report.unidentified == 0
+    assert report.accepted >= events
+    assert report.duplicate_share <= 0.10
