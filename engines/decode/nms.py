@@ -18,7 +18,8 @@ def suppress(corners: Array, scores: Array, classes: Array | None, iou: float) -
 
     if len(corners) == 0:
         return np.empty(0, np.intp)
-    # OpenCV takes left, top, width, height in doubles, and is quickest when given them.
+    # OpenCV takes left, top, width, height in doubles, and is quickest when given them. (Where classes are moved apart
+    # in single precision, as Ultralytics does, an overlap of 0.4502 of class 55 passes for less than 0.45.)
     rectangles = corners.astype(np.float64, order="C")
     rectangles[:, 2:] -= rectangles[:, :2]
     if classes is not None:
