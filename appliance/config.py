@@ -118,6 +118,14 @@ class Outbox(Table):
         "how far it has stored the stream",
         examples=["broker"],
     )
+    drain_per_s: float = Field(
+        1000.0,
+        gt=0,
+        description="most events a second after an outage, unless more come in; a default mosquitto keeps 1000 messages for "
+        "a subscriber that is slower, and throws the rest away although it acknowledged them (raise it together with "
+        "the broker's max_queued_messages; end-to-end acknowledgement is not held back)",
+        examples=[1000.0],
+    )
     require_subscriber: bool = Field(True, description="keep events while nobody subscribes to them", examples=[True])
 
 

@@ -36,6 +36,7 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
             outbox_path=state_dir / "outbox.db",
             quota_bytes=config.outbox.max_mb * 1_000_000,
             acknowledge=config.outbox.acknowledge,
+            drain_per_s=config.outbox.drain_per_s,
             require_subscriber=config.outbox.require_subscriber,
             subscriptions=(topics.every_set, topics.every_request),
         )
