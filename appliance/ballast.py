@@ -17,28 +17,40 @@ class Ballast:
         self._path = path
         self._size_bytes = size_bytes
 
-    @property
-    def laid(self) -> bool:
-        """Whether the space is held now."""
-        return self._path.exists()
-
     def lay(self) -> bool:
-        """Hold the space; False when the disk has not twice as much free, which would only move the trouble."""
-        if self.laid:
+        """Hold the whole reserve; False when the disk has not twice as much free, which would only move the trouble."""
+        held_bytes = self._held_bytes()
+        if held_bytes >= self._size_bytes:
             return True
-        disk = os.statvfs(self._path.parent)
-        if disk.f_bavail * disk.f_frsize < 2 * self._size_bytes:
-            return False
-        try:
-            with self._path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self._size_bytes)
-        except OSError as e:
-            self.release()
-            logger.warning("%s: no space can be held in reserve: %s", self._path, e.strerror)
-            return False
-        return True
+        return self._free_bytes() >= 2 * self._size_bytes - held_bytes and self._allocate(self._size_bytes)
+
+    def lay_what_fits(self) -> None:
+        """Hold at least what is free now, up to the whole reserve: the log has just given its space back."""
+        fits = min(self._size_bytes, self._held_bytes() + self._free_bytes())
+        if fits > self._held_bytes():
+            self._allocate(fits)
 
     def release(self) -> None:
         """Give the space back to the disk."""
         with suppress(FileNotFoundError):
             self._path.unlink()
+
+    def _held_bytes(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def _free_bytes(self) -> int:
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize
+
+    def _allocate(self, size_bytes: int) -> bool:
+        try:
+            with self._path.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+        except OSError as e:
+            self.release()
+            logger.warning("%s: no space can be held in reserve: %s", self._path, e.strerror)
+            return False
+        return True

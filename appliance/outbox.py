@@ -12,9 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
 
 from appliance import outbox_file
 from appliance.ballast import Ballast
@@ -71,8 +73,28 @@ class OutboxFigures:
     """What was wrong with that file; empty when nothing was."""
 
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def _even_when_full(
+    method: Callable[Concatenate[Outbox, Arguments], Result],
+) -> Callable[Concatenate[Outbox, Arguments], Result]:
+    """Somebody may have filled the disk since the last look: then use the reserve and try once more."""
+
+    @wraps(method)
+    def call(outbox: Outbox, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        try:
+            return method(outbox, *args, **kwargs)
+        except OutboxFull:
+            outbox._room.stop_growing()
+            return method(outbox, *args, **kwargs)
+
+    return call
+
+
 class Outbox:
-    """Opened with `with`. Every method may raise OutboxError: close it and open it again later.
+    """Opened with `with`. Every method may raise OutboxError: close this object and open it again later.
 
     `stream` in arguments is the number of a `Stream`.
     """
@@ -85,6 +107,7 @@ class Outbox:
         self._shape = Shape.of(quota_bytes)
         self._ballast = Ballast(path.with_name(path.name + ".ballast"), self._shape.unit)
         self._high_water = HighWater(path.with_name(path.name + ".mark"))
+        self._condemned = ""
         self._lock: int | None = None
         self._opened: Database | None = None
         self._streams: dict[int, Stream] = {}
@@ -110,7 +133,7 @@ class Outbox:
     def close(self) -> None:
         """Everything is on the disk already; this only lets go."""
         self._close()
-        self._ballast.lay()  # closing freed the log's space: hold it for the next start
+        self._ballast.lay_what_fits()  # for the next start: SQLite deletes its log on closing
 
     def __enter__(self) -> Outbox:
         self.open()
@@ -123,6 +146,7 @@ class Outbox:
 
     def _close(self) -> None:
         if self._opened is not None:
+            self._condemned = self._opened.damage
             self._opened.close()
             self._opened = None
         self._high_water.close()
@@ -136,13 +160,16 @@ class Outbox:
         return self._opened
 
     def _open(self) -> None:
-        try:
-            self._open_file()
-        except OutboxFull:
-            self._ballast.release()
-            self._open_file()
-        except OutboxDamaged as e:
-            self._begin_anew(str(e))
+        if self._condemned:  # found in use; the check on opening does not see everything
+            self._begin_anew(self._condemned)
+        else:
+            try:
+                self._open_file()
+            except OutboxFull:
+                self._ballast.release()
+                self._open_file()
+            except OutboxDamaged as e:
+                self._begin_anew(str(e))
         self._room.settle()
 
     def _open_file(self) -> None:
@@ -315,6 +342,7 @@ class Outbox:
             (place(stream.number, seq), priority, ordinal, accepted_ns, topic, payload, crc),
         )
 
+    @_even_when_full
     def _refuse(self, entry: Entry) -> Spool:
         """Accept and drop at once: the stream shows the gap."""
         with self._database.transaction(durable=True):
@@ -388,6 +416,7 @@ class Outbox:
             self._in_hand[stream] = max(self._in_hand.get(stream, 0), kept[-1].seq)
         return kept
 
+    @_even_when_full
     def _remove_damaged(self, stream: Stream, seq: int, topic: bytes) -> None:
         with self._database.transaction(durable=False) as raw:
             raw.execute("DELETE FROM document WHERE place = ?", (place(stream.number, seq),))
@@ -399,6 +428,7 @@ class Outbox:
         """Nothing is in hand any more: what was read will be read again."""
         self._in_hand.clear()
 
+    @_even_when_full
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """The receiver has these streams up to these numbers. Outlives the process; after a power cut, duplicates."""
         with self._database.transaction(durable=False):
@@ -411,6 +441,7 @@ class Outbox:
                 stream.acknowledged = seq
             self._database.write_streams(self._streams[number] for number in positions)
 
+    @_even_when_full
     def rewind(self, stream: int, seq: int) -> None:
         """What was acknowledged above `seq` and is still here counts as unsent again."""
         books = self._streams[stream]
@@ -421,6 +452,7 @@ class Outbox:
             books.acknowledged = seq
             self._database.write_streams([books])
 
+    @_even_when_full
     def release(self, stream: int, seq: int) -> None:
         """Delete acknowledged documents up to `seq`, a stretch at a time to keep the log short."""
         books = self._streams[stream]
@@ -433,6 +465,7 @@ class Outbox:
                     "DELETE FROM document WHERE place >= ? AND place <= ?", (place(stream, start), place(stream, end))
                 )
 
+    @_even_when_full
     def forget(self, stream: int) -> None:
         """Strike an older epoch's stream that has been sent whole."""
         books = self._streams[stream]
@@ -444,6 +477,7 @@ class Outbox:
 
     # Dropping, and saying so.
 
+    @_even_when_full
     def bury(self, stream: int, seq: int, reason: str) -> None:
         """Put a document that no receiver will take among the dead letters; its gap is announced."""
         books = self._streams[stream]
@@ -462,6 +496,7 @@ class Outbox:
         """What is gone and should be announced now. Cheap when there is nothing."""
         return self._gaps.to_announce(self._streams) if self._gaps.waiting else []
 
+    @_even_when_full
     def announce(self, gap: Dropped, encode: Callable[[Spool], bytes]) -> Spool:
         """Append the announcement of a gap to the stream of its name, in the present epoch."""
         with self._database.transaction(durable=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import outbox_file
-from appliance.outbox_file import Shape
+from appliance.outbox_file import OutboxDamaged, Shape
 from appliance.outbox_rows import Stream, place
 
 
@@ -18,6 +18,8 @@ class Database:
 
     def __init__(self, path: Path, shape: Shape, on_rollback: Callable[[], None]) -> None:
         self.raw = outbox_file.connect(path, shape)
+        self.damage = ""
+        """What was found to be wrong with the file while it was in use."""
         self._path = path
         self._on_rollback = on_rollback
         self._durable = True
@@ -31,7 +33,10 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OverflowError) as e:
-            raise outbox_file.named(e, self._path) from e
+            error = outbox_file.named(e, self._path)
+            if isinstance(error, OutboxDamaged):
+                self.damage = str(error)
+            raise error from e
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
@@ -59,7 +64,7 @@ class Database:
         """The one whole number a query gives; OutboxDamaged for anything else."""
         rows = self.rows(query, *values)
         if len(rows) != 1 or not isinstance(rows[0][0], int):
-            raise outbox_file.OutboxDamaged(f"{self._path}: a number was expected, found {rows[:1]}")
+            raise OutboxDamaged(f"{self._path}: a number was expected, found {rows[:1]}")
         return rows[0][0]
 
     def count(self, stream: Stream, after: int, through: int) -> int:

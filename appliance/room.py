@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 64
 """Documents evicted in one transaction: few enough for the log, many enough to be worth it."""
+LOG_PAGES_WHEN_FULL = 16
 OVERHEAD_BYTES = 200
 """Per document: identity, topic, index."""
 
@@ -31,7 +32,6 @@ class Room:
         self._shape = shape
         self._path = path
         self._limit_pages = shape.most_pages
-        self._tries_without_gain = 0
 
     @property
     def disk_full(self) -> bool:
@@ -58,12 +58,19 @@ class Room:
         self._ballast.release()
         if not self.disk_full:
             logger.warning("%s: the disk is full; the oldest documents will give way", self._path)
-        self._database.rows("PRAGMA wal_checkpoint(RESTART)")
+        self._write_log_back()
         self._limit(self._database.number("PRAGMA page_count"))
 
+    def _write_log_back(self) -> None:
+        """The log's space can be used again from its beginning."""
+        self._database.rows("PRAGMA wal_checkpoint(RESTART)")
+
     def _limit(self, pages: int) -> None:
+        """On a full disk the log may not be able to grow to its usual length: it is written back early."""
         self._limit_pages = pages
+        log_pages = LOG_PAGES_WHEN_FULL if self.disk_full else self._shape.checkpoint_pages
         self._database.rows(f"PRAGMA max_page_count={pages}")
+        self._database.rows(f"PRAGMA wal_autocheckpoint={log_pages}")
 
     def make(
         self, wanted_bytes: int, most_priority: int, streams: dict[int, Stream], in_hand: Mapping[int, int]
@@ -72,6 +79,8 @@ class Room:
         wanted_pages = 2 * wanted_bytes // PAGE_BYTES + 16
         if not self.disk_full and self._database.number("PRAGMA page_count") + wanted_pages < self._limit_pages:
             self.stop_growing()
+        elif self.disk_full:
+            self._write_log_back()
         gained = False
         while self._database.number("PRAGMA freelist_count") < wanted_pages:
             try:

@@ -59,11 +59,12 @@ def salvage(bad: Path) -> Iterator[Salvaged]:
         database.text_factory = bytes
         try:
             database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            streams = [s for row in database.execute("SELECT * FROM stream") if (s := Stream.from_row(row)) is not None]
+            rows = database.execute("SELECT * FROM stream").fetchall()
         except (sqlite3.Error, OverflowError) as e:
             logger.warning("%s: nothing to salvage: %s", bad, e)
             return
-        for stream in sorted(streams, key=lambda stream: stream.number):
+        whole = [stream for row in rows if (stream := Stream.from_row(row)) is not None]
+        for stream in {(stream.name, stream.epoch): stream for stream in whole}.values():
             yield from _whole_rows(database, stream, deadline_s)
 
 
@@ -81,6 +82,8 @@ def _whole_rows(database: sqlite3.Connection, stream: Stream, deadline_s: float)
             for row in cursor:
                 if not isinstance(row[0], int) or time.monotonic() > deadline_s:
                     break
+                if row[0] < at:
+                    continue  # a damaged tree may show a row twice
                 at, step = row[0] + 1, 1
                 if (whole := _whole(stream, row)) is not None:
                     yield whole

@@ -137,6 +137,8 @@ class Streams:
             self._outbox.acknowledge(moved)
             for number in moved:
                 self._flows[number].note_passed(now_s)
+            if any(self._outbox.stream(number).epoch != self._outbox.epoch for number in moved):
+                self._arrange()
 
     def tidy(self, now_s: float, heard_s: float) -> None:
         """Delete what is safe, strike streams of older epochs that are done. To be called a few times a second."""

@@ -124,7 +124,7 @@ class Scene:
             process.join()
 
 
-def tell(goal: str, report: Report | None = None, **figures: Any) -> None:
+def tell(goal: str, report: Report | None = None, **figures: object) -> None:
     """One line a run, for people and scripts."""
     print(json.dumps({"goal": goal, **(report.as_dict() if report is not None else {}), **figures}))
 

@@ -1,0 +1,176 @@
+"""Goal G6: the disk is full, by our own doing or by somebody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.outbox import Entry, Outbox
+from appliance.result import Gap, Spool, to_json
+from tests.chaos.scene import tell
+
+DISK_BYTES = 4 << 20
+PAYLOAD_BYTES = 300
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("no tmpfs can be mounted here (a container without the right to?)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Somebody else takes all the space that is left."""
+    path = folder / "somebody-elses.log"
+    with suppress(OSError), path.open("ab", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
+    disk = os.statvfs(folder)
+    assert disk.f_bavail == 0
+    return path
+
+
+def entry(number: int, priority: int, stream: str = "people") -> Entry:
+    def encode(spool: Spool) -> bytes:
+        return json.dumps({"n": number, "priority": priority, "seq": spool.seq, "fill": "x" * PAYLOAD_BYTES}).encode()
+
+    return Entry(stream, f"t/{stream}", priority, encode)
+
+
+def priority_of(number: int) -> int:
+    return 2 if number % 10 == 0 else 1
+
+
+def announce_all(outbox: Outbox) -> None:
+    for gap in outbox.gaps():
+
+        def encode(spool: Spool, gap: Any = gap) -> bytes:
+            at = "2026-01-01T00:00:00.000000Z"
+            return to_json(Gap("dock-1", gap.first, gap.last, gap.count, gap.reason, at, spool=spool))
+
+        outbox.announce(gap, encode)
+
+
+def drain(outbox: Outbox) -> list[dict[str, Any]]:
+    """Everything as a receiver would get it, gaps announced on the way, as the uplink does."""
+    documents: list[dict[str, Any]] = []
+    announce_all(outbox)
+    while rows := [
+        row
+        for stream in outbox.streams()
+        for row in outbox.read(stream.number, stream.acknowledged, most=200, most_bytes=1 << 20)
+    ]:
+        documents += [json.loads(row.payload) for row in rows]
+        outbox.acknowledge({row.stream: row.seq for row in rows})
+        for row in rows:
+            outbox.release(row.stream, row.seq)
+        announce_all(outbox)
+    return documents
+
+
+def judge(outbox: Outbox, appended: int) -> dict[str, int]:
+    """The books balance, what is gone was the oldest of the lowest priority, and all of it is announced."""
+    figures = outbox.figures()
+    assert figures.accepted == figures.stored + figures.sent + figures.dropped + figures.dead
+    documents = drain(outbox)
+    events = [document for document in documents if "n" in document]
+    gaps = [document for document in documents if document.get("type") == "gap"]
+    numbers = [document["n"] for document in events]
+    assert numbers == sorted(numbers)
+    after = outbox.figures()
+    assert after.stored == 0
+    assert after.accepted == after.sent + after.dropped + after.dead
+    assert after.sent == len(documents)
+    assert sum(gap["count"] for gap in gaps) == after.dropped == appended - len(events)
+    low = [number for number in range(appended) if priority_of(number) == 1]
+    kept_low = [number for number in numbers if priority_of(number) == 1]
+    assert kept_low == low[len(low) - len(kept_low) :], "only the oldest of the lowest priority may go"
+    high = [number for number in range(appended) if priority_of(number) == 2]
+    kept_high = [number for number in numbers if priority_of(number) == 2]
+    assert kept_high == high[len(high) - len(kept_high) :]
+    return {"kept": len(events), "kept_high": len(kept_high), "dropped": after.dropped, "announced_in": len(gaps)}
+
+
+@pytest.mark.faults
+def test_an_outbox_that_fills_its_disk_drops_the_oldest_and_goes_on(small_disk: Path) -> None:
+    with Outbox(small_disk / "outbox.sqlite") as outbox:
+        for first in range(0, 10_000, 50):
+            assert len(outbox.append([entry(n, priority_of(n)) for n in range(first, first + 50)])) == 50
+        assert outbox.figures().disk_full
+        figures = judge(outbox, 10_000)
+    tell("G6 fills its own disk", None, **figures)
+    assert figures["kept"] > 1000
+    assert figures["kept_high"] == 1000
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("before", [0, 50, 3000], ids=["from the start", "soon", "later"])
+def test_a_disk_filled_by_somebody_else_rejects_nothing(small_disk: Path, before: int) -> None:
+    path = small_disk / "outbox.sqlite"
+    with Outbox(path) as outbox:
+        for first in range(0, before, 50):
+            outbox.append([entry(n, priority_of(n)) for n in range(first, first + 50)])
+        fill(small_disk)
+        for first in range(before, 9000, 50):
+            assert len(outbox.append([entry(n, priority_of(n)) for n in range(first, first + 50)])) == 50
+            if first % 1000 == 0:
+                announce_all(outbox)
+                fill(small_disk)  # whatever we gave up, somebody else takes
+    fill(small_disk)
+    with Outbox(path) as outbox:
+        assert outbox.damage == ""
+        for first in range(9000, 10_000, 50):
+            outbox.append([entry(n, priority_of(n)) for n in range(first, first + 50)])
+        figures = judge(outbox, 10_000)
+    tell("G6 somebody fills the disk", None, appended_before=before, **figures)
+    assert figures["kept"] > 200
+
+
+@pytest.mark.faults
+def test_when_space_returns_the_outbox_grows_again(small_disk: Path) -> None:
+    with Outbox(small_disk / "outbox.sqlite") as outbox:
+        others = fill(small_disk)
+        for first in range(0, 2000, 50):
+            outbox.append([entry(n, 1) for n in range(first, first + 50)])
+        assert outbox.figures().disk_full
+        others.unlink()
+        outbox.settle()
+        assert not outbox.figures().disk_full
+        before = outbox.figures().stored
+        outbox.append([entry(n, 1) for n in range(2000, 2050)])
+        assert outbox.figures().stored == before + 50
+        dropped = outbox.figures().dropped
+        for first in range(2050, 4050, 50):
+            outbox.append([entry(n, 1) for n in range(first, first + 50)])
+        assert outbox.figures().dropped == dropped
+
+
+@pytest.mark.faults
+def test_less_important_events_give_way_to_nothing_but_themselves(small_disk: Path) -> None:
+    with Outbox(small_disk / "outbox.sqlite") as outbox:
+        while not outbox.figures().disk_full:
+            outbox.append([entry(n, 2) for n in range(50)])
+        figures = outbox.figures()
+        for _ in range(10):
+            outbox.append([entry(n, 0) for n in range(50)])
+        after = outbox.figures()
+        assert after.accepted == after.stored + after.dropped == figures.accepted + 500
+        rows = outbox.read(1, 0, most=100_000, most_bytes=1 << 30)
+        assert sum(json.loads(row.payload)["priority"] == 2 for row in rows) == figures.stored
