@@ -1,0 +1,3 @@
+"""Bytes set aside for the moment when the disk is full."""
+
+from __future__ import annotations

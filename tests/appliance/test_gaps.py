@@ -1,0 +1,3 @@
+"""Losses are told once, in ranges."""
+
+from __future__ import annotations
