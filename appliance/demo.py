@@ -1,17 +1,22 @@
 """The appliance at work with nothing attached: a synthetic scene, synthetic sounds, a broker of its own.
 
-A camera and a microphone that are there are used instead.
+A camera and a microphone that are there, and work, are used instead.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from capture.camera import CameraDevice
+from capture.open import open_source
+from capture.options import VideoOptions
 from capture.source import CaptureError
 
 TONE_HZ = {"low": 220.0, "middle": 880.0, "high": 3520.0}
@@ -21,28 +26,62 @@ RATE_HZ = 16_000
 TONE_S, PAUSE_S = 1.0, 1.0
 
 
-def write_demo(folder: Path, broker: str) -> Path:
-    """A configuration (and the sounds it plays) in `folder`; returns the configuration's path."""
-    camera, microphone = _camera(), _microphone(folder)
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the demo watches or listens to."""
+
+    uri: str
+    words: str
+    """For a person, with the reason where it is not a real device."""
+
+
+def choose_camera(devices: Iterable[CameraDevice]) -> Choice:
+    """The first of the devices that delivers a picture, else the synthetic scene; opens and closes each it tries."""
+    refusals = []
+    for device in devices:
+        uri = f"camera:{device.by_id or device.path}"
+        try:
+            with open_source("camera", uri, VideoOptions()) as source:
+                return Choice(uri, f"{device.path}, {device.label}, {source.description}")
+        except CaptureError as error:
+            refusals.append(str(error))
+    return Choice("scene:shapes", f"a synthetic scene ({'; '.join(refusals) or 'there is no camera here'})")
+
+
+def choose_microphone(folder: Path) -> Choice:
+    """The microphone that the sound system takes by default, else synthetic tones, written into `folder`."""
+    from capture.microphones import input_devices
+
+    try:
+        names = input_devices()
+    except CaptureError as error:
+        return Choice(f"wav:{_write_tones(folder)}", f"synthetic tones ({error})")
+    if not names:
+        return Choice(f"wav:{_write_tones(folder)}", "synthetic tones (there is no microphone here)")
+    return Choice("mic:", "the one that the sound system takes by default")
+
+
+def write_config(folder: Path, broker: str, camera: Choice, microphone: Choice) -> Path:
+    """The demo's configuration, in `folder`; returns its path."""
     path = folder / "appliance.toml"
     path.write_text(
         f"""# Written by `appliance demo`. `appliance config example` shows every key.
 [device]
 name = "demo"
-state_dir = "{folder}"
+state_dir = {_toml(str(folder))}
 log = "warning"
 
 [mqtt]
-broker = "{broker}"
+broker = {_toml(broker)}
 
 [[camera]]
 name = "camera"
-uri = "{camera}"
+uri = {_toml(camera.uri)}
 
 [[microphone]]
 name = "microphone"
-uri = "{microphone}"
-loop = {str(microphone.startswith("wav:")).lower()}
+uri = {_toml(microphone.uri)}
+loop = {str(microphone.uri.startswith("wav:")).lower()}
 
 [[pipeline]]
 name = "shapes"
@@ -60,25 +99,17 @@ model = "tones"
 
 
 def start_appliance(config: Path) -> subprocess.Popen[bytes]:
-    """`appliance run` as a process of its own, as systemd would start it."""
-    return subprocess.Popen([sys.executable, "-m", "appliance", "run", "--config", str(config)])
+    """`appliance run` as a process of its own, as systemd would start it; a Ctrl-C here does not reach it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "appliance", "run", "--config", str(config)],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
-def _camera() -> str:
-    devices = sorted(Path("/dev").glob("video*"))
-    usable = [device for device in devices if os.access(device, os.R_OK | os.W_OK)]
-    return f"camera:{usable[0]}" if usable else "scene:shapes"
-
-
-def _microphone(folder: Path) -> str:
-    from capture.microphones import input_devices
-
-    try:
-        if input_devices():
-            return "mic:"
-    except CaptureError:  # no PortAudio, or no sound system: the synthetic sounds it is
-        pass
-    return f"wav:{_write_tones(folder)}"
+def _toml(text: str) -> str:
+    """A TOML string; JSON's escapes are among TOML's."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _write_tones(folder: Path) -> Path:

@@ -1,6 +1,14 @@
-# Sourced by scripts/test, scripts/demo and scripts/bench: what a fresh Debian or Ubuntu machine needs.
+# Sourced by the scripts beside it, in the repository's folder: what a fresh Debian or Ubuntu machine needs.
+# Whatever is there already is left alone, so everything here may be called any number of times.
 
-say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+# The caller's other Pythons (a ROS workspace, say) would be seen inside ours.
+unset PYTHONPATH PYTHONHOME
+# ONNX Runtime reports its use to its maker, from version 1.29 on, unless it is told not to.
+export ORT_DISABLE_TELEMETRY=1
+
+say() { # on standard error, bold where that is a terminal
+    if [ -t 2 ]; then printf '\033[1m%s\033[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi
+}
 
 step() { # step NAME COMMAND…: run and time one check
     local name=$1 start=$SECONDS
@@ -10,80 +18,60 @@ step() { # step NAME COMMAND…: run and time one check
     say "   $name: done in $((SECONDS - start)) s"
 }
 
-setup_apt() { # setup_apt PACKAGE…: install what is missing; without root say so and go on
-    local missing=() package
+quietly() { # quietly COMMAND…: what it says is shown only when it fails
+    local said
+    said=$("$@" 2>&1) || {
+        printf '%s\n' "$said" >&2
+        return 1
+    }
+}
+
+missing_packages() { # missing_packages PACKAGE…: those of them that are not installed
+    local package
     for package in "$@"; do
-        # Ubuntu 24.04 names some libraries anew (…t64) and they provide the old name.
+        # Ubuntu 24.04 and Debian 13 name some libraries anew (…t64), and these provide the old name.
         grep -qx installed <(dpkg-query -W -f '${db:Status-Status}\n' "$package" "${package}t64" 2>/dev/null) ||
-            missing+=("$package")
+            echo "$package"
     done
+}
+
+setup_apt() { # setup_apt PACKAGE…: install what is missing; without root say so and go on
+    local missing
+    mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        say "not installed (run as root, or: apt-get install ${missing[*]}); what needs them is skipped"
+        say "going on without what only root can install: apt-get install ${missing[*]}"
         return 0
     fi
     say "installing ${missing[*]}"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    if ! { [ -n "${lists_are_fresh:-}" ] || quietly apt-get -q update; } || ! apt_install "${missing[@]}"; then
+        say "apt-get could not install ${missing[*]}: its words stand above; mend that, then run this again"
+        return 1
+    fi
+    lists_are_fresh=yes
+}
+
+apt_install() { # apt_install PACKAGE…: waits for another apt, which is at work on a machine that has just started
+    DEBIAN_FRONTEND=noninteractive quietly apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
 }
 
 find_python() { # the newest Python this project is tested on, or $PYTHON
-    local candidate
-    for candidate in ${PYTHON:-} python3.12 python3.11 python3.10 python3; do
+    local candidate candidates=(python3.12 python3.11 python3.10 python3)
+    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
         if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    say "needs Python 3.10 or newer with venv: apt-get install python3 python3-venv"
+    say "needs Python 3.10 or newer with venv, and ${PYTHON:-this machine} has none: as root, apt-get install python3-venv"
     return 1
-}
-
-setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned dependencies and this project
-    local folder=$1 lock=requirements${2:+-$2}.lock stamp mark python
-    stamp=$(cat "$lock" setup.cfg pyproject.toml | sha256sum | cut -d' ' -f1)
-    mark=$folder/.installed-$lock
-    if [ "$(cat "$mark" 2>/dev/null)" = "$stamp" ]; then
-        return 0
-    fi
-    if [ ! -x "$folder/bin/python" ]; then
-        find_python >/dev/null 2>&1 || setup_apt python3-venv python3-pip
-        python=$(find_python)
-        say "making $folder with $("$python" --version)"
-        "$python" -m venv "$folder"
-    fi
-    say "installing the pinned dependencies ($lock)"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$lock"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
-    echo "$stamp" >"$mark"
-}
-
-setup_mosquitto() { # setup_mosquitto VENV: the demo's broker, without root as well
-    local folder work
-    command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || [ -x "$1/mosquitto/usr/sbin/mosquitto" ] ||
-        setup_apt mosquitto
-    if command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || [ -x "$1/mosquitto/usr/sbin/mosquitto" ]; then
-        return 0
-    fi
-    if ! command -v apt-get >/dev/null; then
-        say "no mosquitto here: install it, then run this again"
-        return 1
-    fi
-    # Without root: unpack its package and libraries beside the virtual environment (1.5 MB).
-    folder=$(cd "$1" && pwd)/mosquitto
-    work=$(mktemp -d)
-    say "unpacking mosquitto into $folder"
-    (cd "$work" && apt-get download -qq mosquitto libmosquitto1 libdlt2 libwebsockets17 2>/dev/null ||
-        cd "$work" && apt-get download -qq mosquitto libmosquitto1 $(apt-cache depends mosquitto |
-            sed -n 's/.*Depends: \(libdlt[^ ]*\|libwebsockets[^ ]*\|libev-libevent[^ ]*\|libcjson[^ ]*\)$/\1/p'))
-    for package in "$work"/*.deb; do dpkg -x "$package" "$folder"; done
-    rm -r "$work"
 }
 
 python_of() { # python_of VERSION: an interpreter of that version, from PATH or pyenv; fails where there is none
     local candidate
     for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/$1".*/bin/python; do
-        if "$candidate" -c "import sys, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+        if "$candidate" -c "import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
             echo "$candidate"
             return
         fi
@@ -91,3 +79,95 @@ python_of() { # python_of VERSION: an interpreter of that version, from PATH or 
     say "no Python $1 here: its unit tests are left out"
     return 1
 }
+
+is_installed() { # is_installed FOLDER LOCK: the environment works and holds what the files of this checkout ask for
+    [ "$(cat "$1/.installed-$2" 2>/dev/null)" = "$(mark_of "$2")" ] && is_usable "$1"
+}
+
+mark_of() { # mark_of LOCK: changes with all that decides what is installed
+    cat "$1" setup.cfg pyproject.toml | sha256sum | cut -d' ' -f1
+}
+
+is_usable() { # is_usable FOLDER: made to its end, in this place, by the Python that is asked for
+    local version='import sys; print(*sys.version_info[:2])' made asked
+    # Programs in it, and the project itself, are found by their full path.
+    grep -qF "$(pwd -P)/$1" "$1/bin/activate" 2>/dev/null &&
+        [ -x "$1/bin/pip" ] && made=$("$1/bin/python" -c "$version" 2>/dev/null) || return 1
+    [ -z "${PYTHON:-}" ] || { asked=$("$PYTHON" -c "$version" 2>/dev/null) && [ "$made" = "$asked" ]; }
+}
+
+setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned dependencies and this project
+    local folder=$1 lock=requirements${2:+-$2}.lock python pip cache
+    ! is_installed "$folder" "$lock" || return 0
+    if [ -e "$folder" ] && [ ! -w "$folder" ]; then
+        say "$PWD/$folder belongs to $(stat -c %U "$folder"): remove it, or run this as $(stat -c %U "$folder")"
+        return 1
+    fi
+    if ! is_usable "$folder"; then
+        find_python >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ] || setup_apt python3-venv
+        python=$(find_python)
+        say "making $folder with $("$python" --version)"
+        rm -f "$folder"/.installed-*
+        "$python" -m venv --clear "$folder"
+    fi
+    pip=("$folder/bin/python" -m pip --disable-pip-version-check install --quiet)
+    # Where the cache cannot be written, pip would warn about it each time.
+    cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/pip
+    mkdir -p "$cache" 2>/dev/null && [ -O "$cache" ] || pip+=(--no-cache-dir)
+    say "installing the pinned dependencies ($lock); this may take some minutes"
+    "${pip[@]}" -r "$lock"
+    "${pip[@]}" --no-deps -e .
+    mark_of "$lock" >"$folder/.installed-$lock"
+    # What checks holds what runs.
+    mark_of requirements.lock >"$folder/.installed-requirements.lock"
+}
+
+find_mosquitto() { # find_mosquitto [VENV]: the program, installed or unpacked beside the virtual environment
+    PATH=$PATH:/usr/local/sbin:/usr/sbin command -v mosquitto || ls "${1:-.venv}/mosquitto/usr/sbin/mosquitto" 2>/dev/null
+}
+
+setup_mosquitto() { # setup_mosquitto VENV: the demo's broker, without root as well
+    ! find_mosquitto "$1" >/dev/null || return 0
+    if [ "$(id -u)" -eq 0 ]; then
+        setup_apt mosquitto
+    elif command -v apt-get >/dev/null; then
+        say "unpacking mosquitto into $1/mosquitto"
+        unpack mosquitto "$1/mosquitto"
+    else
+        say "there is no mosquitto here: install it, then run this again"
+        return 1
+    fi
+}
+
+unpack() { # unpack PACKAGE FOLDER: it and those of its libraries that this machine lacks, without root (1 MB here)
+    local work said
+    work=$(mktemp -d)
+    # The machine's package lists may be absent or old, so with lists of our own if it does not work with them.
+    if fetch "$1" "$work" >/dev/null 2>&1 || said=$(fetch "$1" "$work" fresh 2>&1); then
+        rm -rf "$2" "$2.part"
+        for package in "$work"/*.deb; do dpkg -x "$package" "$2.part"; done
+        mv "$2.part" "$2"
+        rm -r "$work"
+    else
+        rm -r "$work"
+        say "$said"
+        say "$1 could not be fetched: mend that, or as root: apt-get install $1"
+        return 1
+    fi
+}
+
+fetch() ( # fetch PACKAGE FOLDER [fresh]: the package files that installing it here would need, into the folder
+    set -o pipefail
+    cd "$2" || exit
+    options=(-q)
+    if [ "${3:-}" = fresh ]; then
+        options+=(-o "Dir::State::lists=$2/lists" -o "Dir::Cache=$2/cache")
+        mkdir -p lists/partial cache/archives/partial
+        apt-get "${options[@]}" update || exit
+    fi
+    names=$(apt-get "${options[@]}" --simulate --no-install-recommends install "$1" |
+        sed -n 's/^Inst \([^ ]*\).*/\1/p') || exit
+    # The names are words of their own.
+    # shellcheck disable=SC2086
+    apt-get "${options[@]}" download $names
+)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
 from appliance.cli.errors import Failed
+
+STOP_WITHIN_S = 10.0
 
 
 @click.command()
@@ -21,32 +30,72 @@ def demo(context: click.Context, broker: str | None, for_s: float | None, as_jso
 
     Ends with Ctrl-C.
     """
-    from contextlib import ExitStack
-
     from appliance.broker import BrokerMissingError, LocalBroker
     from appliance.cli.watch import watch
-    from appliance.demo import start_appliance, write_demo
+    from capture.source import CaptureError
 
-    with ExitStack() as stack:
-        try:
+    # Like a Ctrl-C, so that nothing is left running; `watch` has its own way with the first two.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
             url = broker or stack.enter_context(LocalBroker()).url
-        except BrokerMissingError as error:
-            raise Failed(str(error)) from error
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-demo-")))
-        config = write_demo(folder, url)
-        process = start_appliance(config)
-        stack.callback(_stop, process)
-        click.echo(f"broker {url}; from another terminal: appliance watch --broker {url} --json", err=True)
-        click.echo("Ctrl-C ends the demo", err=True)
-        context.invoke(watch, broker=url, for_s=for_s, as_json=as_json)
-        if process.poll() not in (None, 0):
-            raise Failed("the appliance ended by itself; its last words stand above")
+            stack.enter_context(_running(url))
+            click.echo(f"broker: {url}; from another terminal: {_ourselves()} watch --broker {url} --json", err=True)
+            click.echo("Ctrl-C ends the demo", err=True)
+            context.invoke(watch, broker=url, for_s=for_s, as_json=as_json)
+    except (BrokerMissingError, CaptureError) as error:
+        raise Failed(str(error)) from error
+    except _EndedError as error:
+        raise Failed("the appliance ended by itself; its last words stand above") from error
+    except KeyboardInterrupt:
+        pass
+
+
+class _EndedError(Exception):
+    """The appliance ended although nobody asked it to."""
+
+
+@contextmanager
+def _running(broker: str) -> Iterator[None]:
+    """The appliance in a process of its own; within the block, its end by itself is raised as _EndedError.
+
+    CaptureError where there is no OpenCV.
+    """
+    from appliance.demo import choose_camera, choose_microphone, start_appliance, write_config
+    from capture.camera import cameras
+    from capture.opencv import load_opencv
+
+    load_opencv()  # the synthetic scene needs it as well
+    with tempfile.TemporaryDirectory(prefix="appliance-demo-") as name:
+        folder = Path(name)
+        camera, microphone = choose_camera(cameras()), choose_microphone(folder)
+        click.echo(f"camera: {camera.words}\nmicrophone: {microphone.words}", err=True)
+        process = start_appliance(write_config(folder, broker, camera, microphone))
+
+        def notice(*_: object) -> None:
+            if process.poll() is not None:
+                raise _EndedError
+
+        try:
+            signal.signal(signal.SIGCHLD, notice)
+            notice()
+            yield
+        finally:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _stop(process)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(STOP_WITHIN_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _ourselves() -> str:
+    """What to type to run this program, in the folder where we are."""
+    program = sys.argv[0]
+    return "appliance" if shutil.which("appliance") == program else shlex.quote(os.path.relpath(program))
