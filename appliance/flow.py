@@ -20,6 +20,10 @@ LINGERING = 1100
 """Most acknowledged documents that are sent again: more than this no broker queues for a subscriber by default
 (mosquitto: max_queued_messages 1000 and 20 in flight)."""
 
+LOSSES = 2
+"""After so many losses of the connection in a row what was acknowledged in between counts: a line that breaks every
+second would otherwise carry the same documents for ever."""
+
 WAITS_S: Mapping[Verdict, tuple[float, float]] = {
     Verdict.NOBODY_LISTENS: (0.1, 1.0),
     Verdict.FORBIDDEN: (5.0, 60.0),
@@ -62,6 +66,7 @@ class Flow:
         self._refusals = 0
         self._passed: deque[tuple[float, int]] = deque()
         self._safe = stream.acknowledged
+        self._before_losses: deque[int] = deque(maxlen=LOSSES)
         self._silent_since_s: float | None = None
 
     @property
@@ -197,6 +202,8 @@ class Flow:
     def lose(self, since_s: float) -> int:
         """The broker may have lost what it acknowledged after `since_s`; gives the new `acknowledged`."""
         if not self.end_to_end:
-            self.acknowledged = min(self.acknowledged, self.safe(since_s))
+            sent_often = self._before_losses[0] if len(self._before_losses) == LOSSES else 0
+            self._before_losses.append(self.acknowledged)
+            self.acknowledged = min(self.acknowledged, max(self.safe(since_s), sent_often))
         self._passed.clear()
         return self.acknowledged
