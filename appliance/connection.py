@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -30,6 +30,17 @@ logger = logging.getLogger(__name__)
 
 LARGEST_PACKET_BYTES = 268_435_455
 """What the length field of MQTT can say (MQTT 5.0, section 2.1.4)."""
+CALLBACKS = (
+    "on_log",
+    "on_pre_connect",
+    "on_socket_open",
+    "on_connect",
+    "on_connect_fail",
+    "on_disconnect",
+    "on_publish",
+    "on_subscribe",
+    "on_message",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,8 @@ class Down(NamedTuple):
     connection: int
     loss: Loss
     words: str
-    suspicious: bool = False
-    """A message of ours may be the reason."""
+    blame: int = 0
+    """How much speaks for a message of ours as the reason (see `reasons.blame`)."""
 
 
 class Acknowledged(NamedTuple):
@@ -70,7 +81,16 @@ class Acknowledged(NamedTuple):
     code: int
 
 
+class Deaf(NamedTuple):
+    """The broker does not let us subscribe to a topic."""
+
+    connection: int
+    topic: str
+    code: int
+
+
 LinkEvent: TypeAlias = Up | Down | Acknowledged
+ConnectionEvent: TypeAlias = LinkEvent | Deaf
 
 
 class ConnectionGone(Exception):
@@ -93,7 +113,7 @@ class Connection:
         settings: LinkSettings,
         greeting: Greeting,
         number: int,
-        events: Mailbox[LinkEvent],
+        events: Mailbox[ConnectionEvent],
         incoming: Mailbox[Incoming],
     ) -> None:
         self.number = number
@@ -107,6 +127,8 @@ class Connection:
         self._thread: threading.Thread | None = None
         self._abandoned = False
         self._started_s = 0.0
+        self._trouble = ""
+        """What paho last had to complain of before the broker answered."""
         self._client = self._new_client()
 
     def _new_client(self) -> Client:
@@ -119,13 +141,15 @@ class Connection:
         client.suppress_exceptions = True
         client.reconnect_delay_set(0, 0)  # its thread ends at once after a failure
         client.max_inflight_messages_set(0)  # the uplink keeps the window; 0: paho never holds a message back
+        client.on_log = self._on_log
         client.on_pre_connect = self._guarded(self._note_thread)
         client.on_socket_open = self._guarded(self._set_socket_options)
         client.on_connect = self._guarded(self._on_connect)
         client.on_connect_fail = self._guarded(self._on_connect_fail)
         client.on_disconnect = self._guarded(self._on_disconnect)
         client.on_publish = self._guarded(self._on_publish)
-        client.on_message = self._guarded(self._on_message)
+        client.on_subscribe = self._guarded(self._on_subscribe)
+        client.on_message = self._on_message
         will = properties_of(PacketTypes.WILLMESSAGE)
         will.WillDelayInterval = self._settings.will_delay_s
         client.will_set(self._greeting.will_topic, self._greeting.will_payload, qos=1, retain=True, properties=will)
@@ -209,6 +233,17 @@ class Connection:
 
         return call
 
+    def _let_go(self, client: Client) -> None:
+        """Its thread ends now. A client that still held our methods would wait for the garbage collector, two sockets
+        open."""
+        for name in CALLBACKS:
+            setattr(client, name, None)
+
+    def _on_log(self, _client: Client, _userdata: Any, level: int, text: str) -> None:
+        """Until the broker answers, paho tells what went wrong to its log alone."""
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._trouble = text
+
     def _note_thread(self, _client: Client, _userdata: Any) -> None:
         self._thread = threading.current_thread()
 
@@ -231,6 +266,7 @@ class Connection:
 
     def _on_connect(self, client: Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
         self.answered = True
+        client.on_log = None  # it costs time with every packet
         if reason.is_failure:
             loss, words = reasons.refusal(reason.value, self._settings.client_id)
             self._events.put(Down(self.number, loss, words))
@@ -246,45 +282,53 @@ class Connection:
         largest = getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES)
         self._events.put(Up(self.number, window, largest))
 
-    def _on_connect_fail(self, _client: Client, _userdata: Any) -> None:
+    def _on_connect_fail(self, client: Client, _userdata: Any) -> None:
         # paho tells no reason, but calls this while it handles the exception.
-        error = sys.exc_info()[1]
-        words = _connect_words(error, str(self._settings.address))
-        self._events.put(Down(self.number, Loss.UNREACHABLE, words))
+        words = reasons.unreachable(sys.exc_info()[1], self._settings.address.host)
+        self._events.put(Down(self.number, Loss.UNREACHABLE, f"{self._settings.address}: {words}"))
+        self._let_go(client)
 
-    def _on_disconnect(self, _client: Client, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
-        code, client_id = reason.value, self._settings.client_id
-        if not self.answered:
-            words = f"{self._settings.address}: the broker closed the connection before it answered"
-            if self._settings.address.tls:
-                words += "; it may not accept our certificate ([mqtt] cert_file)"
-            self._events.put(Down(self.number, Loss.UNREACHABLE, words))
-            return
-        suspicious = reasons.may_be_our_fault(code) and not self._abandoned
-        loss, words = reasons.ending(code, client_id, from_broker=flags.is_disconnect_packet_from_server)
-        self._events.put(Down(self.number, loss, words, suspicious=suspicious))
+    def _on_disconnect(self, client: Client, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        from_broker = flags.is_disconnect_packet_from_server
+        if self.answered:
+            loss, words = reasons.ending(reason.value, self._settings.client_id, from_broker=from_broker)
+            blame = 0 if self._abandoned else reasons.blame(reason.value, from_broker=from_broker)
+            self._events.put(Down(self.number, loss, words, blame))
+        else:
+            words = reasons.unanswered(self._trouble, reason.value, tls=self._settings.address.tls)
+            self._events.put(Down(self.number, Loss.UNREACHABLE, f"{self._settings.address}: {words}"))
+        self._let_go(client)
 
     def _on_publish(self, _client: Client, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
         self._events.put(Acknowledged(self.number, mid, reason.value))
 
+    def _on_subscribe(self, _client: Client, _userdata: Any, _mid: int, codes: Any, _properties: Any) -> None:
+        for topic, reason in zip(self._greeting.subscriptions, codes, strict=False):
+            if reason.is_failure:
+                self._events.put(Deaf(self.number, topic, reason.value))
+
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         try:
-            topic = message.topic
+            self._incoming.put(_incoming(message))
         except UnicodeDecodeError:
             return  # no topic we subscribe to; the broker should have refused it
-        properties = message.properties
-        self._incoming.put(
-            Incoming(
-                topic=topic,
-                payload=bytes(message.payload),
-                qos=message.qos,
-                retain=message.retain,
-                response_topic=getattr(properties, "ResponseTopic", None),
-                correlation=getattr(properties, "CorrelationData", None),
-                expires_s=getattr(properties, "MessageExpiryInterval", None),
-                user=tuple(getattr(properties, "UserProperty", ())),
-            )
-        )
+        except Exception:
+            # To end the connection would not help: a retained message comes again with the next.
+            logger.exception("internal error: a message from the broker is dropped")
+
+
+def _incoming(message: MQTTMessage) -> Incoming:
+    properties = message.properties
+    return Incoming(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        qos=message.qos,
+        retain=message.retain,
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+        expires_s=getattr(properties, "MessageExpiryInterval", None),
+        user=tuple(getattr(properties, "UserProperty", ())),
+    )
 
 
 def properties_of(packet: int) -> Properties:
@@ -312,15 +356,3 @@ def packet_bytes(topic: str, payload: bytes, properties: Properties | None = Non
     remaining = 2 + len(topic.encode()) + 2 + property_bytes + len(payload)
     length_bytes = 1 + sum(remaining >= limit for limit in (1 << 7, 1 << 14, 1 << 21))
     return 1 + length_bytes + remaining
-
-
-def _connect_words(error: BaseException | None, address: str) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return f"{address}: nobody listens there: is the broker running, and is the port right?"
-    if isinstance(error, socket.gaierror):
-        return f"{address}: the name is not known: check [mqtt] broker and the network"
-    if isinstance(error, TimeoutError):
-        return f"{address}: no answer: is the address right, and the network up?"
-    if type(error).__name__ == "SSLCertVerificationError":
-        return f"{address}: the broker's certificate is not trusted: check [mqtt] ca_file and the clock ({error})"
-    return f"{address}: cannot connect: {error}"

@@ -9,11 +9,11 @@ from paho.mqtt.properties import Properties
 
 from appliance.backoff import Backoff
 from appliance.config_errors import ConfigError
-from appliance.connection import Connection, Down, Greeting, LinkEvent, Up
+from appliance.connection import Connection, ConnectionEvent, Deaf, Down, Greeting, LinkEvent, Up
 from appliance.incoming import Incoming
 from appliance.link_settings import LinkSettings
 from appliance.mailbox import Mailbox
-from appliance.reasons import Loss
+from appliance.reasons import Loss, suback_words
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Link:
     """Used by one thread, which calls `tend` several times a second and `events` whenever `ready` is notified.
 
     `events` gives `Up` once per connection, then `Acknowledged`, then `Down`; between `Up` and `Down` `publish` may be
-    called. What an old connection still says is filtered out.
+    called. What an old connection still says is filtered out, and `Deaf` is kept here.
     """
 
     def __init__(
@@ -37,12 +37,15 @@ class Link:
         """What a person should know about the connection right now."""
         self.up: Up | None = None
         self.connects = 0
+        self.deaf: dict[str, str] = {}
+        """Topics that the broker does not let us subscribe to, and why."""
         self._settings = settings
         self._greeting = greeting
         self._incoming = incoming
-        self._mail: Mailbox[LinkEvent] = Mailbox(EVENTS, ready)
+        self._mail: Mailbox[ConnectionEvent] = Mailbox(EVENTS, ready)
         self._connection: Connection | None = None
         self._number = 0
+        self._began_s = 0.0
         self._since_s = 0.0
         self._next_try_s = 0.0
         self._waits = {
@@ -61,6 +64,7 @@ class Link:
         connection = self._connection
         if connection is None:
             if now_s >= self._next_try_s:
+                self._began_s = now_s
                 self._connect()
         elif connection.overdue(now_s):
             words = f"{self._settings.address}: no answer to our greeting within {self._settings.answer_within_s:g} s"
@@ -88,9 +92,12 @@ class Link:
 
     def events(self, now_s: float) -> list[LinkEvent]:
         """What happened since the last call, in order; never waits."""
-        current = []
+        current: list[LinkEvent] = []
         for event in self._mail.take_all(timeout_s=0):
             if self._connection is None or event.connection != self._connection.number:
+                continue
+            if isinstance(event, Deaf):
+                self._note_deaf(event)
                 continue
             current.append(event)
             if isinstance(event, Up):
@@ -101,6 +108,7 @@ class Link:
 
     def _note_up(self, event: Up, now_s: float) -> None:
         self.up = event
+        self.deaf.clear()
         self.connects += 1
         self._since_s = now_s
         self.words = f"connected to {self._settings.address}"
@@ -110,13 +118,25 @@ class Link:
         if self.up is not None and now_s > self._since_s + PROVEN_AFTER_S:
             for backoff in self._waits.values():
                 backoff.reset()
+        # An attempt that took long, such as to a network that is away, has waited already.
+        waiting_since_s = now_s if self.up is not None else self._began_s
         self._connection = None
         self.up = None
         wait_s = self._waits[event.loss].next_s()
-        self._next_try_s = now_s + wait_s
+        self._next_try_s = max(waiting_since_s + wait_s, now_s + min(wait_s, self._settings.first_wait_s))
         if event.words != self.words:
-            logger.warning("broker: %s; next attempt in %.1f s", event.words, wait_s)
+            logger.warning("broker: %s; next attempt in %.1f s", event.words, self._next_try_s - now_s)
         self.words = event.words
+
+    def _note_deaf(self, event: Deaf) -> None:
+        words = suback_words(event.code)
+        if self.deaf.get(event.topic) != words:
+            logger.error("%s: %s", event.topic, words)
+        self.deaf[event.topic] = words
+
+    def hurry(self, now_s: float) -> None:
+        """The reason of the last end is known or being found out: do not wait longer than after the first."""
+        self._next_try_s = min(self._next_try_s, now_s + self._settings.first_wait_s)
 
     def publish(
         self, topic: str, payload: bytes, *, qos: int, retain: bool = False, properties: Properties | None = None

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Sequence
 
-STRIKES = 3
+CONVICTED_AT = 6
+"""An end that the protocol explains speaks with 2 against the message on its way, a line that just breaks with 1."""
 WITHIN_S = 60.0
 
 
 class PoisonGuard:
     """Pure. Messages are named by keys that stay the same when they are sent again.
 
-    After a suspicious end of the connection the first message that was on its way is suspected, and messages travel
-    alone until it is answered. Three ends with nothing but the suspect on its way convict it.
+    After an end that may be a message's fault the first one that was on its way is suspected, and messages travel alone
+    until it is answered. Ends with nothing but the suspect on its way convict it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, innocent: Hashable) -> None:
+        """`innocent` goes first over every connection: one that ends before it is answered says nothing of the rest."""
+        self._innocent = innocent
         self._suspect: Hashable | None = None
-        self._strikes: deque[float] = deque()
+        self._blame: deque[float] = deque()
         self._since_s = 0.0
 
     def alone(self, now_s: float) -> bool:
@@ -27,26 +30,30 @@ class PoisonGuard:
             self._suspect = None
         return self._suspect is not None
 
-    def ended(self, on_their_way: Sequence[Hashable], now_s: float) -> Hashable | None:
-        """The connection ended, and a message may be why. Gives the key of a convicted one."""
-        if not on_their_way:
+    def ended(self, on_their_way: Sequence[Hashable | None], now_s: float, blame: int) -> Hashable | None:
+        """The connection ended, which speaks with `blame` against what was on its way: the convicted one, if any.
+
+        None among the keys stands for a message that is not sent again.
+        """
+        suspect = next((key for key in on_their_way if key is not None and key != self._innocent), None)
+        if suspect is None or blame == 0:
             return None
-        if on_their_way[0] != self._suspect:
-            self._suspect = on_their_way[0]
-            self._strikes.clear()
+        if suspect != self._suspect:
+            self._suspect = suspect
+            self._blame.clear()
         self._since_s = now_s
         if len(on_their_way) == 1:
-            self._strikes.append(now_s)
-        while self._strikes and self._strikes[0] < now_s - WITHIN_S:
-            self._strikes.popleft()
-        if len(self._strikes) < STRIKES:
+            self._blame.extend([now_s] * blame)
+        while self._blame and self._blame[0] < now_s - WITHIN_S:
+            self._blame.popleft()
+        if len(self._blame) < CONVICTED_AT:
             return None
-        convicted, self._suspect = self._suspect, None
-        self._strikes.clear()
-        return convicted
+        self._suspect = None
+        self._blame.clear()
+        return suspect
 
     def answered(self, key: Hashable) -> None:
         """The broker answered this one, whatever it said: it is not what ends connections."""
         if key == self._suspect:
             self._suspect = None
-            self._strikes.clear()
+            self._blame.clear()

@@ -28,6 +28,7 @@ class Retained:
         self._most_bytes = most_bytes
         self._posts = {birth.topic: birth}
         self._due = {birth.topic: None}
+        self._refused: dict[str, None] = {}
         self._bytes = len(birth.payload)
 
     def remember(self, post: Post) -> None:
@@ -44,11 +45,13 @@ class Retained:
         """As if it had never been posted."""
         post = self._posts.pop(topic, None)
         self._due.pop(topic, None)
+        self._refused.pop(topic, None)
         self._bytes -= len(post.payload) if post is not None else 0
 
     def all_due(self) -> None:
         """A new connection: the broker is to get everything again."""
         self._due = dict.fromkeys(self._posts)
+        self._refused.clear()
 
     def next(self) -> Post | None:
         """Takes the next post that is due."""
@@ -62,6 +65,20 @@ class Retained:
         """The broker has it."""
         if not post.payload and self._posts.get(post.topic) is post:
             self.forget(post.topic)
+
+    def refused(self, post: Post) -> None:
+        """The broker did not take it; `ask_again` makes it due."""
+        if self._posts.get(post.topic) is post:
+            self._refused[post.topic] = None
+
+    def ask_again(self) -> None:
+        """What was refused is due once more: somebody may have changed the broker's mind."""
+        self._due.update(self._refused)
+        self._refused.clear()
+
+    @property
+    def any_refused(self) -> bool:
+        return bool(self._refused)
 
     def __len__(self) -> int:
         return len(self._posts)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from appliance.backoff import Backoff
 from appliance.connection import Acknowledged, ConnectionGone, Down, Packed, Unsendable, Up, packet_bytes, properties_of
 from appliance.flow import Flow
 from appliance.link import Link
@@ -31,6 +32,10 @@ MOST_LIVE_BYTES = 4 << 20
 MOST_ANSWERS = 256
 UNANSWERED_S = 60.0
 """A broker that keeps the connection and answers nothing for so long is given up."""
+ASK_AGAIN_S = (5.0, 60.0)
+"""First and longest wait until retained documents that were refused are tried again."""
+MOST_CONVICTED = 3
+"""Documents given up in a row because the connection ends with them. If none is taken in between, it is not they."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,10 @@ class Sender:
         self._live_bytes = 0
         self._retained = Retained(birth)
         self._answers: deque[Post] = deque()
-        self._poison = PoisonGuard()
+        self._ask_again_at_s = 0.0
+        self._asking = Backoff(*ASK_AGAIN_S)
+        self._poison = PoisonGuard(innocent=birth.topic)
+        self._convicted = 0
         self.ramp = Ramp(drain_per_s)
         self.held_back_s = 0.0
         """How long the pace holds the next document back."""
@@ -117,6 +125,7 @@ class Sender:
         self._up = up
         self.heard_s = now_s
         self.alarms.clear()
+        self._ask_again_at_s = 0.0
         self._retained.all_due()
         self.ramp.restart()
         if self.streams is not None:
@@ -125,25 +134,31 @@ class Sender:
     def disconnected(self, down: Down, outbox: Outbox | None, now_s: float) -> None:
         """What is unanswered will be sent again, and what was answered so lately that the broker may have lost it."""
         was_up, self._up = self._up is not None, None
-        keys = [flight.key for flight in self._flights.values() if flight.key is not None]
-        self.dropped["lost on the way"] += len(self._flights) - len(keys)
+        keys = [flight.key for flight in self._flights.values() if flight.post is None or flight.post.qos > 0]
+        self.dropped["lost on the way"] += sum(flight.key is None for flight in self._flights.values())
         self.dropped["not connected"] += len(self._answers)
         self._flights.clear()
         self._answers.clear()
         self._flying = self._flying_bytes = self._live = self._live_bytes = 0
-        convicted = self._poison.ended(keys, now_s) if was_up and down.suspicious else None
+        convicted = self._poison.ended(keys, now_s, down.blame) if was_up else None
         if convicted is not None:
             self._convict(convicted, down.words, outbox)
+        if down.blame and self._convicted < MOST_CONVICTED and (convicted is not None or self._poison.alone(now_s)):
+            self._link.hurry(now_s)
         if was_up and self.streams is not None:
             self.streams.disconnected(self.heard_s)
 
     def _convict(self, key: Hashable, words: str, outbox: Outbox | None) -> None:
-        logger.error("%s: whenever it is sent the connection ends (%s); it is given up", key, words)
         if isinstance(key, str):
+            logger.error("%s: whenever it is sent the connection ends (%s); it is given up", key, words)
             self._retained.forget(key)
             self.dropped["the broker ends the connection"] += 1
         elif isinstance(key, tuple) and outbox is not None:
+            if self._convicted >= MOST_CONVICTED:
+                return
+            self._convicted += 1
             stream, seq = key
+            logger.error("document %d: whenever it is sent the connection ends (%s); it is given up", seq, words)
             outbox.bury(stream, seq, "the broker ends the connection")
 
     def answered(self, event: Acknowledged, now_s: float) -> None:
@@ -161,18 +176,24 @@ class Sender:
         if flight.key is not None:
             self._poison.answered(flight.key)
         if flight.post is not None:
-            self._post_answered(flight.post, event.code)
-        elif flight.flow is not None and flight.kept is not None and self.streams is not None:
+            self._post_answered(flight.post, event.code, now_s)
+            return
+        self._convicted = 0
+        if flight.flow is not None and flight.kept is not None and self.streams is not None:
             self.streams.answered(flight.flow, flight.kept, flight.attempt, event.code, now_s)
 
-    def _post_answered(self, post: Post, code: int) -> None:
+    def _post_answered(self, post: Post, code: int, now_s: float) -> None:
         if code < 0x80:
             self.sent += 1
             self._retained.done(post)
-            self.alarms.pop(post.topic, None)
+            if self.alarms.pop(post.topic, None) is not None:
+                self._asking.reset()
             return
         self.dropped["refused by the broker"] += 1
         self._alarm(post.topic, puback_words(code))
+        self._retained.refused(post)
+        if now_s >= self._ask_again_at_s:
+            self._ask_again_at_s = now_s + self._asking.next_s()
 
     def _alarm(self, topic: str, words: str) -> None:
         if self.alarms.get(topic) != words:
@@ -184,6 +205,8 @@ class Sender:
     def send(self, now_s: float) -> None:
         """Fill the window."""
         self.held_back_s = 0.0
+        if self._retained.any_refused and now_s >= self._ask_again_at_s:
+            self._retained.ask_again()
         try:
             while self._room(now_s) and self._send_one(now_s):
                 pass

@@ -328,7 +328,7 @@ class Uplink:
     def _picture(self) -> UplinkFigures:
         figures = self._outbox.figures() if self._open else OutboxFigures()
         streams = self._sender.streams
-        alarms = dict(self._sender.alarms) | (streams.alarms if streams is not None else {})
+        alarms = self._link.deaf | self._sender.alarms | (streams.alarms if streams is not None else {})
         words = [f"{topic}: {text}" for topic, text in alarms.items()]
         words += [text for text in (self._outbox_trouble, figures.damage) if text]
         return UplinkFigures(
