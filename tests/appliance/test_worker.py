@@ -224,7 +224,7 @@ def test_pipelines_that_share_an_engine_are_served_in_turn() -> None:
     with running(Bench(Played(slow), names=("a", "b", "c"))) as bench:
         until(lambda: _offer_all(bench) and len(bench.results("a")) >= 20, 10)
     served = [len(bench.results(name)) for name in ("a", "b", "c")]
-    assert max(served) - min(served) <= 1
+    assert max(served) - min(served) <= 2  # samples are offered one pipeline after the other
     assert set(bench.model.batches) == {1}
 
 
