@@ -108,7 +108,7 @@ setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned 
         python=$(find_python)
         say "making $folder with $("$python" --version)"
         rm -f "$folder"/.installed-*
-        "$python" -m venv --clear "$folder"
+        quietly "$python" -m venv --clear "$folder"
     fi
     pip=("$folder/bin/python" -m pip --disable-pip-version-check install --quiet)
     # Where the cache cannot be written, pip would warn about it each time.
