@@ -16,6 +16,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
+from pydantic_core import from_json
 
 from appliance.connection import properties_of
 from tests.uplinks import TOPICS
@@ -74,7 +75,7 @@ class Receiver:
 
     def _note(self, message: mqtt.MQTTMessage) -> None:
         try:
-            document: dict[str, Any] = json.loads(message.payload)
+            document: dict[str, Any] = from_json(message.payload)
             place = document["spool"]
             head = f"{place['stream']} {place['epoch']} {place['seq']}"
         except (ValueError, KeyError, TypeError):

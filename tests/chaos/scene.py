@@ -46,6 +46,10 @@ class Lines:
         self._read = 0
         path.touch()
 
+    def peek(self) -> int:
+        """How many lines the file has."""
+        return self._path.read_bytes().count(b"\n")
+
     def new(self) -> list[str]:
         with self._path.open("rb") as file:
             file.seek(self._read)
@@ -86,6 +90,10 @@ class Scene:
     def wait_accepted(self, count: int, within_s: float) -> None:
         """Until numbers up to `count` are accepted. Looks seldom: the processes need the processor more."""
         self._wait(lambda: self.next_number() >= count, within_s, f"{count} events accepted")
+
+    def wait_some_received(self, within_s: float) -> None:
+        """Until the first event was received."""
+        until(lambda: self._received.peek() > 1, within_s, "an event received")
 
     def wait_received(self, within_s: float) -> None:
         """Until everything accepted so far was received."""

@@ -1,0 +1,83 @@
+"""Goal G2: a long outage of the broker, and what the appliance does when it is back."""
+
+from __future__ import annotations
+
+import os
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.scene import Scene, at_work, tell
+from tests.conftest import Broker
+from tests.uplinks import settings
+
+EVENTS = 60_000
+"""Ten minutes at 100 events a second."""
+
+
+def memory_mib(process: BaseProcess) -> float:
+    """Resident now."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / (1 << 20)
+
+
+def processor_s(process: BaseProcess) -> float:
+    """Spent so far, by all its threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def outage(new_broker: type[Broker], folder: Path, broker_settings: str, **changes: Any) -> dict[str, float]:
+    """One outage from its beginning to the last event received; gives the figures."""
+    folder.mkdir()
+    broker = new_broker(folder, broker_settings)
+    scene = Scene(folder)
+    confirms = changes.get("acknowledge") == "end-to-end"
+    with scene.generating(
+        settings=settings(broker.url, folder, **changes), first=0, count=EVENTS, rate_hz=20_000.0
+    ) as daemon:
+        scene.wait_accepted(1000, 20)
+        before_mib = memory_mib(daemon)
+        scene.wait_accepted(EVENTS, 60)
+        largest_mib = memory_mib(daemon)
+        with at_work(broker):
+            back_s = time.monotonic()
+            with scene.receiving(broker.port, confirms=confirms):
+                scene.wait_some_received(5)
+                first_s, spent_s = time.monotonic(), processor_s(daemon)
+                scene.wait_received(60)
+                drained_s = time.monotonic() - first_s
+                spent_s = processor_s(daemon) - spent_s
+            largest_mib = max(largest_mib, memory_mib(daemon))
+    report = scene.report()
+    figures = {
+        "reconnected_s": round(first_s - back_s, 1),
+        "drain_per_s": round(EVENTS / drained_s),
+        "processor_us_per_event": round(spent_s / EVENTS * 1e6),
+        "growth_mib": round(largest_mib - before_mib, 1),
+    }
+    tell("G2 outage", report, confirms=confirms, **figures)
+    assert report.lost == report.out_of_order == report.conflicts == report.unidentified == 0
+    return figures
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("broker_settings", "changes"),
+    [("max_queued_messages 0", {"drain_per_s": 1e6}), ("", {"acknowledge": "end-to-end"})],
+    ids=["a broker with a long queue", "end to end and a broker as it comes"],
+)
+def test_ten_minutes_without_a_broker_are_made_up_for_quickly_and_in_order(
+    new_broker: type[Broker], tmp_path: Path, broker_settings: str, changes: dict[str, Any]
+) -> None:
+    for attempt in ("first", "second"):  # three processes share the machine with whatever else runs on it
+        figures = outage(new_broker, tmp_path / attempt, broker_settings, **changes)
+        assert figures["reconnected_s"] <= 5
+        assert figures["growth_mib"] <= 20
+        if figures["drain_per_s"] >= 5000:
+            return
+    raise AssertionError(f"twice fewer than 5000 events a second: {figures}")
