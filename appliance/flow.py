@@ -28,6 +28,7 @@ WAITS_S: Mapping[Verdict, tuple[float, float]] = {
     Verdict.NOBODY_LISTENS: (0.1, 1.0),
     Verdict.FORBIDDEN: (5.0, 60.0),
     Verdict.BUSY: (0.5, 10.0),
+    Verdict.UNEXPLAINED: (0.5, 10.0),
 }
 """First and longest wait until a stream is tried again."""
 
@@ -133,7 +134,7 @@ class Flow:
             return False
         if verdict is Verdict.UNACCEPTABLE:
             return True
-        self._refusals = self._refusals + 1 if verdict is Verdict.BUSY else 0
+        self._refusals = self._refusals + 1 if verdict is Verdict.UNEXPLAINED else 0
         if self._refusals >= MOST_REFUSALS:
             self._refusals = 0
             return True

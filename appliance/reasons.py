@@ -34,7 +34,9 @@ class Verdict(Enum):
     FORBIDDEN = "forbidden"
     """Keep it, tell somebody, ask again much later."""
     BUSY = "busy"
-    """Keep it and ask again soon."""
+    """Keep it and ask again soon, however often."""
+    UNEXPLAINED = "unexplained"
+    """Ask again soon, but not for ever."""
     UNACCEPTABLE = "unacceptable"
     """This message will never be taken."""
 
@@ -43,8 +45,13 @@ _VERDICTS = {
     0x00: Verdict.DONE,
     0x10: Verdict.NOBODY_LISTENS,
     0x87: Verdict.FORBIDDEN,
+    0x89: Verdict.BUSY,
     0x90: Verdict.UNACCEPTABLE,
+    0x91: Verdict.BUSY,
+    0x93: Verdict.BUSY,
     0x95: Verdict.UNACCEPTABLE,
+    0x96: Verdict.BUSY,
+    0x97: Verdict.BUSY,
     0x99: Verdict.UNACCEPTABLE,
 }
 
@@ -112,7 +119,7 @@ _BLAMELESS = frozenset({0x89, 0x8B, 0x8D, 0x8E, 0x93, 0x96, 0x97, 0x98, 0x9C, 0x
 
 def verdict(code: int) -> Verdict:
     """What to do with the message that got this PUBACK."""
-    return _VERDICTS.get(code, Verdict.DONE if code < 0x80 else Verdict.BUSY)
+    return _VERDICTS.get(code, Verdict.DONE if code < 0x80 else Verdict.UNEXPLAINED)
 
 
 def puback_words(code: int) -> str:

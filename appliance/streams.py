@@ -104,7 +104,7 @@ class Streams:
         """The broker answered a document."""
         if flow.answered(kept.seq, attempt, verdict(code), now_s):
             self.bury(flow, kept, puback_words(code))
-        elif flow.refused in (Verdict.FORBIDDEN, Verdict.BUSY):
+        elif flow.refused in (Verdict.FORBIDDEN, Verdict.BUSY, Verdict.UNEXPLAINED):
             words = puback_words(code)
             if self.alarms.get(kept.topic) != words:
                 logger.error("%s: %s; it is kept and tried again", kept.topic, words)

@@ -16,15 +16,15 @@ from appliance.reasons import Loss, Verdict
 VERDICTS = {
     0x00: Verdict.DONE,
     0x10: Verdict.NOBODY_LISTENS,
-    0x80: Verdict.BUSY,
-    0x83: Verdict.BUSY,
+    0x80: Verdict.UNEXPLAINED,
+    0x83: Verdict.UNEXPLAINED,
     0x87: Verdict.FORBIDDEN,
     0x90: Verdict.UNACCEPTABLE,
     0x91: Verdict.BUSY,
     0x95: Verdict.UNACCEPTABLE,
     0x97: Verdict.BUSY,
     0x99: Verdict.UNACCEPTABLE,
-    0xFF: Verdict.BUSY,
+    0xFF: Verdict.UNEXPLAINED,
 }
 
 
