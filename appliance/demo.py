@@ -6,6 +6,7 @@ A camera and a microphone that are there, and work, are used instead.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -102,6 +103,8 @@ def start_appliance(config: Path) -> subprocess.Popen[bytes]:
     """`appliance run` as a process of its own, as systemd would start it; a Ctrl-C here does not reach it."""
     return subprocess.Popen(
         [sys.executable, "-m", "appliance", "run", "--config", str(config)],
+        # ONNX Runtime reports its use to its maker, from version 1.29 on, unless it is told not to.
+        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )

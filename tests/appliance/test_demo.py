@@ -1,0 +1,182 @@
+"""`appliance demo`: what it chooses, its broker, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.broker import BrokerMissingError, LocalBroker
+from appliance.config import load
+from appliance.demo import Choice, choose_camera, write_config
+from capture.camera import CameraDevice
+from tests.children import alive, children
+from tests.conftest import Broker
+from tests.waiting import until
+
+
+def test_a_camera_that_cannot_be_opened_is_named_and_the_scene_is_shown_instead(tmp_path: Path) -> None:
+    absent = CameraDevice(str(tmp_path / "video0"), "A camera", "")
+    choice = choose_camera([absent])
+    assert choice.uri == "scene:shapes"
+    assert "a synthetic scene" in choice.words
+    assert absent.path in choice.words
+
+
+def test_without_a_camera_the_scene_is_shown() -> None:
+    assert choose_camera([]) == Choice("scene:shapes", "a synthetic scene (there is no camera here)")
+
+
+def test_the_configuration_is_a_valid_one_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / 'a "folder" of Zoë\\s'
+    folder.mkdir()
+    tones = Choice(f"wav:{folder / 'tones.wav'}", "tones")
+    config = load(write_config(folder, "mqtt://127.0.0.1:1", Choice("scene:shapes", "scene"), tones))
+    assert str(config.device.state_dir) == str(folder)
+    assert config.microphone[0].uri == tones.uri
+
+
+@pytest.mark.broker
+def test_a_broker_that_may_not_read_our_file_is_started_without_one(new_broker: type[Broker], tmp_path: Path) -> None:
+    confined = tmp_path / "confined"
+    confined.write_text(
+        '#!/bin/sh\n[ "$1" != -c ] || { echo "Error: Unable to open config file $2."; exit 3; }\nexec mosquitto "$@"\n'
+    )
+    confined.chmod(0o755)
+    with LocalBroker(confined) as broker:
+        assert broker.url.startswith("mqtt://127.0.0.1:")
+
+
+def test_a_broker_that_does_not_start_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'error while loading shared libraries: libdlt.so.2'\nexit 127\n")
+    broken.chmod(0o755)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with (
+        pytest.raises(BrokerMissingError, match=r"broken does not start: error while loading .* libdlt"),
+        LocalBroker(broken),
+    ):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def start(new_broker: type[Broker], tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    """Starts demos, which end with the test."""
+    demos: list[Demo] = []
+
+    def start(*options: str) -> Demo:
+        demos.append(Demo(tmp_path / "demo", *options))
+        return demos[-1]
+
+    yield start
+    for demo in demos:
+        demo.process.kill()
+        demo.process.wait()
+        for pid in filter(alive, demo.children):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Demo:
+    """`appliance demo` as the leader of a process group, as a shell starts it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.children: set[int] = set()
+        self._folder = folder / "temporary"
+        self._folder.mkdir(parents=True)
+        self._log = folder / "log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "appliance", "demo", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "TMPDIR": str(self._folder), "COLUMNS": "200"},
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    def says(self, words: str) -> None:
+        until(lambda: words in self.said, within_s=20, what=f"{words!r} in {self.said}")
+        self.children |= set(children(self.process.pid))
+
+    def ctrl_c(self) -> None:
+        """What a terminal does: the signal goes to the whole group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def ends(self) -> int:
+        return self.process.wait(20)
+
+    def leaves_nothing(self) -> bool:
+        return not list(filter(alive, self.children)) and not list(self._folder.iterdir())
+
+
+@pytest.mark.broker
+def test_the_demo_shows_what_is_seen_and_heard_and_ends_with_ctrl_c(start: Callable[..., Demo]) -> None:
+    demo = start()
+    demo.says("shapes")
+    demo.says("tones")
+    assert len(demo.children) == 2, "a broker and an appliance"
+    demo.ctrl_c()
+    assert demo.ends() == 0
+    assert demo.leaves_nothing()
+    assert "Traceback" not in demo.said
+    assert "WARNING" not in demo.said
+    assert "offline" not in demo.said
+
+
+@pytest.mark.broker
+def test_ctrl_c_before_the_first_picture_ends_the_demo_as_well(start: Callable[..., Demo]) -> None:
+    demo = start()
+    demo.says("microphone: ")
+    demo.ctrl_c()
+    assert demo.ends() == 0
+    assert demo.leaves_nothing()
+    assert "Traceback" not in demo.said
+
+
+@pytest.mark.faults
+@pytest.mark.broker
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_told_to_end_or_whose_terminal_is_closed_leaves_nothing(
+    start: Callable[..., Demo], number: signal.Signals
+) -> None:
+    demo = start()
+    demo.says("shapes")
+    demo.process.send_signal(number)
+    assert demo.ends() == 0
+    assert demo.leaves_nothing()
+
+
+@pytest.mark.faults
+@pytest.mark.broker
+def test_the_demo_ends_when_its_appliance_does(start: Callable[..., Demo]) -> None:
+    demo = start()
+    demo.says("shapes")
+    for pid in demo.children:
+        if b"run" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            os.kill(pid, signal.SIGKILL)
+    assert demo.ends() == 1
+    assert "Error: the appliance ended by itself" in demo.said
+    assert demo.leaves_nothing()
+
+
+@pytest.mark.broker
+def test_the_demo_takes_a_broker_that_is_there(start: Callable[..., Demo], broker: Broker) -> None:
+    demo = start("--broker", broker.url, "--json")
+    demo.says('"topic": "appliance/demo/')
+    assert len(demo.children) == 1
+    demo.ctrl_c()
+    assert demo.ends() == 0
