@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from appliance.catalogue import Catalogue
-from appliance.config import Camera, Config, Microphone, secret
+from appliance.config import Camera, Config, Microphone, load, secret
 from appliance.config import Pipeline as PipelineConfig
 from appliance.config_errors import ConfigError
 from appliance.feed import Feed
+from appliance.link_settings import BrokerAddress
 from appliance.outgoing import Outgoing
 from appliance.pipeline import Pipeline
 from appliance.result import Clock
@@ -45,22 +46,44 @@ class Assembly:
         return next(worker for worker in self.workers.values() if pipeline in worker.pipelines)
 
 
+def read(path: Path) -> Config:
+    """The configuration in a file, as far as it can be judged without touching a device; raises ConfigError."""
+    config = load(path)
+    try:
+        check(config)
+    except ConfigError as error:
+        raise ConfigError("\n".join(f"{path}: {fault}" for fault in str(error).splitlines())) from error
+    return config
+
+
 def check(config: Config) -> None:
     """What the file alone cannot tell: addresses that exist, sound to sound. Raises ConfigError, touches no device."""
-    for source in config.sources:
-        table = "camera" if isinstance(source, Camera) else "microphone"
-        where = f"[[{table}]] {source.name}: uri"
+    faults = [fault for source in config.sources for fault in _source_faults(source)]
+    if config.mqtt is not None:
         try:
-            audio = is_audio(source.uri)
-        except ValueError as error:
-            raise ConfigError(f"{where}: {error}") from error
+            BrokerAddress.parse(config.mqtt.broker)
+        except ConfigError as error:
+            faults.append(f"[mqtt]: broker: {error}")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _source_faults(source: Camera | Microphone) -> Iterator[str]:
+    table = "camera" if isinstance(source, Camera) else "microphone"
+    where = f"[[{table}]] {source.name}"
+    try:
+        options = _options(source, DEFAULT_RATE_HZ)
+    except ValueError as error:
+        yield f"{where}: {error}"
+        return
+    try:
+        audio = is_audio(source.uri)
         if audio != isinstance(source, Microphone):
-            right = "microphone" if audio else "camera"
-            raise ConfigError(f"{where}: this address belongs under [[{right}]]")
-        try:
-            open_source(source.name, source.uri, _options(source, DEFAULT_RATE_HZ))
-        except ValueError as error:
-            raise ConfigError(f"{where}: {error}") from error
+            yield f"{where}: uri: this address belongs under [[{'microphone' if audio else 'camera'}]]"
+        else:
+            open_source(source.name, source.uri, options)
+    except ValueError as error:
+        yield f"{where}: uri: {error}"
 
 
 def assemble(
@@ -72,9 +95,10 @@ def assemble(
 ) -> Assembly:
     """One worker for every model in use, one pipeline for every table, one feed for every source."""
     assembly = Assembly()
+    microphones = {source.name for source in config.microphone}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
-        pipeline = Pipeline(settings, topics, post, clock, worker.ready)
+        pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=settings.source in microphones)
         worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MOST_BYTES = 64 * 1024
 MOST_DEPTH = 16
@@ -34,7 +34,15 @@ class SetPipeline(_Strict):
 
     enabled: bool | None = None
     threshold: float | None = Field(None, ge=0, le=1)
+    """null: the model's own."""
     snapshot: bool | None = None
+
+    @model_validator(mode="after")
+    def _null_is_for_the_threshold(self) -> SetPipeline:
+        for key in self.model_fields_set - {"threshold"}:
+            if getattr(self, key) is None:
+                raise ValueError(f"{key} is true or false; only threshold takes null, which means the model's own")
+        return self
 
 
 class Ask(_Strict):
@@ -90,23 +98,29 @@ def snapshot_data(data: dict[str, Any]) -> SnapshotData:
 
 
 def _model(kind: type[_Model], document: Any) -> _Model:
+    if not isinstance(document, dict):
+        raise BadCommand(f"expected a JSON object with the fields {', '.join(kind.model_fields)}")
     try:
         return kind.model_validate(document)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(step) for step in fault["loc"]) or "the payload"
         known = ", ".join(kind.model_fields)
-        raise BadCommand(f"{where}: {fault['msg']}; known fields: {known}") from error
+        words = fault["msg"].removeprefix("Value error, ")
+        raise BadCommand(f"{where}: {words}; known fields: {known}") from error
 
 
 def _json(payload: bytes) -> Any:
-    """Strict JSON: bounded, UTF-8, no duplicate keys, finite numbers, shallow."""
+    """Strict JSON: bounded, UTF-8 also where it is escaped, no duplicate keys, finite numbers, shallow."""
     if len(payload) > MOST_BYTES:
         raise BadCommand(f"{len(payload)} bytes are too many; at most {MOST_BYTES}")
     try:
         document = json.loads(
             payload.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant, parse_float=_finite
         )
+        json.dumps(document, ensure_ascii=False).encode(
+            "utf-8"
+        )  # refuses half a surrogate pair, which no answer can hold
     except RecursionError:
         raise BadCommand(f"nested deeper than {MOST_DEPTH}") from None
     except ValueError as error:

@@ -6,10 +6,11 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.config_errors import ConfigError, explain
 
@@ -26,10 +27,14 @@ Name: TypeAlias = Annotated[
         examples=["dock"],
     ),
 ]
-Seconds: TypeAlias = Annotated[float, Field(gt=0, description="a number of seconds above 0", examples=[3.0])]
+Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=1024)]
+Seconds: TypeAlias = Annotated[
+    float, Field(ge=0.001, le=1_000_000, description="a number of seconds above 0", examples=[3.0])
+]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1", examples=[0.4])]
+Pixel: TypeAlias = Annotated[int, Field(ge=-100_000, le=100_000)]
 Point: TypeAlias = Annotated[
-    tuple[int, int], Field(description="a point [x, y] in pixels of the final picture", examples=[[120, 80]])
+    tuple[Pixel, Pixel], Field(description="a point [x, y] in pixels of the final picture", examples=[[120, 80]])
 ]
 Polygon: TypeAlias = Annotated[
     list[Point],
@@ -37,6 +42,18 @@ Polygon: TypeAlias = Annotated[
         min_length=3, description="at least three points [x, y] in pixels", examples=[[[0, 0], [200, 0], [200, 150]]]
     ),
 ]
+MOST_BYTES = 4 << 20
+"""A configuration is shorter; a device or a log given by mistake is not read to its end."""
+
+
+def _a_path(value: Any) -> Any:
+    """Path("") would silently mean the folder we happen to be in."""
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise ValueError("not a path: give one, or leave the key out")
+    return value
+
+
+File: TypeAlias = Annotated[Path, BeforeValidator(_a_path)]
 
 
 class Table(BaseModel):
@@ -56,21 +73,21 @@ class Device(Table):
     name: Name = Field(
         default_factory=host_name, description="this device in every topic and result (letters, digits, . _ -)"
     )
-    state_dir: Path | None = Field(
+    state_dir: File | None = Field(
         None,
-        description="folder for the outbox and installed models (systemd's StateDirectory when empty)",
+        description="folder for the outbox and installed models (left out: systemd's, else the user's own)",
         examples=["/var/lib/appliance"],
     )
     max_batch: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="most samples of different sources in one run of a model that takes batches; empty means 1 on a "
+        description="most samples of different sources in one run of a model that takes batches; left out: 1 on a "
         "processor, where batches gain nothing, and one of each source on a GPU",
         examples=[4],
     )
     threads: int | None = Field(
-        None, ge=1, le=64, description="processor threads per model; empty chooses for this machine", examples=[1]
+        None, ge=1, le=64, description="processor threads per model; left out: chosen for this machine", examples=[1]
     )
     log: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged", examples=["info"]
@@ -87,20 +104,22 @@ class Mqtt(Table):
         examples=["mqtt://localhost:1883"],
     )
     base: Name = Field("appliance", description="first level of every topic (letters, digits, . _ -)")
-    username: str | None = Field(None, description="user name on the broker", examples=["dock-1"])
-    password_file: Path | None = Field(
+    username: Text | None = Field(None, description="user name on the broker", examples=["dock-1"])
+    password_file: File | None = Field(
         None,
         description="file that holds the password; credential:NAME reads a systemd credential",
         examples=["/etc/appliance/credentials/mqtt-password"],
     )
-    ca_file: Path | None = Field(None, description="certificate authority of the broker (PEM)", examples=["ca.crt"])
-    cert_file: Path | None = Field(None, description="client certificate (PEM)", examples=["dock-1.crt"])
-    key_file: Path | None = Field(
+    ca_file: File | None = Field(None, description="certificate authority of the broker (PEM)", examples=["ca.crt"])
+    cert_file: File | None = Field(None, description="client certificate (PEM)", examples=["dock-1.crt"])
+    key_file: File | None = Field(
         None, description="key of the client certificate (PEM); credential:NAME reads a systemd credential"
     )
 
     @model_validator(mode="after")
     def _pairs(self) -> Mqtt:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file is of no use without username: give both")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together: give both or neither")
         if self.ca_file is not None and not self.broker.startswith("mqtts://"):
@@ -120,10 +139,11 @@ class Outbox(Table):
     )
     drain_per_s: float = Field(
         1000.0,
-        gt=0,
-        description="most events a second after an outage, unless more come in; a default mosquitto keeps 1000 messages for "
-        "a subscriber that is slower, and throws the rest away although it acknowledged them (raise it together with "
-        "the broker's max_queued_messages; end-to-end acknowledgement is not held back)",
+        ge=0.1,
+        le=1_000_000,
+        description="most events a second after an outage, unless more come in; a default mosquitto keeps 1000 "
+        "messages for a subscriber that is slower, and throws the rest away although it acknowledged them (raise it "
+        "together with the broker's max_queued_messages; end-to-end acknowledgement is not held back)",
         examples=[1000.0],
     )
     require_subscriber: bool = Field(True, description="keep events while nobody subscribes to them", examples=[True])
@@ -141,21 +161,25 @@ class Source(Table):
     )
 
 
+ONE_READER = ("camera:", "csi:")
+"""Devices that one reader at a time can open."""
+
+
 class Camera(Source):
     """A source of pictures."""
 
-    uri: str = Field(
+    uri: Text = Field(
         description="camera:0, camera:/dev/v4l/by-id/…, csi:0, rtsp://…, file:…, images:… or scene:shapes",
         examples=["rtsp://192.168.1.20/stream1"],
     )
-    username: str | None = Field(None, description="user name on an RTSP camera", examples=["viewer"])
-    password_file: Path | None = Field(
+    username: Text | None = Field(None, description="user name on an RTSP camera", examples=["viewer"])
+    password_file: File | None = Field(
         None, description="file that holds the RTSP password; credential:NAME reads a systemd credential"
     )
     width: int | None = Field(None, ge=16, le=16384, description="width to ask for, in pixels", examples=[1280])
     height: int | None = Field(None, ge=16, le=16384, description="height to ask for, in pixels", examples=[720])
     fps: float | None = Field(
-        None, gt=0, le=1000, description="a number of pictures per second to ask for", examples=[15]
+        None, ge=0.001, le=1000, description="a number of pictures per second to ask for", examples=[15]
     )
     pixel_format: str | None = Field(
         None, pattern=r"^[A-Z0-9 ]{4}$", description="four letters, such as YUYV or MJPG", examples=["MJPG"]
@@ -173,13 +197,21 @@ class Camera(Source):
         "[x, y] in pixels of the final picture",
         examples=[[[[0, 0], [200, 0], [200, 150]]]],
     )
-    seed: int = Field(0, description="seed of a synthetic scene", examples=[0])
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of a synthetic scene", examples=[0])
+
+    @model_validator(mode="after")
+    def _login(self) -> Camera:
+        if self.username is not None and not self.uri.startswith(("rtsp://", "rtsps://")):
+            raise ValueError("username is for rtsp:// cameras: leave it out")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file is of no use without username: give both")
+        return self
 
 
 class Microphone(Source):
     """A source of sound. Its rate is the one its models need."""
 
-    uri: str = Field(description="mic: (the default), mic:name, or wav:file", examples=["mic:USB"])
+    uri: Text = Field(description="mic: (the default), mic:name, or wav:file", examples=["mic:USB"])
     zeros_after_s: Seconds | None = Field(
         2.0,
         description="seconds of exact silence after which the microphone counts as unplugged; a microphone with a "
@@ -208,8 +240,8 @@ class Pipeline(Table):
     name: Name = Field(
         description="name of the pipeline in topics and results (letters, digits, . _ -)", examples=["dock-people"]
     )
-    source: str = Field(description="name of a [[camera]] or [[microphone]]", examples=["dock"])
-    model: str = Field(
+    source: Text = Field(description="name of a [[camera]] or [[microphone]]", examples=["dock"])
+    model: Text = Field(
         description="an installed model (name or name@version), a bundle folder, or an .onnx file",
         examples=["people"],
     )
@@ -217,19 +249,17 @@ class Pipeline(Table):
         "auto", description="auto takes the first that works on this machine", examples=["auto"]
     )
     enabled: bool = Field(True, description="false loads nothing until a command enables it", examples=[True])
-    threshold: Share | None = Field(
-        None, description="least score from 0 to 1; empty takes the model's", examples=[0.4]
-    )
-    labels: list[str] | None = Field(None, description="only these labels; empty takes all", examples=[["person"]])
+    threshold: Share | None = Field(None, description="least score from 0 to 1; left out: the model's", examples=[0.4])
+    labels: list[Text] | None = Field(None, description="only these labels; left out: all", examples=[["person"]])
     every: bool = Field(
         False,
         description="true answers every sample in order (a short queue); false always takes the newest",
         examples=[False],
     )
     hop_s: Seconds | None = Field(
-        None, description="seconds between two windows of sound; empty takes the model's", examples=[0.2]
+        None, description="seconds between two windows of sound; left out: the model's", examples=[0.2]
     )
-    max_per_s: float | None = Field(None, gt=0, description="most inferences per second", examples=[5])
+    max_per_s: float | None = Field(None, ge=0.0001, le=10_000, description="most inferences per second", examples=[5])
     timeout_s: Seconds = Field(2.0, description="seconds after which an inference counts as failed", examples=[2.0])
     results: Literal["live", "spooled", "off"] = Field(
         "live", description="live: QoS 0; spooled: kept like events; off: events only", examples=["live"]
@@ -244,7 +274,8 @@ class Pipeline(Table):
 
     @model_validator(mode="after")
     def _unique_zones(self) -> Pipeline:
-        _no_twins("[[pipeline.zones]]", [zone.name for zone in self.zones])
+        for fault in _twins("zones", "name", [zone.name for zone in self.zones]):
+            raise ValueError(fault)
         return self
 
 
@@ -264,29 +295,50 @@ class Config(Table):
 
     @model_validator(mode="after")
     def _references(self) -> Config:
-        names = [source.name for source in self.sources]
-        _no_twins("[[camera]] and [[microphone]]", names)
-        _no_twins("[[pipeline]]", [pipeline.name for pipeline in self.pipeline])
+        faults = [
+            *_twins("[[camera]] and [[microphone]]", "name", [source.name for source in self.sources]),
+            *_twins("[[pipeline]]", "name", [pipeline.name for pipeline in self.pipeline]),
+            *_twins("[[camera]]", "uri", [c.uri for c in self.camera if c.uri.startswith(ONE_READER)]),
+            *self._unknown_sources(),
+            *self._mixed_streams(),
+        ]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _unknown_sources(self) -> Iterator[str]:
+        names = {source.name for source in self.sources}
+        known = ", ".join(sorted(names)) or "none is configured"
         for pipeline in self.pipeline:
             if pipeline.source not in names:
-                known = ", ".join(sorted(names)) or "none is configured"
-                raise ValueError(
+                yield (
                     f'[[pipeline]] {pipeline.name}: source = "{pipeline.source}": no camera or microphone has this '
                     f"name; known: {known}"
                 )
-        return self
+
+    def _mixed_streams(self) -> Iterator[str]:
+        """Spooled results have a stream of their own beside that of the pipeline's events."""
+        names = {pipeline.name for pipeline in self.pipeline}
+        for pipeline in self.pipeline:
+            if pipeline.results == "spooled" and f"{pipeline.name}-results" in names:
+                yield (
+                    f"[[pipeline]] {pipeline.name}-results: the spooled results of {pipeline.name} go by this name: "
+                    "choose another"
+                )
 
 
-def _no_twins(where: str, names: list[str]) -> None:
-    twins = {name for name in names if names.count(name) > 1}
-    if twins:
-        raise ValueError(f'{where}: the name "{min(twins)}" is used twice; names must differ')
+def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:
+    for value in sorted({value for value in values if values.count(value) > 1}):
+        more = "; one camera can serve several pipelines" if key == "uri" else ""
+        yield f'{where}: the {key} "{value}" is used twice; each needs its own{more}'
 
 
 def load(path: Path) -> Config:
     """Read and validate; raises ConfigError with every fault of the file at once."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; `appliance config example > {path.name}` writes one to start from"
@@ -294,6 +346,10 @@ def load(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    if len(content) > MOST_BYTES:
+        raise ConfigError(
+            f"{path}: longer than {MOST_BYTES >> 20} MiB, which no configuration is: is it the right file?"
+        )
     return parse(text, str(path))
 
 
@@ -303,10 +359,12 @@ def parse(text: str, where: str) -> Config:
         raw: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{where}: not a configuration: its lists are nested too deep") from None
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(explain(error, raw, where, Config))) from error
+        raise ConfigError("\n".join(dict.fromkeys(explain(error, raw, where, Config)))) from error
 
 
 def secret(path: Path) -> str:

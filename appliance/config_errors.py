@@ -21,7 +21,8 @@ class ConfigError(Exception):
 def explain(error: ValidationError, raw: dict[str, Any], where: str, root: type[BaseModel]) -> Iterator[str]:
     """One sentence per fault, in the order of the file's tables."""
     for fault in error.errors():
-        yield f"{where}: {_sentence(fault, raw, root)}"
+        for sentence in _sentence(fault, raw, root).splitlines():
+            yield f"{where}: {sentence}"
 
 
 def _sentence(fault: Any, raw: dict[str, Any], root: type[BaseModel]) -> str:
@@ -36,9 +37,32 @@ def _sentence(fault: Any, raw: dict[str, Any], root: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{prefix}{_unknown(key, owner)}"
     field = owner.model_fields.get(key) if owner else None
-    if fault["type"] == "missing":
+    if field is not None and _model_in(field.annotation) is not None:
+        return f"{prefix}{_not_a_table(key, field, nested=bool(table))}"
+    if fault["type"] == "missing" and len(path) == len(table_path) + 1:
         return f"{prefix}{key} is missing: give {_expected(field)}"
-    return f"{prefix}{key} = {_shown(_value_at(raw, (*table_path, key)))}: expected {_expected(field)}"
+    shown = _shown(_value_at(raw, (*table_path, key)))
+    return f"{prefix}{key} = {shown}: expected {_expected(field)}{_bound(fault)}"
+
+
+_BOUNDS = {
+    "greater_than_equal": " (at least {ge})",
+    "less_than_equal": " (at most {le})",
+    "string_too_long": " (at most {max_length} characters)",
+}
+
+
+def _bound(fault: Any) -> str:
+    words = _BOUNDS.get(fault["type"], "")
+    return words.format(**fault["ctx"]) if words else ""
+
+
+def _not_a_table(key: str, field: FieldInfo, nested: bool) -> str:
+    """TOML's brackets are what newcomers get wrong most: [camera] is one table, [[camera]] the first of several."""
+    if "list" not in str(field.annotation):
+        return f"{key}: expected one table: write [{key}] and its keys below"
+    name = f"…{key}" if nested else key
+    return f"{key}: expected a list of tables: write [[{name}]], in double brackets, and the keys of each below"
 
 
 def _key_and_table(path: tuple[int | str, ...], raw: Any) -> tuple[str, tuple[int | str, ...]]:
@@ -78,7 +102,8 @@ def _table_words(path: tuple[int | str, ...], raw: Any) -> str:
         if isinstance(step, int):
             table = _value_at(raw, path[: position + 1])
             name = table.get("name") if isinstance(table, dict) else None
-            words.append(str(name) if name else str(step + 1))
+            usable = isinstance(name, str) and name.isprintable() and 0 < len(name) <= 64
+            words.append(str(name) if usable else str(step + 1))
         elif position == 0:
             array = len(path) > 1 and isinstance(path[1], int)
             words.append(f"[[{step}]]" if array else f"[{step}]")

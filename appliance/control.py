@@ -13,26 +13,39 @@ from appliance.snapshot import jpeg
 
 if TYPE_CHECKING:
     from appliance.daemon import Daemon
+    from appliance.feed import Feed
     from appliance.incoming import Incoming
     from appliance.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
 LONGEST_TOPIC = 256
+LONGEST_NAME = 64
 
 
 def obey(daemon: Daemon, incoming: Incoming) -> None:
     """One message from the broker. What is wrong with it is told to its sender, never raised."""
+    if incoming.retain:
+        # It would come again at every connect, long after the one who sent it has forgotten it.
+        logger.warning(
+            "%s: ignored: commands must not be retained; an empty retained message clears it", incoming.topic
+        )
+        return
+    if not incoming.payload and incoming.topic.endswith("/set"):
+        return  # somebody clears a retained command
+    transaction = None
     try:
         command = commands.read(incoming.topic, incoming.payload, daemon.topics.root)
         if isinstance(command, Setting):
             _set(daemon, command)
         else:
-            _respond(daemon, incoming, command.name, command.transaction, data=_answer(daemon, command))
+            transaction = command.transaction
+            _respond(daemon, incoming, command.name, transaction, data=_answer(daemon, command))
     except BadCommand as error:
-        logger.warning("%s: refused: %s", incoming.topic, error)
+        logger.warning("%s: refused: %s", incoming.topic[:LONGEST_TOPIC], error)
         name = incoming.topic.rsplit("/", 1)[-1] if "/request/" in incoming.topic else "set"
-        _respond(daemon, incoming, name, None, error=str(error))
+        known = 0 < len(name) <= LONGEST_NAME
+        _respond(daemon, incoming, name if known else "unknown", transaction, error=str(error))
 
 
 def tell_pipeline(daemon: Daemon, pipeline: Pipeline) -> None:
@@ -45,6 +58,12 @@ def tell_pipeline(daemon: Daemon, pipeline: Pipeline) -> None:
     daemon.post(Publish(daemon.topics.state("pipeline", pipeline.name), state, qos=1, retain=True))
 
 
+def tell_source(daemon: Daemon, feed: Feed) -> None:
+    """As `tell_pipeline`, for a source."""
+    state = {"enabled": feed.enabled}
+    daemon.post(Publish(daemon.topics.state("source", feed.name), state, qos=1, retain=True))
+
+
 def _set(daemon: Daemon, command: Setting) -> None:
     """Apply a change; it lasts until the configuration is loaded again."""
     if isinstance(command.change, SetSource):
@@ -52,8 +71,7 @@ def _set(daemon: Daemon, command: Setting) -> None:
         if feed is None:
             raise BadCommand(f"no source {command.name}; known: {', '.join(daemon.assembly.feeds)}")
         feed.enabled = command.change.enabled
-        state = {"enabled": feed.enabled}
-        daemon.post(Publish(daemon.topics.state("source", feed.name), state, qos=1, retain=True))
+        tell_source(daemon, feed)
         logger.info("source %s: enabled = %s", feed.name, feed.enabled)
         return
     pipeline = _pipeline(daemon, command.name)
@@ -97,11 +115,14 @@ def _respond(
     data: Any = None,
     error: str | None = None,
 ) -> None:
-    """On the sender's MQTT 5 response topic when it gave a harmless one, else on `…/response/<name>`."""
+    """On the sender's MQTT 5 response topic when it gave a harmless one, else on `…/response/<name>`.
+
+    Harmless is what no appliance publishes or obeys: nobody makes us speak for ourselves or for another device.
+    """
     topic = daemon.topics.response(name)
     wanted = incoming.response_topic
     if wanted and len(wanted) <= LONGEST_TOPIC and not set(wanted) & set("+#\0") and not wanted.startswith("$"):
-        inside = wanted.startswith(daemon.topics.root + "/")
+        inside = wanted.startswith(daemon.topics.base + "/")
         topic = topic if inside and not wanted.startswith(daemon.topics.response("")) else wanted
     document = {
         "data": data,

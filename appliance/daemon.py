@@ -13,10 +13,10 @@ from types import FrameType
 from typing import Any
 
 from appliance import control, health
-from appliance.assembly import Assembly, assemble, check
+from appliance.assembly import Assembly, assemble, check, read
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
-from appliance.config import Config, load
+from appliance.config import Config
 from appliance.config_errors import ConfigError
 from appliance.feed import Availability
 from appliance.info import info
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.2
 HEALTH_EVERY_S = 30.0
+HEALTH_AGAIN_S = 1.0
+"""A change is told at once, changes that follow at this pace."""
 CLOCK_EVERY_S = 30.0
 STARTING_S = 10.0
 """While models are loaded there is nothing to complain of yet."""
@@ -76,7 +78,7 @@ class Daemon:
         self._clock_ns = self._started_ns
         self._told: dict[str, Availability] = {}
         self._health_ns = 0
-        self._last_status = ""
+        self._told_health: tuple[str, tuple[str, ...]] = ("", ())
         self._ready = False
 
     # -- life -----------------------------------------------------------------------------------------------------
@@ -129,6 +131,8 @@ class Daemon:
         self.post(Publish(self.topics.info, info(config, self.assembly), qos=1, retain=True))
         for pipeline in self.assembly.pipelines.values():
             control.tell_pipeline(self, pipeline)
+        for feed in self.assembly.feeds.values():
+            control.tell_source(self, feed)
 
     def _end(self) -> None:
         """Stop what `_begin` started, in order: first what captures, then what infers."""
@@ -223,10 +227,11 @@ class Daemon:
             logger.info("ready after %.2f s", (now_ns - self._started_ns) / 1e9)
         if not self._ready and now_ns - self._started_ns < STARTING_S * 1e9:
             return
-        due = now_ns - self._health_ns > HEALTH_EVERY_S * 1e9
-        if not due and document.status == self._last_status:
+        news = (document.status, document.reasons)
+        every_s = HEALTH_EVERY_S if news == self._told_health else HEALTH_AGAIN_S
+        if now_ns - self._health_ns < every_s * 1e9:
             return
-        self._health_ns, self._last_status = now_ns, document.status
+        self._health_ns, self._told_health = now_ns, news
         self.post(Publish(self.topics.health, document, qos=1, retain=True))
         self._notifier.tell(STATUS=_in_short(document))
 
@@ -266,8 +271,7 @@ class Daemon:
         # RELOADING=1 and MONOTONIC_USEC belong together (sd_notify(3), Type=notify-reload).
         self._notifier.tell(RELOADING=1, MONOTONIC_USEC=time.monotonic_ns() // 1000)
         try:
-            fresh = load(self._path)
-            check(fresh)
+            fresh = read(self._path)
         except ConfigError as error:
             logger.error("reload refused, going on as before: %s", error)
             self._notifier.tell(READY=1, STATUS=f"reload refused: {str(error).splitlines()[0]}")

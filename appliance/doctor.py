@@ -11,13 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from appliance.assembly import check, state_folder
+from appliance.assembly import read, state_folder
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
-from appliance.config import Config, load
+from appliance.config import Config
 from appliance.config_errors import ConfigError
 from appliance.subscriber import Subscriber, UnusableBrokerError
-from capture.open import redacted
+from appliance.wiring import link_settings
 from capture.source import CaptureError
 from engines.engine import EngineError, EngineUnavailable
 from engines.gpu import probe
@@ -55,8 +55,7 @@ def examine(path: Path | None) -> list[Finding]:
 
 def _configuration(path: Path) -> tuple[Config | None, list[Finding]]:
     try:
-        config = load(path)
-        check(config)
+        config = read(path)
     except ConfigError as error:
         return None, [
             Finding("configuration", "problem", line, "mend the file; `appliance config check` says when it is fine")
@@ -168,14 +167,9 @@ def _broker(config: Config) -> Iterator[Finding]:
     if config.mqtt is None:
         yield Finding("broker", "note", "no [mqtt]: results are not published", "add [mqtt] to the configuration")
         return
-    from appliance.config import secret
-
-    mqtt = config.mqtt
     try:
-        password = secret(mqtt.password_file) if mqtt.password_file else None
-        ca_file = str(mqtt.ca_file) if mqtt.ca_file else None
-        topic = f"{mqtt.base}/{config.device.name}/available"
-        with Subscriber(mqtt.broker, topic, mqtt.username, password, ca_file):
-            yield Finding("broker", "ok", f"{redacted(mqtt.broker)} answers")
+        settings = link_settings(config.mqtt, client_id="")
+        with Subscriber(settings, f"{config.mqtt.base}/{config.device.name}/available"):
+            yield Finding("broker", "ok", f"{settings.address} answers")
     except (ConfigError, UnusableBrokerError) as error:
-        yield Finding("broker", "problem", str(error), "start the broker (systemctl start mosquitto), mend [mqtt]")
+        yield Finding("broker", "problem", str(error), "start the broker (systemctl start mosquitto), or mend [mqtt]")

@@ -47,10 +47,10 @@ class FeedFigures:
     """What was negotiated with the device, in words."""
     samples: int
     reopened: int
-    age_s: float | None
-    """Age of the newest content."""
     abandoned: int
     """Capture threads that hung below Python and were left behind."""
+    age_s: float | None = None
+    """Age of the newest content; absent before the first."""
 
 
 class Feed:
@@ -114,11 +114,14 @@ class Feed:
             self._open = source
             self._opened += 1
             self._description = source.description
-            logger.info("%s: opened, %s", self.name, self._description)
+            told = False
             for sample in source:
                 if stopping.is_set() or generation != self._generation or not self.enabled:
                     return
                 self._deliver(sample)
+                if not told:
+                    logger.info("%s: opened, %s", self.name, self._description)
+                    told = True
                 backoff.reset()
         if generation == self._generation and not stopping.is_set() and self.enabled:
             self._finished, self._delivering = True, False
@@ -168,7 +171,7 @@ class Feed:
         status = self.status(now_ns)
         reason = {
             "online": "delivering",
-            "stale": f"no new content for {self.age_s(now_ns) or 0:.1f} s",
+            "stale": f"no new content for more than {self._stale_after_s:g} s",
             "offline": self._reason,
             "disabled": "disabled",
         }[status]

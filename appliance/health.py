@@ -13,6 +13,9 @@ from appliance.worker import Worker
 
 State: TypeAlias = Literal["ok", "degraded", "failed"]
 
+SHOWN_ALARMS = 3
+"""A broker that forbids one topic often forbids them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineFigures:
@@ -25,8 +28,10 @@ class PipelineFigures:
     failed: int
     dropped: int
     """Samples that gave way to newer ones before the engine was free."""
-    latency_ms: float | None
-    """Of the last answer, from the grab to the result."""
+    latency_ms: float | None = None
+    """Of the last answer, from the grab to the result; absent before the first."""
+    complaints: tuple[str, ...] = ()
+    """What its configuration asks for and cannot get, although it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,13 @@ def pipeline_figures(pipeline: Pipeline, worker: Worker) -> PipelineFigures:
     outcomes = pipeline.outcomes
     return PipelineFigures(
         enabled=pipeline.settings.enabled,
-        engine=worker.engine,
-        reason=worker.fault or pipeline.last_reason,
+        engine="none" if pipeline.misfit else worker.engine,
+        reason=pipeline.misfit or worker.fault or pipeline.last_reason,
         results=outcomes.total() if hasattr(outcomes, "total") else sum(outcomes.values()),
         failed=outcomes["failed"],
         dropped=pipeline.mailbox.dropped,
         latency_ms=pipeline.last_latency_ms,
+        complaints=pipeline.complaints,
     )
 
 
@@ -69,12 +75,21 @@ def judge(
     reasons = [f"{name}: {feed.reason}" for name, feed in sources.items() if feed.status in ("stale", "offline")]
     broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and pipeline.engine == "none"]
     reasons += [f"{name}: {pipelines[name].reason}" for name in broken]
-    if not uplink.get("connected", True):
-        reasons.append(f"broker: {uplink.get('broker', 'not connected')}")
     enabled = [name for name, pipeline in pipelines.items() if pipeline.enabled]
+    reasons += [f"{name}: {words}" for name in enabled for words in pipelines[name].complaints]
+    reasons += _uplink_reasons(uplink)
     if enabled and len(broken) == len(enabled):
         return "failed", tuple(reasons)
     return ("degraded" if reasons else "ok"), tuple(reasons)
+
+
+def _uplink_reasons(uplink: dict[str, Any]) -> list[str]:
+    reasons = [] if uplink.get("connected", True) else [f"broker: {uplink.get('broker', 'not connected')}"]
+    alarms = uplink.get("alarms", ())
+    reasons += [f"broker: {alarm}" for alarm in alarms[:SHOWN_ALARMS]]
+    if len(alarms) > SHOWN_ALARMS:
+        reasons.append(f"broker: {len(alarms) - SHOWN_ALARMS} more such complaints; see uplink.alarms")
+    return reasons
 
 
 def memory_mb() -> float:

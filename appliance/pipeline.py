@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from appliance import config
+from appliance import config, fit
 from appliance.compose import Served, compose
 from appliance.lives import ObjectLives, SoundLives, Step
 from appliance.mailbox import Mailbox
 from appliance.outgoing import Outgoing, Publish, Spool
-from appliance.result import Clock, Event, Result, Status, utc
+from appliance.result import Clock, Event, ModelId, Result, Status, utc
 from appliance.snapshot import jpeg
 from appliance.topics import Topics
 from appliance.tracker import Tracker
@@ -51,8 +51,10 @@ class Pipeline:
         post: Callable[[Outgoing], None],
         clock: Callable[[], Clock],
         ready: threading.Condition,
+        hears: bool = False,
     ) -> None:
-        """`post` hands documents to the uplink; `ready` is the condition its model thread waits on."""
+        """`post` hands documents to the uplink; `ready` is the condition its model thread waits on; `hears`: its source
+        is a microphone."""
         self.config = settings
         self.name = settings.name
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
@@ -63,14 +65,21 @@ class Pipeline:
         self.last_latency_ms: float | None = None
         self.last_frame: Frame | None = None
         self.last_reason = "waiting for the first sample"
+        self.misfit: str | None = None
+        """Why its model can never answer its source; known once the model is."""
+        self._hears = hears
+        self._unknown_labels: str | None = None
+        self._zones_outside: str | None = None
+        self._picture_size: tuple[int, int] | None = None
+        self._model = ModelId("", "", "")
         self._topics = topics
         self._post = post
         self._clock = clock
         self._ready = ready
         self._gate = MotionGate(settings.motion.threshold, settings.motion.hold_s) if settings.motion else None
         self._tracker = Tracker(settings.confirm, settings.forget_s)
-        zones = [Zone(zone.name, tuple(zone.polygon)) for zone in settings.zones]
-        self._objects = ObjectLives(zones, settings.update_s)
+        self._zones = [Zone(zone.name, tuple(zone.polygon)) for zone in settings.zones]
+        self._objects = ObjectLives(self._zones, settings.update_s)
         self._sounds = SoundLives(1, settings.forget_s, settings.update_s)
         self._counts: Counter[str] = Counter()
         self._windows: Windows | None = None
@@ -82,6 +91,10 @@ class Pipeline:
     def offer(self, sample: Sample) -> None:
         """Take a sample from the source, or leave it: disabled, no movement, over the rate asked for."""
         if not self.settings.enabled:
+            return
+        if self.misfit is not None:
+            now_ns = time.monotonic_ns()
+            self.unanswered(sample, EngineError(self.misfit), Served(now_ns, now_ns, "none", self._model, self.misfit))
             return
         if isinstance(sample, AudioWindow):
             windows = self._windows
@@ -99,11 +112,17 @@ class Pipeline:
     # -- model thread ---------------------------------------------------------------------------------------------
 
     def serve_with(self, manifest: Manifest) -> None:
-        """A model is ready: cut sound into its windows, keep every one of them in order."""
+        """A model is ready: see that it suits, cut sound into its windows, keep every one of them in order."""
+        self._model = ModelId(manifest.name, manifest.version, manifest.digest)
+        self._unknown_labels = fit.unknown_labels(self.config, manifest)
+        self.misfit = fit.misfit(self.config, self._hears, manifest)
+        if self.misfit is not None:
+            self.mailbox.take_all(0)
+            return
         if not isinstance(manifest.input, AudioInput):
             return
         rate = manifest.input.rate_hz
-        hop = round(self.config.hop_s * rate) if self.config.hop_s else manifest.input.hop
+        hop = max(1, round(self.config.hop_s * rate)) if self.config.hop_s else manifest.input.hop
         if not self.config.every:
             self.mailbox = Mailbox(QUEUE, self._ready)
         self._windows = Windows(manifest.input.samples, hop)
@@ -133,9 +152,24 @@ class Pipeline:
     def _result(self, sample: Sample, served: Served, answer: Answer | EngineError) -> Result:
         if isinstance(sample, Frame):
             self.last_frame = sample
+            self._look_for_zones(sample)
         result = compose(self._topics.device, self.name, sample, answer, served, self._clock())
         self.last_reason = result.reason
         return result
+
+    def _look_for_zones(self, frame: Frame) -> None:
+        height, width = frame.pixels.shape[:2]
+        if (width, height) == self._picture_size:
+            return
+        self._picture_size = (width, height)
+        outside = [zone.name for zone in self._zones if not zone.touches(width, height)]
+        words = f"zones outside the picture of {width}x{height}: {', '.join(outside)}: draw them for this size"
+        self._zones_outside = words if outside else None
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What its table asks for and cannot get, although it answers. Any thread."""
+        return tuple(words for words in (self._unknown_labels, self._zones_outside) if words)
 
     def _follow(self, detections: Sequence[Detection], sample: Sample) -> tuple[tuple[Detection, ...], list[Step]]:
         now_s = sample.stamp.mono_ns / 1e9

@@ -151,8 +151,10 @@ class Event:
     clock: Clock
     model: ModelId
     reason: str
-    before: ObjectState | None
-    after: ObjectState | None
+    before: ObjectState | None = None
+    """Absent from `new`."""
+    after: ObjectState | None = None
+    """Absent from `end`."""
     track: int | None = None
     seconds: float = 0.0
     """Since it was first seen or heard."""

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from appliance.config import Config
+from appliance.config import Config, Mqtt
 from appliance.link_settings import LinkSettings
 from appliance.topics import Topics
 from appliance.uplink import Uplink, UplinkSettings
+
+
+def link_settings(mqtt: Mqtt, client_id: str) -> LinkSettings:
+    """How to reach this broker; an empty id lets it choose one."""
+    return LinkSettings(
+        url=mqtt.broker,
+        client_id=client_id,
+        username=mqtt.username,
+        password_file=mqtt.password_file,
+        ca_file=mqtt.ca_file,
+        cert_file=mqtt.cert_file,
+        key_file=mqtt.key_file,
+    )
 
 
 def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
@@ -20,18 +33,9 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
     if mqtt is None:
         return None
     topics = Topics(mqtt.base, config.device.name)
-    link = LinkSettings(
-        url=mqtt.broker,
-        client_id=f"{mqtt.base}-{config.device.name}",
-        username=mqtt.username,
-        password_file=mqtt.password_file,
-        ca_file=mqtt.ca_file,
-        cert_file=mqtt.cert_file,
-        key_file=mqtt.key_file,
-    )
     uplink = Uplink(
         UplinkSettings(
-            link=link,
+            link=link_settings(mqtt, client_id=f"{mqtt.base}-{config.device.name}"),
             topics=topics,
             outbox_path=state_dir / "outbox.db",
             quota_bytes=config.outbox.max_mb * 1_000_000,

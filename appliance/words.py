@@ -10,8 +10,27 @@ from rich.markup import escape
 STYLES = {"ok": "green", "degraded": "yellow", "failed": "bold red", "online": "green", "stale": "yellow"}
 
 
+LONGEST = 300
+"""Characters of one foreign word."""
+
+
 def news(topic: str, payload: bytes) -> str | None:
     """One line about something that happened, or None when nothing did."""
+    try:
+        return _news(topic, payload)
+    except (AttributeError, KeyError, TypeError, ValueError):  # anybody can publish anything
+        return f"[red]{_clean(topic)}: not a document that an appliance writes[/]"
+
+
+def row(topic: str, payload: bytes) -> str | None:
+    """What a pipeline sees or hears now; None for everything but results."""
+    try:
+        return _row(topic, payload)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _news(topic: str, payload: bytes) -> str | None:
     if topic.endswith("/available"):
         return _available(topic, payload)
     document = _document(topic, payload)
@@ -22,21 +41,20 @@ def news(topic: str, payload: bytes) -> str | None:
             return _event(document)
         case "gap":
             return (
-                f"[bold red]{escape(str(document.get('device')))}: {document.get('count')} documents were lost: "
-                f"{escape(str(document.get('reason')))}[/]"
+                f"[bold red]{_clean(document.get('device'))}: {_clean(document.get('count'))} documents were lost: "
+                f"{_clean(document.get('reason'))}[/]"
             )
         case "health":
             return _health(document)
     return None
 
 
-def row(topic: str, payload: bytes) -> str | None:
-    """What a pipeline sees or hears now; None for everything but results."""
+def _row(topic: str, payload: bytes) -> str | None:
     document = _document(topic, payload)
     if document.get("type") != "result":
         return None
     latency = document.get("latency_ms") or {}
-    total = f" [dim]{latency['total']:.0f} ms, {escape(str(document.get('engine')))}[/]" if "total" in latency else ""
+    total = f" [dim]{latency['total']:.0f} ms, {_clean(document.get('engine'))}[/]" if "total" in latency else ""
     return _result(document) + total
 
 
@@ -46,48 +64,55 @@ def _document(topic: str, payload: bytes) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _clean(foreign: Any) -> str:
+    """Text of others for our terminal: no markup, no control sequences, not endless."""
+    text = str(foreign)
+    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return escape("".join(character if character.isprintable() else "\N{MIDDLE DOT}" for character in text))
 
 
 def _available(topic: str, payload: bytes) -> str:
     state = payload.decode("utf-8", "replace")
     levels = topic.split("/")
     name = levels[-2]
-    return f"[{STYLES.get(state, 'red')}]{escape(name)}: {escape(state)}[/]"
+    return f"[{STYLES.get(state, 'red')}]{_clean(name)}: {_clean(state)}[/]"
 
 
 def _result(document: dict[str, Any]) -> str:
-    head = f"[dim]{escape(str(document.get('pipeline')))}[/] "
+    head = f"[dim]{_clean(document.get('pipeline'))}[/] "
     if document.get("status") == "failed":
-        return head + f"[bold red]failed: {escape(str(document.get('reason')))}[/]"
+        return head + f"[bold red]failed: {_clean(document.get('reason'))}[/]"
     found = document.get("detections")
     if found is None:
         labels = document.get("labels") or []
         text = ", ".join(str(label.get("label")) for label in labels) or "nothing"
-        return head + escape(text)
+        return head + _clean(text)
     counts: dict[str, int] = {}
     for detection in found:
         label = str(detection.get("label"))
         counts[label] = counts.get(label, 0) + 1
     text = ", ".join(f"{count} {label}" for label, count in sorted(counts.items())) or "nothing"
-    return head + escape(text)
+    return head + _clean(text)
 
 
 def _event(document: dict[str, Any]) -> str:
     sign = {"new": "[green]+[/]", "update": "[cyan]~[/]", "end": "[dim]-[/]"}.get(str(document.get("event")), "?")
     state = document.get("after") or document.get("before") or {}
-    words = [f"{sign} [bold]{escape(str(state.get('label')))}[/]", escape(str(document.get("pipeline")))]
+    words = [f"{sign} [bold]{_clean(state.get('label'))}[/]", _clean(document.get("pipeline"))]
     if document.get("track") is not None:
-        words.append(f"#{document['track']}")
+        words.append(f"#{_clean(document['track'])}")
     if state.get("zones"):
-        words.append(f"in {escape(', '.join(map(str, state['zones'])))}")
-    words.append(f"[dim]{escape(str(document.get('reason')))}[/]")
+        words.append(f"in {_clean(', '.join(map(str, state['zones'])))}")
+    words.append(f"[dim]{_clean(document.get('reason'))}[/]")
     return " ".join(words)
 
 
 def _health(document: dict[str, Any]) -> str:
     status = str(document.get("status"))
     reasons = "; ".join(map(str, document.get("reasons") or ())) or "all sources and models at work"
-    return f"[{STYLES.get(status, 'red')}]health {status}[/]: {escape(reasons)}"
+    return f"[{STYLES.get(status, 'red')}]health {_clean(status)}[/]: {_clean(reasons)}"

@@ -69,8 +69,7 @@ class Worker:
                 bundle = self._find()
                 with self._open_model(bundle) as model:
                     self._opened(bundle, model)
-                    backoff.reset()
-                    self._serve(model, stopping)
+                    self._serve(model, stopping, backoff)
             except EngineError as error:
                 self._busy_since_ns = None
                 if self.fault != str(error):
@@ -96,7 +95,7 @@ class Worker:
         logger.info("%s: ready on %s", self.name, self.engine)
         self.settled.set()
 
-    def _serve(self, model: Model, stopping: threading.Event) -> None:
+    def _serve(self, model: Model, stopping: threading.Event, backoff: Backoff) -> None:
         streams: dict[str, Stream] = {pipeline.name: model.new_stream() for pipeline in self.pipelines}
         most = self._batch(model)
         failures = 0
@@ -104,9 +103,14 @@ class Worker:
             batch = self._take(most, IDLE_S)
             if not batch:
                 continue
-            failures = 0 if self._answer(model, batch, streams) else failures + 1
+            failure = self._answer(model, batch, streams)
+            if failure is None:
+                failures = 0
+                backoff.reset()
+                continue
+            failures += 1
             if failures >= FAILURES_TO_REOPEN:
-                raise EngineError(f"{self.name}: {failures} inferences in a row failed; opening the model again")
+                raise EngineError(f"{failures} inferences in a row failed, the model is opened again: {failure}")
 
     def _batch(self, model: Model) -> int:
         """On a processor a batch takes as long as its samples one by one, and the first waits for the last."""
@@ -126,8 +130,10 @@ class Worker:
                 taken.append((pipeline, sample))
         return taken
 
-    def _answer(self, model: Model, batch: Sequence[tuple[Pipeline, Sample]], streams: dict[str, Stream]) -> bool:
-        """Run once and hand out the answers; false when none was valid."""
+    def _answer(
+        self, model: Model, batch: Sequence[tuple[Pipeline, Sample]], streams: dict[str, Stream]
+    ) -> EngineError | None:
+        """Run once and hand out the answers; when none was valid, why."""
         taken_ns = time.monotonic_ns()
         for pipeline, sample in batch:
             if isinstance(sample, AudioWindow):
@@ -138,19 +144,19 @@ class Worker:
             [sample.samples if isinstance(sample, AudioWindow) else sample.pixels for _, sample in batch],
             streams=[streams[pipeline.name] for pipeline, _ in batch],
             thresholds=[pipeline.settings.threshold for pipeline, _ in batch],
-            labels=[pipeline.config.labels for pipeline, _ in batch],
+            labels=[pipeline.config.labels or None for pipeline, _ in batch],
         )
         self._busy_since_ns = None
         self.inferences += 1
         served = Served(taken_ns, time.monotonic_ns(), self.engine, self.manifest_id, "local engine healthy")
-        valid = False
+        failures = []
         for (pipeline, sample), answer in zip(batch, answers, strict=True):
             if isinstance(answer, EngineError):
-                pipeline.unanswered(sample, self._in_words(answer, pipeline), served)
+                failures.append(self._in_words(answer, pipeline))
+                pipeline.unanswered(sample, failures[-1], served)
             else:
                 pipeline.answered(sample, answer, served)
-                valid = True
-        return valid
+        return failures[-1] if len(failures) == len(batch) else None
 
     def _in_words(self, error: EngineError, pipeline: Pipeline) -> EngineError:
         if not self._timed_out:

@@ -22,6 +22,11 @@ class Zone:
             last_x, last_y = next_x, next_y
         return inside
 
+    def touches(self, width: int, height: int) -> bool:
+        """Whether any of it can lie in a picture of this size; judged by its bounding box."""
+        xs, ys = zip(*self.polygon, strict=True)
+        return bool(min(xs) < width and max(xs) > 0 and min(ys) < height and max(ys) > 0)
+
 
 def zones_of(box: tuple[float, float, float, float], zones: Sequence[Zone]) -> tuple[str, ...]:
     """Names of the zones that hold the box's foot point, the middle of its lower edge."""

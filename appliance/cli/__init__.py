@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,8 +23,23 @@ COMMANDS = {
 }
 
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 class LazyGroup(click.Group):
     """Imports a command's module only when that command is used: `appliance --help` stays instant."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """As click's, and a standard output that cannot be written is said in a sentence."""
+        _open_standard_streams()
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            _forget_output()
+            sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -45,3 +64,22 @@ def main() -> None:
     # Read once by OpenCV when it is first imported: bombs are refused, its own chatter stays out of our output.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "16777216")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+
+
+def _open_standard_streams() -> None:
+    """A service may be started with them closed: the next files opened would take their numbers, and get our words."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process lives
+
+
+def _forget_output() -> None:
+    """What is still in the buffer would be tried again at the end, and fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -8,11 +8,12 @@ from dataclasses import asdict
 import click
 
 from appliance.cli.errors import BadInput
+from appliance.cli.numbers import Number
 
 
 @click.command()
 @click.argument("model", default="shapes")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="How long to measure.")
+@click.option("--seconds", type=Number(min=0.1), default=5.0, show_default=True, help="How long to measure.")
 @click.option("--engine", type=click.Choice(["auto", "onnxruntime", "tensorrt"]), default="auto")
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
 def bench(model: str, seconds: float, engine: str, as_json: bool) -> None:

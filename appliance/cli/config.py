@@ -21,34 +21,27 @@ def config() -> None:
 @click.argument("file", type=click.Path(path_type=Path), default=Path("/etc/appliance/appliance.toml"))
 def check(file: Path) -> None:
     """Say whether FILE can be used; every fault in a sentence of its own. Opens no device."""
-    from appliance.assembly import check as check_sources
-    from appliance.assembly import state_folder
+    from appliance.advice import advice
+    from appliance.assembly import read, state_folder
     from appliance.catalogue import Catalogue
-    from appliance.config import load
     from appliance.config_errors import ConfigError
-    from engines.engine import EngineError
 
     try:
-        loaded = load(file)
-        check_sources(loaded)
+        loaded = read(file)
     except ConfigError as error:
         raise BadInput(str(error)) from error
-    catalogue = Catalogue.default(state_folder(loaded, dict(os.environ)))
-    for pipeline in loaded.pipeline:
-        try:
-            catalogue.find(pipeline.model)
-        except EngineError as error:
-            click.echo(f"warning: [[pipeline]] {pipeline.name}: {error}", err=True)
-    for camera in loaded.camera:
-        if "@" in camera.uri.partition("//")[2]:
-            click.echo(
-                f"warning: [[camera]] {camera.name}: credentials in the address; use username and password_file",
-                err=True,
-            )
+    warnings = list(advice(loaded, Catalogue.default(state_folder(loaded, dict(os.environ)))))
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    verdict = "fine" if not warnings else "can be used, with 1 warning" if len(warnings) == 1 else ""
     click.echo(
-        f"{file}: fine: {len(loaded.camera)} cameras, {len(loaded.microphone)} microphones, "
-        f"{len(loaded.pipeline)} pipelines"
+        f"{file}: {verdict or f'can be used, with {len(warnings)} warnings'}: {_count(len(loaded.camera), 'camera')}, "
+        f"{_count(len(loaded.microphone), 'microphone')}, {_count(len(loaded.pipeline), 'pipeline')}"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 @config.command()

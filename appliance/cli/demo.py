@@ -16,13 +16,14 @@ from pathlib import Path
 import click
 
 from appliance.cli.errors import Failed
+from appliance.cli.numbers import Number
 
 STOP_WITHIN_S = 10.0
 
 
 @click.command()
 @click.option("--broker", help="Use this broker instead of one of the demo's own.")
-@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop by itself after this long.")
+@click.option("--for", "for_s", type=Number(min=0), metavar="SECONDS", help="Stop by itself after this long.")
 @click.option("--json", "as_json", is_flag=True, help="Show the documents as they are.")
 @click.pass_context
 def demo(context: click.Context, broker: str | None, for_s: float | None, as_json: bool) -> None:

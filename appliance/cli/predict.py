@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from appliance.cli.errors import BadInput, Failed
+from appliance.cli.numbers import Number
 
 if TYPE_CHECKING:
     from appliance.result import Result
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON result document per line.")
 @click.option("--every", type=click.IntRange(min=1), default=1, metavar="N", help="Only every Nth frame or window.")
-@click.option("--threshold", type=click.FloatRange(0, 1), metavar="T", help="Least score; default: the model's.")
+@click.option("--threshold", type=Number(0, 1), metavar="T", help="Least score; default: the model's.")
 @click.option(
     "--engine", type=click.Choice(["auto", "onnxruntime", "tensorrt"]), default="auto", help="Which back end runs it."
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from appliance.cli.errors import BadInput, Failed
+from appliance.cli.numbers import Number
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -28,16 +29,14 @@ DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
     show_default=True,
     help="The configuration file; `appliance config example` writes one.",
 )
-@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop by itself after this long.")
+@click.option("--for", "for_s", type=Number(min=0), metavar="SECONDS", help="Stop by itself after this long.")
 def run(path: Path, for_s: float | None) -> None:
     """Run the appliance until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reads the configuration again."""
-    from appliance.assembly import check
-    from appliance.config import load
+    from appliance.assembly import read
     from appliance.config_errors import ConfigError
 
     try:
-        config = load(path)
-        check(config)
+        config = read(path)
         start_logging(config.device.log)
         execute(config, path, for_s)
     except ConfigError as error:

@@ -3,35 +3,55 @@
 from __future__ import annotations
 
 import json
-import queue
 import signal
 import sys
 import threading
-from typing import Any
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from appliance.cli.errors import BadInput, Failed
+from appliance.cli.numbers import Number
+
+if TYPE_CHECKING:
+    from appliance.subscriber import Subscriber
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+LOOK_EVERY_S = 0.2
+MOST_ROWS = 50
+
+
+def _level(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """One level of a topic."""
+    if value is not None and (not value or set(value) & set("+#/\0")):
+        raise click.BadParameter(f"{value!r}: expected one level of a topic, without + # /", ctx, param)
+    return value
 
 
 @click.command()
 @click.option("--broker", default="mqtt://localhost:1883", show_default=True, help="mqtt://host:port of the broker.")
-@click.option("--base", default="appliance", show_default=True, help="First level of the topics.")
-@click.option("--device", default="+", help="Only this device; default: all.")
+@click.option("--base", default="appliance", show_default=True, callback=_level, help="First level of the topics.")
+@click.option("--device", callback=_level, help="Only this device; default: all.")
 @click.option("--json", "as_json", is_flag=True, help="Documents as they come, one per line, with their topic.")
 @click.option("--username", help="User name on the broker.")
-@click.option("--password-file", type=click.Path(dir_okay=False), help="File that holds the password.")
-@click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authority of the broker, for mqtts://.")
-@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop by itself after this long.")
+@click.option("--password-file", type=FILE, help="File that holds the password.")
+@click.option("--ca-file", type=FILE, help="Certificate authority of the broker, for mqtts://.")
+@click.option("--cert-file", type=FILE, help="Client certificate, where the broker wants one.")
+@click.option("--key-file", type=FILE, help="Key of the client certificate.")
+@click.option("--for", "for_s", type=Number(min=0), metavar="SECONDS", help="Stop by itself after this long.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N documents.")
 def watch(
     broker: str,
     base: str,
-    device: str,
+    device: str | None,
     as_json: bool,
     username: str | None,
-    password_file: str | None,
-    ca_file: str | None,
+    password_file: Path | None,
+    ca_file: Path | None,
+    cert_file: Path | None,
+    key_file: Path | None,
     for_s: float | None,
     count: int | None,
 ) -> None:
@@ -40,38 +60,47 @@ def watch(
     For people: events, health and trouble as they come, and on a terminal what every pipeline sees now. With --json:
     every document, for programs.
     """
-    from pathlib import Path
-
-    from appliance.config import secret
     from appliance.config_errors import ConfigError
+    from appliance.link_settings import LinkSettings
     from appliance.subscriber import Subscriber, UnusableBrokerError
 
-    try:
-        password = secret(Path(password_file)) if password_file else None
-        subscriber = Subscriber(broker, f"{base}/{device}/#", username, password, ca_file)
-    except (ConfigError, UnusableBrokerError) as error:
-        raise BadInput(str(error)) from error
+    if password_file is not None and username is None:
+        raise BadInput("--password-file is of no use without --username: give both")
+    settings = LinkSettings(
+        url=broker if "://" in broker else f"mqtt://{broker}",
+        client_id="",
+        username=username,
+        password_file=password_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+    )
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    show = _Raw() if as_json else _Lines()
-    shown = 0
-    timer = threading.Timer(for_s, stopping.set) if for_s is not None else None
     try:
-        with subscriber, show:
-            if timer is not None:
-                timer.daemon = True
-                timer.start()
-            while not stopping.is_set() and (count is None or shown < count):
-                try:
-                    topic, payload = subscriber.messages.get(timeout=0.2)
-                except queue.Empty:
-                    for sentence in subscriber.news():
-                        click.echo(sentence, err=True)
-                    continue
-                shown += show.message(topic, payload)
+        with Subscriber(settings, f"{base}/{device or '+'}/#") as subscriber, _Raw() if as_json else _Lines() as show:
+            _follow(subscriber, show, stopping, for_s, count)
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
     except UnusableBrokerError as error:
         raise Failed(str(error)) from error
+
+
+def _follow(
+    subscriber: Subscriber, show: _Raw | _Lines, stopping: threading.Event, for_s: float | None, count: int | None
+) -> None:
+    until_s = None if for_s is None else time.monotonic() + for_s
+    shown = 0
+    while not stopping.is_set() and (count is None or shown < count):
+        for sentence in subscriber.news():
+            click.echo(sentence, err=True)
+        left_s = LOOK_EVERY_S if until_s is None else min(LOOK_EVERY_S, until_s - time.monotonic())
+        if left_s <= 0:
+            return
+        message = subscriber.messages.take(left_s)
+        if message is not None:
+            shown += show.message(*message)
 
 
 class _Raw:
@@ -80,7 +109,7 @@ class _Raw:
     def message(self, topic: str, payload: bytes) -> int:
         try:
             document: Any = json.loads(payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             try:
                 document = payload.decode("utf-8")
             except UnicodeDecodeError:
@@ -120,7 +149,7 @@ class _Lines:
         from appliance.words import news, row
 
         now = row(topic, payload)
-        if now is not None:
+        if now is not None and (topic in self._rows or len(self._rows) < MOST_ROWS):
             self._rows[topic] = now
             self._live.update("\n".join(self._rows[key] for key in sorted(self._rows)))
         line = news(topic, payload)

@@ -40,6 +40,10 @@ HOSTILE = {
     "too long": b'{"enabled": true}' + b" " * 70_000,
     "too deep": json.dumps({"enabled": json.loads("[" * 40 + "]" * 40)}).encode(),
     "very deep": b"[" * 50_000,
+    "half a surrogate pair, which no answer can hold": b'{"\\ud800": true}',
+    "a number of many digits": b'{"threshold": ' + b"1" * 5000 + b"}",
+    "neither on nor off": b'{"enabled": null}',
+    "neither with nor without": b'{"snapshot": null}',
 }
 
 
@@ -47,6 +51,19 @@ HOSTILE = {
 def test_a_hostile_setting_is_refused(name: str) -> None:
     with pytest.raises(BadCommand):
         read(f"{ROOT}/pipeline/people/set", HOSTILE[name], ROOT)
+
+
+def test_null_gives_the_threshold_back_to_the_model() -> None:
+    command = read(f"{ROOT}/pipeline/people/set", b'{"threshold": null}', ROOT)
+    assert isinstance(command, Setting)
+    assert isinstance(command.change, SetPipeline)
+    assert command.change.model_fields_set == {"threshold"}
+    assert command.change.threshold is None
+
+
+def test_a_transaction_that_no_answer_can_hold_is_refused() -> None:
+    with pytest.raises(BadCommand, match="surrogates"):
+        read(f"{ROOT}/request/status", b'{"transaction": "\\ud800"}', ROOT)
 
 
 @pytest.mark.parametrize("topic", ["model/x/set", "pipeline/set", "pipeline/a/b/set", "available", "request/a/b"])

@@ -8,11 +8,13 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from appliance.assembly import check
+from appliance.assembly import check, read
 from appliance.config import Config, load, parse, secret
 from appliance.config_errors import ConfigError
 
 CAMERA = '[[camera]]\nname = "front"\nuri = "scene:shapes"\n'
+PIPELINE = CAMERA + '[[pipeline]]\nname = "p"\nsource = "front"\nmodel = "m"\n'
+ZONE = PIPELINE + '[[pipeline.zones]]\nname = "z"\n'
 
 FAULTS = {
     "a word for a number": (
@@ -37,6 +39,33 @@ FAULTS = {
         + '[[pipeline.zones]]\nname = "z"\npolygon = [[0, 0], [1, 1]]',
         "[[pipeline]] p zones z: polygon = [[0, 0], [1, 1]]: expected at least three points",
     ),
+    "single brackets": ('[camera]\nname = "a"', "camera: expected a list of tables: write [[camera]]"),
+    "double brackets": ('[[mqtt]]\nbase = "a"', "mqtt: expected one table: write [mqtt]"),
+    "numbers for tables": ("pipeline = [1, 2]", "pipeline: expected a list of tables"),
+    "no number": (CAMERA + "stale_after_s = nan", "[[camera]] front: stale_after_s = NaN: expected"),
+    "no end": (CAMERA + "stale_after_s = inf", "stale_after_s = Infinity: expected"),
+    "longer than any clock": (PIPELINE + "timeout_s = 1e300", "timeout_s = 1e+300: expected"),
+    "no hop at all": (PIPELINE + "hop_s = 1e-9", "hop_s = 1e-09: expected"),
+    "a bound": (CAMERA + "fps = 1e-300", "such as 15 (at least 0.001)"),
+    "a point beyond every picture": (ZONE + "polygon = [[0, 0], [1, 0], [1, 1" + "0" * 400 + "]]", "at most 100000"),
+    "three numbers for four": (CAMERA + "crop = [0, 0, 1]", "crop = [0, 0, 1]: expected the part to keep"),
+    "a name with a line's end": ('[[camera]]\nname = "a\\n"\nuri = "scene:shapes"', '[[camera]] 1: name = "a\\n"'),
+    "an empty model": (PIPELINE.replace('"m"', '""'), '[[pipeline]] p: model = "": expected an installed model'),
+    "an empty path": ('[device]\nstate_dir = ""', "[device] state_dir: not a path: give one, or leave the key out"),
+    "a path no system takes": ('[device]\nstate_dir = "a\\u0000b"', "[device] state_dir: not a path"),
+    "an address no system takes": ('[[camera]]\nname = "a"\nuri = "file:\\u0000"', "[[camera]] a: uri ="),
+    "a password for nobody": ('[mqtt]\npassword_file = "p"', "[mqtt]: password_file is of no use without username"),
+    "a user name that no packet holds": (f'[mqtt]\nusername = "{"a" * 2000}"', "(at most 1024 characters)"),
+    "a login for a camera that has none": (CAMERA + 'username = "x"', "front: username is for rtsp:// cameras"),
+    "one camera twice": (
+        CAMERA.replace("scene:shapes", "camera:0") + CAMERA.replace("scene:shapes", "camera:0").replace("front", "b"),
+        'the uri "camera:0" is used twice',
+    ),
+    "two streams of one name": (
+        PIPELINE + 'results = "spooled"\n' + PIPELINE.removeprefix(CAMERA).replace('"p"', '"p-results"'),
+        "[[pipeline]] p-results: the spooled results of p go by this name",
+    ),
+    "lists without end": ("x = " + "[" * 100_000, "nested too deep"),
 }
 
 
@@ -54,6 +83,18 @@ def test_every_fault_of_a_file_is_told_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_faults_between_tables_are_told_at_once_too() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(PIPELINE.replace('"front"\nmodel', '"back"\nmodel') + CAMERA, "a.toml")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_one_wrong_value_is_told_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(CAMERA + "masks = [[0, 0], [1, 1], [2, 2]]", "a.toml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_credentials_in_an_address_are_not_repeated_in_the_error() -> None:
     with pytest.raises(ConfigError) as caught:
         parse('[mqtt]\nbroker = "mqtt://joe:hunter2@host"', "a.toml")
@@ -65,6 +106,10 @@ ADDRESSES = {
     "sound under camera": ('[[camera]]\nname = "a"\nuri = "mic:"', "belongs under [[microphone]]"),
     "pictures under microphone": ('[[microphone]]\nname = "a"\nuri = "camera:0"', "belongs under [[camera]]"),
     "an unknown scene": ('[[camera]]\nname = "a"\nuri = "scene:moon"', "[[camera]] a: uri"),
+    "an empty crop": (CAMERA + "crop = [0, 0, 0, 0]", "[[camera]] front: crop = [0, 0, 0, 0]"),
+    "a port beyond the last": ('[mqtt]\nbroker = "mqtt://host:99999"', "[mqtt]: broker: mqtt://host:99999"),
+    "half an address": ('[mqtt]\nbroker = "mqtt://[::1"', "[mqtt]: broker: mqtt://[::1"),
+    "no host": ('[mqtt]\nbroker = "mqtt://:1883"', "[mqtt]: broker: mqtt://:1883"),
 }
 
 
@@ -73,6 +118,27 @@ def test_an_address_that_leads_nowhere_is_a_fault_of_the_file(name: str) -> None
     text, sentence = ADDRESSES[name]
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         check(parse(text, "a.toml"))
+
+
+def test_faults_of_addresses_name_the_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(ADDRESSES["an unknown scene"][0] + "\n" + CAMERA + "crop = [0, 0, 0, 0]")
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    faults = str(caught.value).splitlines()
+    assert len(faults) == 2
+    assert all(fault.startswith(f"{path}: [[camera]]") for fault in faults)
+
+
+def test_the_mark_that_notepad_puts_in_front_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b'\xef\xbb\xbf[device]\r\nname = "dock"\r\n')
+    assert load(path).device.name == "dock"
+
+
+def test_a_device_or_a_film_given_by_mistake_is_not_read_to_its_end() -> None:
+    with pytest.raises(ConfigError, match="is it the right file"):
+        load(Path("/dev/zero"))
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

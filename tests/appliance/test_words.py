@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from rich.text import Text
 
 from appliance.words import news, row
@@ -57,3 +58,37 @@ def test_what_is_no_document_is_no_news() -> None:
     assert news("appliance/dock-1/pipeline/p/snapshot", b"\xff\xd8") is None
     assert news("appliance/dock-1/info", b"[1, 2]") is None
     assert said(news("appliance/dock-1/available", b"offline")) == "dock-1: offline"
+
+
+GARBAGE = {
+    "a latency in words": b'{"type": "result", "status": "ok", "latency_ms": {"total": "soon"}, "detections": []}',
+    "a latency that is a list": b'{"type": "result", "latency_ms": [1], "detections": []}',
+    "detections that are a number": b'{"type": "result", "detections": 5}',
+    "a state that is a list": b'{"type": "event", "event": "new", "after": [1]}',
+    "zones that are a number": b'{"type": "event", "event": "new", "after": {"zones": 1}}',
+    "reasons that are a number": b'{"type": "health", "reasons": 7}',
+    "a list": b"[1]",
+    "lists without end": b"[" * 100_000,
+    "bytes": bytes(range(256)),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_what_is_no_document_of_ours_does_not_end_the_watching(name: str) -> None:
+    for topic in ("appliance/d/pipeline/p/result", "appliance/d/available", "/available"):
+        news(topic, GARBAGE[name])
+        row(topic, GARBAGE[name])
+
+
+def test_foreign_text_cannot_steer_the_terminal() -> None:
+    said = news("appliance/d/pipeline/p/event", b'{"type":"event","event":"new","after":{"label":"\\u001b[2J[red]x"}}')
+    assert said is not None
+    assert "\x1b" not in said
+    assert "\\[red]x" in said
+
+
+def test_a_long_word_is_cut() -> None:
+    said = news("appliance/d/health", b'{"type":"health","status":"ok","reasons":["' + b"x" * 5000 + b'"]}')
+    assert said is not None
+    assert len(said) < 500

@@ -1,0 +1,42 @@
+"""Whether a model can do what a pipeline's table asks of it. Pure: the same words in `config check` and in health."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from appliance.config import Pipeline
+from engines.manifest import AudioInput, Manifest
+
+SHOWN_LABELS = 8
+FOR_PICTURES = ("motion", "zones", "snapshot", "max_per_s")
+FOR_SOUND = ("hop_s",)
+
+
+def misfit(settings: Pipeline, hears: bool, manifest: Manifest) -> str | None:
+    """Why the model can never answer this source, or None; `hears`: the source is a microphone."""
+    listens = isinstance(manifest.input, AudioInput)
+    if listens == hears:
+        return None
+    takes, source, right = (
+        ("listens to sound", "camera", "microphone") if listens else ("looks at pictures", "microphone", "camera")
+    )
+    return f"{manifest.name} {takes} and {settings.source} is a {source}: give it a [[{right}]], or another model"
+
+
+def unknown_labels(settings: Pipeline, manifest: Manifest) -> str | None:
+    """The labels asked for that this model never says."""
+    unknown = [label for label in settings.labels or () if label not in manifest.labels]
+    if not unknown:
+        return None
+    near = difflib.get_close_matches(unknown[0], manifest.labels, n=1)
+    known = ", ".join(manifest.labels[:SHOWN_LABELS]) + (", …" if len(manifest.labels) > SHOWN_LABELS else "")
+    hint = f'did you mean "{near[0]}"?' if near else f"it knows {known}"
+    return f'labels: {manifest.name} never says "{unknown[0]}"; {hint}'
+
+
+def idle_keys(settings: Pipeline, hears: bool) -> Iterator[str]:
+    """Keys that were given and change nothing for this kind of source."""
+    for key in FOR_PICTURES if hears else FOR_SOUND:
+        if key in settings.model_fields_set and getattr(settings, key):
+            yield f"{key} has no effect on {'sound' if hears else 'pictures'}: leave it out"

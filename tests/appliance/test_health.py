@@ -1,0 +1,77 @@
+"""What health says, judged from figures alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from appliance.feed import FeedFigures
+from appliance.health import Health, PipelineFigures, judge
+from appliance.result import Event, Gap, Result
+
+
+def source(status: Any = "online", reason: str = "delivering") -> FeedFigures:
+    return FeedFigures(status, reason, description="", samples=1, reopened=0, abandoned=0)
+
+
+def pipeline(engine: str = "onnxruntime", enabled: bool = True, reason: str = "", **more: Any) -> PipelineFigures:
+    return PipelineFigures(enabled, engine, reason, results=1, failed=0, dropped=0, **more)
+
+
+CONNECTED: dict[str, Any] = {"connected": True, "alarms": ()}
+
+
+def test_nothing_wrong_is_ok() -> None:
+    assert judge({"dock": source()}, {"p": pipeline()}, CONNECTED) == ("ok", ())
+
+
+def test_what_is_switched_off_is_nothing_wrong() -> None:
+    assert judge({"dock": source("disabled")}, {"p": pipeline("none", enabled=False)}, CONNECTED) == ("ok", ())
+
+
+def test_a_source_that_is_away_degrades() -> None:
+    assert judge({"dock": source("offline", "no such camera")}, {"p": pipeline()}, CONNECTED) == (
+        "degraded",
+        ("dock: no such camera",),
+    )
+
+
+def test_no_pipeline_that_answers_is_a_failure() -> None:
+    assert judge({}, {"p": pipeline("none", reason="no such model")}, CONNECTED) == ("failed", ("p: no such model",))
+
+
+def test_one_pipeline_that_answers_is_not() -> None:
+    status, reasons = judge({}, {"p": pipeline("none", reason="no such model"), "q": pipeline()}, CONNECTED)
+    assert (status, reasons) == ("degraded", ("p: no such model",))
+
+
+def test_what_a_pipeline_asks_for_and_cannot_get_is_a_reason() -> None:
+    status, reasons = judge({}, {"p": pipeline(complaints=("labels: …",))}, CONNECTED)
+    assert (status, reasons) == ("degraded", ("p: labels: …",))
+
+
+def test_a_broker_that_is_away_is_a_reason() -> None:
+    assert judge({}, {"p": pipeline()}, {"connected": False, "broker": "nobody listens there"}) == (
+        "degraded",
+        ("broker: nobody listens there",),
+    )
+
+
+def test_topics_that_the_broker_forbids_are_reasons_and_many_are_summed_up() -> None:
+    alarms = tuple(f"topic {number}: the broker does not allow it" for number in range(9))
+    status, reasons = judge({}, {"p": pipeline()}, {"connected": True, "alarms": alarms})
+    assert status == "degraded"
+    assert reasons[0] == "broker: topic 0: the broker does not allow it"
+    assert reasons[-1] == "broker: 6 more such complaints; see uplink.alarms"
+
+
+@pytest.mark.parametrize("kind", [Result, Event, Gap, Health])
+def test_what_may_be_absent_is_not_required_by_the_schema(kind: type) -> None:
+    """Absent values are left out of the JSON: a schema that requires them would refuse our own documents."""
+    schema = TypeAdapter(kind).json_schema(mode="serialization")
+    for table in (schema, *schema.get("$defs", {}).values()):
+        for name in table.get("required", ()):
+            choices = table["properties"][name].get("anyOf", [])
+            assert {"type": "null"} not in choices, f"{table['title']}.{name}"
