@@ -48,6 +48,8 @@ def bench(material: Material, tmp_path: Path) -> Iterator[Bench]:
     os.environ.pop("OPENCV_LOG_LEVEL", None)
 
 
+@pytest.mark.faults  # none is injected, but it is as slow
+@pytest.mark.broker
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_measures_what_it_promises(name: str, bench: Bench) -> None:
     [part] = (part for part in parts() if part.__name__.endswith(f".{name}"))

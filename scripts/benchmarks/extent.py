@@ -16,15 +16,15 @@ class Extent:
     film_s: int = 10
     rounds: int = 5
     """Of alternatives that take turns in this process."""
-    pictures: int = 20
+    pictures: int = 12
     """Per alternative and round, at the large size; twice as many at the small one."""
     latency_rounds: int = 3
-    latency_s: float = 5.0
+    latency_s: float = 4.0
     settle_s: float = 1.0
     """Left out after the first result of a process."""
     cameras: tuple[int, ...] = (1, 2, 4, 8)
     cameras_s: float = 6.0
-    ticks: int = 150
+    ticks: int = 90
     """Messages, or bursts of messages, at 30 a second."""
     idle_s: float = 8.0
     starts: int = 5

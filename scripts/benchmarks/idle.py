@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from appliance.broker import BrokerMissingError, LocalBroker
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.goals import Figure, missing
-from scripts.benchmarks.picture import bare_session
 from scripts.benchmarks.plain import letterbox
 from scripts.benchmarks.running import Running, configuration, cpu_s_by_thread, cpu_s_of
+from scripts.benchmarks.subject import bare_session
 from scripts.benchmarks.subscriber import Subscriber, between
 
 GOALS = ("C10",)

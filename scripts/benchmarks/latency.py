@@ -20,13 +20,12 @@ from appliance.topics import Topics
 from appliance.uplink import Uplink, UplinkSettings
 from engines.predictions import Detection
 from scripts.benchmarks.bench import Bench
-from scripts.benchmarks.detector import IOU, THRESHOLD
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.handover import measure_handover
 from scripts.benchmarks.material import Unavailable
-from scripts.benchmarks.picture import bare_session
 from scripts.benchmarks.plain import letterbox
 from scripts.benchmarks.running import Running, configuration
+from scripts.benchmarks.subject import bare_session
 from scripts.benchmarks.subscriber import Heard, Subscriber, between
 from scripts.benchmarks.timing import middle, percentile, turn
 
@@ -120,18 +119,7 @@ def _plain(bench: Bench, port: int, subscriber: Subscriber) -> list[Heard]:
 def _ultralytics(bench: Bench, port: int, subscriber: Subscriber) -> list[Heard]:
     assert bench.peer is not None
     material = bench.material
-    _, network = bench.peer.export(material.folder, material.pictures_file)
-    with bench.peer.serve() as serving:
-        serving.ask(
-            "open",
-            model=str(network),
-            size=320,
-            threads=bench.threads,
-            confidence=THRESHOLD,
-            iou=IOU,
-            frames=str(material.pictures_file),
-            video=str(material.film),
-        )
+    with bench.peer.detector(material, 320, bench.threads) as serving:
         serving.ask("predict", count=2)
         start_ns = time.time_ns() + int(bench.extent.settle_s * 1e9)
         seconds = bench.extent.latency_s + bench.extent.settle_s

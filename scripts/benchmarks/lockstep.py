@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
 from appliance.config import Pipeline as PipelineSettings
 from appliance.feed import Feed
-from appliance.outgoing import Outgoing, Spool
+from appliance.outgoing import Outgoing
 from appliance.pipeline import Pipeline
-from appliance.result import Result, to_json
+from appliance.result import Event, Result, to_json
 from appliance.topics import Topics
 from appliance.worker import Worker
 from capture.samples import Sample
 from capture.source import Source
 from engines.bundle import Bundle
 from engines.model import Model
+from scripts.benchmarks.material import Unavailable
+from scripts.benchmarks.timing import Turn
 
 TOPICS = Topics("appliance", "bench")
 
 
 class Lockstep:
-    """`step` lets the feed read one picture, and returns when its document has been encoded.
+    """The feed hands over its next picture, or stretch of sound, when the document of the one before has been encoded.
 
     The threads are the daemon's: one that captures, one for the model. What the uplink would do besides encoding is
     measured elsewhere.
@@ -39,22 +43,27 @@ class Lockstep:
         self._worker.pipelines.append(self._pipeline)
         self._feed = Feed("camera", make, [self], stale_after_s=60.0, sensor=sensor)
         self._permits = threading.Semaphore(0)
-        self._answers = threading.Semaphore(0)
+        self._finished = threading.Semaphore(0)
+        self._left = 0
+        self._failure: str | None = None
+        self._moments_s: list[float] = []
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=body, args=(self._stopping,), daemon=True)
             for body in (self._worker.run, self._feed.run)
         ]
         self.detections = 0
-        """In the newest document."""
+        """In all results."""
+        self.results = 0
+        self.events = 0
         self.timed = True
-        """Whether every document carried its stage times."""
+        """Whether every result carried its stage times."""
 
     def __enter__(self) -> Lockstep:
         self._threads[0].start()
         self._worker.settled.wait()
         if self._worker.fault is not None:
-            raise RuntimeError(self._worker.fault)
+            raise Unavailable(self._worker.fault)
         self._threads[1].start()
         return self
 
@@ -68,10 +77,19 @@ class Lockstep:
         for thread in self._threads:
             thread.join(10)
 
-    def step(self) -> None:
+    def turn(self, count: int) -> Turn:
+        """`count` documents, one after the other."""
+        self._left = count
+        self._moments_s = [time.perf_counter()]
+        cpu_s = time.process_time()
         self._permits.release()
-        if not self._answers.acquire(timeout=30):
-            raise RuntimeError(f"no document within 30 s: {self._feed.figures(0).reason}; {self._worker.fault}")
+        if not self._finished.acquire(timeout=60):
+            raise Unavailable(f"no document within 60 s: {self._feed.figures(0).reason}; {self._worker.fault}")
+        if self._failure is not None:
+            raise Unavailable(f"an inference failed: {self._failure}")
+        cpu_ms = (time.process_time() - cpu_s) * 1e3 / count
+        walls_ms = [(after - before) * 1e3 for before, after in pairwise(self._moments_s)]
+        return Turn(walls_ms, cpu_ms)
 
     def offer(self, sample: Sample) -> None:
         """The feed hands over a picture, and reads the next one when it may."""
@@ -84,7 +102,16 @@ class Lockstep:
         if isinstance(document, bytes):
             return
         to_json(document)
-        if isinstance(document, Result) and not isinstance(item, Spool):
-            self.detections = len(document.detections or ())
+        self.events += isinstance(document, Event)
+        if isinstance(document, Result):
+            self.detections += len(document.detections or ())
+            self.results += 1
+            if document.status != "ok":
+                self._failure = document.reason
             self.timed = self.timed and document.latency_ms is not None
-            self._answers.release()
+            self._next()
+
+    def _next(self) -> None:
+        self._moments_s.append(time.perf_counter())
+        self._left -= 1
+        (self._permits if self._left else self._finished).release()

@@ -23,6 +23,7 @@ from engines.digest import of_file
 from engines.manifest import Decoder, ImageInput, Manifest, Stage
 from scripts.benchmarks import detector, film
 
+PEER = Path(__file__).with_name("ultralytics_peer.py")
 PICTURES = 30
 """So many of the film are kept in memory: more than fit into a processor's caches."""
 
@@ -65,6 +66,13 @@ class Material:
         loaded: npt.NDArray[np.uint8] = np.load(self.pictures_file)
         return loaded
 
+    @property
+    def peers_folder(self) -> Path:
+        """For the networks that the peer exports, which follow from its program and the pictures."""
+        folder = self.folder / f"peer-{_recipe(film)}-{_digest(PEER.read_bytes())}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def detector(self, size: int) -> Bundle:
         """Our own detector for pictures of `size` x `size`, as a bundle."""
         network = self.folder / f"detector-{size}-{_recipe(detector, film)}.onnx"
@@ -76,7 +84,7 @@ class Material:
 
     def bundle(self, network: Path, size: int, tensor: str, output: str) -> Bundle:
         """A detector's ONNX file with what the appliance must know of it."""
-        folder = self.folder / network.stem
+        folder = network.with_suffix("")
         if (folder / "bundle.json").exists():
             return Bundle.open(folder)
         manifest = Manifest(
@@ -107,7 +115,10 @@ class Material:
 
 def _recipe(*modules: ModuleType) -> str:
     """Changes with the code that makes a file."""
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
+
+
+def _digest(code: bytes) -> str:
     return hashlib.sha256(code).hexdigest()[:8]
 
 

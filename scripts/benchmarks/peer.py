@@ -10,11 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from scripts.benchmarks.material import Unavailable
+from scripts.benchmarks.detector import IOU, THRESHOLD
+from scripts.benchmarks.material import PEER, Material, Unavailable
 from scripts.benchmarks.running import ONE_THREAD
 from scripts.benchmarks.timing import Turn
-
-PROGRAM = Path(__file__).with_name("ultralytics_peer.py")
 
 
 def find(repository: Path) -> Path | None:
@@ -40,11 +39,12 @@ class Peer:
         self._python = python
         self._log = log
 
-    def export(self, folder: Path, pictures: Path) -> tuple[Path, Path]:
-        """Its networks for 640 and 320 as ONNX files; made once. Raises Unavailable when it cannot."""
-        made = (folder / "yolo11n_640.onnx", folder / "yolo11n_320.onnx")
-        if not all(path.exists() for path in made):
-            self._run("export", str(folder), str(pictures))
+    def network(self, material: Material, size: int) -> Path:
+        """Its YOLO11n for 640 or 320 as an ONNX file; made once. Raises Unavailable when it cannot."""
+        folder = material.peers_folder
+        made = folder / f"yolo11n_{size}.onnx"
+        if not made.exists():
+            self._run("export", str(folder), str(material.pictures_file))
         return made
 
     def first(self, network: Path, size: int) -> tuple[float, float]:
@@ -62,6 +62,21 @@ class Peer:
         """A process that answers; to be opened with `with`."""
         return Serving(self._start("serve"), self._log)
 
+    def detector(self, material: Material, size: int, threads: int) -> Serving:
+        """One that has its YOLO11n loaded, with our thresholds, and our pictures and film before it."""
+        serving = self.serve()
+        serving.ask(
+            "open",
+            model=str(self.network(material, size)),
+            size=size,
+            threads=threads,
+            confidence=THRESHOLD,
+            iou=IOU,
+            frames=str(material.pictures_file),
+            video=str(material.film),
+        )
+        return serving
+
     def _run(self, *arguments: str) -> None:
         with self._start(*arguments) as process:
             process.communicate()
@@ -71,7 +86,7 @@ class Peer:
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [str(self._python), str(PROGRAM), *arguments],
+                [str(self._python), str(PEER), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

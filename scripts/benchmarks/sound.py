@@ -21,7 +21,7 @@ from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.lockstep import Lockstep
 from scripts.benchmarks.material import Unavailable
-from scripts.benchmarks.picture import bare_session
+from scripts.benchmarks.subject import bare_session
 from scripts.benchmarks.timing import Timed, Turn, take_turns, turn
 
 GOALS = ("C9",)
@@ -44,7 +44,7 @@ def measure(bench: Bench) -> list[Figure]:
         plain = _plain(keywords.write_network(folder / "network.onnx"), sound)
         alternatives: dict[str, Callable[[int], Turn]] = {
             "bare engine": lambda count: turn(model.run_bare, count),
-            "appliance": lambda count: turn(lockstep.step, count),
+            "appliance": lockstep.turn,
             "plain loop": lambda count: turn(plain, count),
         }
         model.warm_up()

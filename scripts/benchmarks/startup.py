@@ -90,7 +90,7 @@ def _against_peer(bench: Bench, predict_s: float, memory_mb: float) -> list[Figu
         return [missing("C12", each, bench.no_peer) for each in what]
     material = bench.material
     try:
-        _, network = bench.peer.export(material.folder, material.pictures_file)
+        network = bench.peer.network(material, 320)
         starts = [bench.peer.first(network, 320) for _ in range(max(1, bench.extent.starts // 2))]
     except Unavailable as error:
         return [missing("C12", each, str(error)) for each in what]

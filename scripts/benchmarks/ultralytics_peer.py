@@ -18,7 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 STATE = Path(sys.prefix) / "peer"
-LIKELY_CLASSES = 4
+LIKELY_CLASSES = 1
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_CONFIG_DIR", str(STATE))
 os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(STATE / "extensions"))
