@@ -75,6 +75,10 @@ class Flow:
         """Documents given to the broker and not acknowledged, at most: some may have been dropped in between."""
         return self._sent - self.acknowledged
 
+    def idle(self, last: int) -> bool:
+        """Whether nothing more can be sent now: nobody takes it, or all up to `last` was sent and answered."""
+        return self.refused is not None or (self._sent >= last and not self._flying)
+
     # Sending.
 
     def next(self, now_s: float, last: int, read: Callable[[int], list[Kept]]) -> Kept | None:
@@ -181,13 +185,15 @@ class Flow:
             if not self._ready and not self._flying:
                 self._sent = max(self._sent, seq)
 
-    def resend_if_silent(self, now_s: float, after_s: float) -> None:
-        """The broker took everything, the collector confirms nothing: send again what it has not confirmed."""
-        if self._flying or self._ready or self._silent_since_s is None or self.acknowledged >= self._sent:
-            return
-        if now_s > self._silent_since_s + after_s:
-            self._silent_since_s = now_s
-            self._rewind(self.acknowledged)
+    def resend_if_silent(self, now_s: float, after_s: float) -> bool:
+        """The broker took it, the collector confirms nothing for so long: whether it is now sent again."""
+        if self._flying or self._silent_since_s is None or self.acknowledged >= self._sent:
+            return False
+        if now_s <= self._silent_since_s + after_s:
+            return False
+        self._silent_since_s = now_s
+        self._rewind(self.acknowledged)
+        return True
 
     def note_passed(self, now_s: float) -> None:
         """`acknowledged` has been written down now."""

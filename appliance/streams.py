@@ -19,8 +19,12 @@ KEPT_WITHOUT_SIGN_S = 15.0
 """Longest that an acknowledged document is kept when the broker says nothing more: one keep-alive period."""
 MOST_UNCONFIRMED = 900
 """On their way to a collector: less than a broker queues for it by default (1000), so that none is thrown away."""
-UNCONFIRMED_S = 10.0
-"""The broker has it all, the collector confirms nothing for so long: it may have been lost in between."""
+LEAST_UNCONFIRMED = 10
+UNCONFIRMED_S = 5.0
+"""The broker took it, the collector confirms nothing for so long: it may have been thrown away in between. Then it is
+sent again, and half as much at a time: that broker's queue may be shorter."""
+WIDER_AFTER_S = 60.0
+"""After so long without such a loss twice as much at a time is tried again."""
 
 
 class Streams:
@@ -41,6 +45,8 @@ class Streams:
         self._require_subscriber = require_subscriber
         self._linger_s = linger_s
         self._random = random
+        self._most_unconfirmed = MOST_UNCONFIRMED
+        self._widen_at_s = 0.0
         self._flows: dict[int, Flow] = {}
         self._turns: deque[Flow] = deque()
         outbox.put_down()
@@ -70,7 +76,7 @@ class Streams:
 
     def next(self, now_s: float) -> tuple[Flow, Kept] | None:
         """The document to send now, from the stream whose turn it is."""
-        if self._end_to_end and sum(flow.unconfirmed for flow in self._turns) >= MOST_UNCONFIRMED:
+        if self._end_to_end and sum(flow.unconfirmed for flow in self._turns) >= self._most_unconfirmed:
             return None
         for _ in range(len(self._turns)):
             flow = self._turns[0]
@@ -142,9 +148,10 @@ class Streams:
 
     def tidy(self, now_s: float, heard_s: float) -> None:
         """Delete what is safe, strike streams of older epochs that are done. To be called a few times a second."""
+        if self._end_to_end:
+            self._watch_collector(now_s)
         done = []
         for number, flow in self._flows.items():
-            flow.resend_if_silent(now_s, UNCONFIRMED_S)
             until_s = now_s if self._end_to_end else max(heard_s - self._linger_s, now_s - KEPT_WITHOUT_SIGN_S)
             self._outbox.release(number, flow.safe(until_s))
             stream = self._outbox.stream(number)
@@ -156,6 +163,15 @@ class Streams:
         if done:
             self._arrange()
 
+    def _watch_collector(self, now_s: float) -> None:
+        silent = [flow for flow in self._flows.values() if flow.resend_if_silent(now_s, UNCONFIRMED_S)]
+        if silent:
+            self._most_unconfirmed = max(LEAST_UNCONFIRMED, self._most_unconfirmed // 2)
+            self._widen_at_s = now_s + WIDER_AFTER_S
+        elif now_s > self._widen_at_s:
+            self._most_unconfirmed = min(MOST_UNCONFIRMED, self._most_unconfirmed * 2)
+            self._widen_at_s = now_s + WIDER_AFTER_S
+
     @property
     def resends(self) -> int:
         """Documents sent more than once by this process."""
@@ -163,7 +179,5 @@ class Streams:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing can be sent now: all is acknowledged, or nobody takes it."""
-        return all(
-            flow.refused is not None or not self._outbox.stream(number).stored for number, flow in self._flows.items()
-        )
+        """Whether nothing can be sent now: all was sent and answered, or nobody takes it."""
+        return all(flow.idle(self._outbox.stream(flow.stream).last) for flow in self._turns)

@@ -6,12 +6,15 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from socket import IPPROTO_TCP, TCP_NODELAY
 from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
 
+from appliance.connection import properties_of
 from appliance.link_settings import LinkSettings
 from appliance.outgoing import Spool
 from appliance.result import Event, ModelId
@@ -77,6 +80,10 @@ def connected(uplink: Uplink, within_s: float = 5.0) -> None:
     until(lambda: uplink.figures().connected, within_s, f"connected; it says: {uplink.figures().broker}")
 
 
+def _send_at_once(_client: mqtt.Client, _userdata: Any, sock: Any) -> None:
+    sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+
+
 class Listener:
     """A subscriber in this process; `messages` are (topic, payload) in the order they came."""
 
@@ -87,6 +94,7 @@ class Listener:
         self._client.on_connect = lambda client, *_: client.subscribe(topic, qos)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _client, _userdata, message: self.messages.append(message)
+        self._client.on_socket_open = _send_at_once
         self._client.reconnect_delay_set(1, 1)
         self._port = port
 
@@ -102,8 +110,20 @@ class Listener:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(5)
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        response_topic: str | None = None,
+        correlation: bytes = b"",
+    ) -> None:
+        properties = properties_of(PacketTypes.PUBLISH)
+        if response_topic is not None:
+            properties.ResponseTopic = response_topic
+            properties.CorrelationData = correlation
+        self._client.publish(topic, payload, qos=1, retain=retain, properties=properties).wait_for_publish(5)
 
     def on(self, topic: str) -> list[bytes]:
         """Payloads that came on one topic."""
