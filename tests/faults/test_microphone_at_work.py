@@ -61,4 +61,5 @@ def _beeps() -> npt.NDArray[np.int16]:
     """A minute of faint noise with a tone of 880 Hz in every other second."""
     time_s = np.arange(60 * RATE_HZ) / RATE_HZ
     noise = np.random.default_rng(0).normal(0, 20, len(time_s))
-    return (noise + 9000 * np.sin(2 * np.pi * 880 * time_s) * (time_s.astype(int) % 2)).astype(np.int16)
+    beeps = noise + 9000 * np.sin(2 * np.pi * 880 * time_s) * (time_s.astype(int) % 2)
+    return np.asarray(beeps, np.int16)
