@@ -28,12 +28,15 @@ from appliance.reasons import Loss
 
 logger = logging.getLogger(__name__)
 
+TCP_CLOSE_WAIT = 8
+"""Linux, tcp_states.h: the other side has sent FIN."""
 LARGEST_PACKET_BYTES = 268_435_455
 """What the length field of MQTT can say (MQTT 5.0, section 2.1.4)."""
 CALLBACKS = (
     "on_log",
     "on_pre_connect",
     "on_socket_open",
+    "on_socket_close",
     "on_connect",
     "on_connect_fail",
     "on_disconnect",
@@ -61,6 +64,10 @@ class Up(NamedTuple):
     """Most messages at QoS 1 on their way."""
     largest_bytes: int
     """Longest packet the broker takes."""
+    resumed: bool = False
+    """Whether the broker still knew our session."""
+    kept_s: float = 0.0
+    """How long it keeps a session that nobody uses."""
 
 
 class Down(NamedTuple):
@@ -124,6 +131,7 @@ class Connection:
         self._events = events
         self._incoming = incoming
         self._retain = True
+        self._closed_in_order = False
         self._thread: threading.Thread | None = None
         self._abandoned = False
         self._started_s = 0.0
@@ -144,6 +152,7 @@ class Connection:
         client.on_log = self._on_log
         client.on_pre_connect = self._guarded(self._note_thread)
         client.on_socket_open = self._guarded(self._set_socket_options)
+        client.on_socket_close = self._guarded(self._note_close)
         client.on_connect = self._guarded(self._on_connect)
         client.on_connect_fail = self._guarded(self._on_connect_fail)
         client.on_disconnect = self._guarded(self._on_disconnect)
@@ -264,7 +273,12 @@ class Connection:
             if hasattr(socket, option):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
-    def _on_connect(self, client: Client, _userdata: Any, _flags: Any, reason: Any, properties: Any) -> None:
+    def _note_close(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        """Whether the other side closed in order: paho does not tell that from a reset or a dead line."""
+        if not self._abandoned and hasattr(socket, "TCP_INFO"):
+            self._closed_in_order = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_CLOSE_WAIT
+
+    def _on_connect(self, client: Client, _userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         self.answered = True
         client.on_log = None  # it costs time with every packet
         if reason.is_failure:
@@ -280,7 +294,8 @@ class Connection:
             client.subscribe([(topic, 1) for topic in self._greeting.subscriptions])
         window = min(self._settings.window, getattr(properties, "ReceiveMaximum", 65_535))
         largest = getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES)
-        self._events.put(Up(self.number, window, largest))
+        kept_s = float(getattr(properties, "SessionExpiryInterval", self._settings.will_delay_s))
+        self._events.put(Up(self.number, window, largest, flags.session_present, kept_s))
 
     def _on_connect_fail(self, client: Client, _userdata: Any) -> None:
         # paho tells no reason, but calls this while it handles the exception.
@@ -291,7 +306,9 @@ class Connection:
     def _on_disconnect(self, client: Client, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
         from_broker = flags.is_disconnect_packet_from_server
         if self.answered:
-            loss, words = reasons.ending(reason.value, self._settings.client_id, from_broker=from_broker)
+            loss, words = reasons.ending(
+                reason.value, self._settings.client_id, from_broker=from_broker, in_order=self._closed_in_order
+            )
             blame = 0 if self._abandoned else reasons.blame(reason.value, from_broker=from_broker)
             self._events.put(Down(self.number, loss, words, blame))
         else:

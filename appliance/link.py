@@ -10,15 +10,18 @@ from paho.mqtt.properties import Properties
 from appliance.backoff import Backoff
 from appliance.config_errors import ConfigError
 from appliance.connection import Connection, ConnectionEvent, Deaf, Down, Greeting, LinkEvent, Up
+from appliance.eviction import Eviction
 from appliance.incoming import Incoming
 from appliance.link_settings import LinkSettings
 from appliance.mailbox import Mailbox
-from appliance.reasons import Loss, suback_words
+from appliance.reasons import Loss, suback_words, taken_over
 
 logger = logging.getLogger(__name__)
 
 PROVEN_AFTER_S = 5.0
 """A connection that lasted this long was a good one: the next begins with the shortest wait."""
+SETTLED_AFTER = 3.0
+"""A connection that lasted so many of the waits after being thrown out has the id for itself."""
 EVENTS = 65_536
 """More than can be on its way, so that no acknowledgement is ever pushed out."""
 
@@ -39,6 +42,8 @@ class Link:
         self.connects = 0
         self.deaf: dict[str, str] = {}
         """Topics that the broker does not let us subscribe to, and why."""
+        self.next_try_s = 0.0
+        """When `tend` connects, unless there is a connection."""
         self._settings = settings
         self._greeting = greeting
         self._incoming = incoming
@@ -47,13 +52,13 @@ class Link:
         self._number = 0
         self._began_s = 0.0
         self._since_s = 0.0
-        self._next_try_s = 0.0
         self._waits = {
             Loss.LOST: Backoff(settings.first_wait_s, settings.longest_wait_s),
             Loss.REFUSED: Backoff(2 * settings.first_wait_s, settings.longest_refused_wait_s),
             Loss.TAKEN_OVER: Backoff(settings.taken_over_wait_s, settings.taken_over_wait_s),
         }
-        self._waits[Loss.UNREACHABLE] = self._waits[Loss.LOST]
+        self._waits[Loss.UNREACHABLE] = self._waits[Loss.CLOSED] = self._waits[Loss.LOST]
+        self._eviction = Eviction()
 
     @property
     def has_events(self) -> bool:
@@ -63,7 +68,7 @@ class Link:
         """Connect when it is time; give up a connection that does not answer or whose thread is gone."""
         connection = self._connection
         if connection is None:
-            if now_s >= self._next_try_s:
+            if now_s >= self.next_try_s:
                 self._began_s = now_s
                 self._connect()
         elif connection.overdue(now_s):
@@ -87,8 +92,8 @@ class Link:
             self._post_end(self._connection, Loss.LOST, words)
 
     def _post_end(self, connection: Connection, loss: Loss, words: str) -> None:
+        self._mail.put(Down(connection.number, loss, words))  # before paho says that the connection broke
         connection.abandon()
-        self._mail.put(Down(connection.number, loss, words))
 
     def events(self, now_s: float) -> list[LinkEvent]:
         """What happened since the last call, in order; never waits."""
@@ -111,6 +116,7 @@ class Link:
         self.deaf.clear()
         self.connects += 1
         self._since_s = now_s
+        self._eviction.connected(now_s, resumed=event.resumed, kept_s=event.kept_s)
         self.words = f"connected to {self._settings.address}"
         logger.info("%s as %s", self.words, self._settings.client_id)
 
@@ -118,15 +124,32 @@ class Link:
         if self.up is not None and now_s > self._since_s + PROVEN_AFTER_S:
             for backoff in self._waits.values():
                 backoff.reset()
+        loss, words = self._why(event, now_s)
         # An attempt that took long, such as to a network that is away, has waited already.
         waiting_since_s = now_s if self.up is not None else self._began_s
         self._connection = None
         self.up = None
-        wait_s = self._waits[event.loss].next_s()
-        self._next_try_s = max(waiting_since_s + wait_s, now_s + min(wait_s, self._settings.first_wait_s))
-        if event.words != self.words:
-            logger.warning("broker: %s; next attempt in %.1f s", event.words, self._next_try_s - now_s)
-        self.words = event.words
+        wait_s = max(self._waits[loss].next_s(), self._eviction.patience_s)
+        self.next_try_s = max(waiting_since_s + wait_s, now_s + min(wait_s, self._settings.first_wait_s))
+        if words != self.words:
+            logger.warning("broker: %s; next attempt in %.1f s", words, self.next_try_s - now_s)
+        self.words = words
+
+    def _why(self, event: Down, now_s: float) -> tuple[Loss, str]:
+        """What the end means, seen with those before it."""
+        if self.up is not None and now_s > self._since_s + SETTLED_AFTER * self._settings.taken_over_wait_s:
+            self._eviction.settled()
+        if event.loss is not Loss.CLOSED:
+            if event.loss is Loss.LOST:
+                self._eviction.broke()
+            else:
+                self._eviction.away()
+            return event.loss, event.words
+        self._eviction.closed(now_s)
+        if self._eviction.proven:
+            return Loss.TAKEN_OVER, taken_over(self._settings.client_id)
+        hint = f'; does another client use the id "{self._settings.client_id}"?' if self._eviction.patience_s else ""
+        return event.loss, event.words + hint
 
     def _note_deaf(self, event: Deaf) -> None:
         words = suback_words(event.code)
@@ -136,7 +159,8 @@ class Link:
 
     def hurry(self, now_s: float) -> None:
         """The reason of the last end is known or being found out: do not wait longer than after the first."""
-        self._next_try_s = min(self._next_try_s, now_s + self._settings.first_wait_s)
+        if not self._eviction.proven:
+            self.next_try_s = min(self.next_try_s, now_s + self._settings.first_wait_s)
 
     def publish(
         self, topic: str, payload: bytes, *, qos: int, retain: bool = False, properties: Properties | None = None

@@ -17,6 +17,8 @@ class Loss(Enum):
 
     LOST = "lost"
     """It worked and ended."""
+    CLOSED = "closed"
+    """It worked, and the broker closed it in order without a reason."""
     UNREACHABLE = "unreachable"
     """Nobody answered there."""
     REFUSED = "refused"
@@ -138,14 +140,23 @@ def refusal(code: int, client: str) -> tuple[Loss, str]:
     return (Loss.UNREACHABLE if code in _PASSING else Loss.REFUSED), f"{words} (0x{code:02X})"
 
 
-def ending(code: int, client: str, *, from_broker: bool) -> tuple[Loss, str]:
-    """How the end of an established connection is to be taken, and the sentence for it."""
+def taken_over(client: str) -> str:
+    """What to do about a second client with our id."""
+    return (
+        f'another client uses the id "{client}" on this broker: give every device its own [device] name, '
+        "or stop the second appliance"
+    )
+
+
+def ending(code: int, client: str, *, from_broker: bool, in_order: bool = False) -> tuple[Loss, str]:
+    """How the end of an established connection is to be taken, and the sentence for it.
+
+    `in_order`: the broker closed it as one closes a connection, and it did not just break.
+    """
     if from_broker and code == SESSION_TAKEN_OVER:
-        words = (
-            f'another client uses the id "{client}" on this broker: give every device its own [device] name, '
-            "or stop the second appliance"
-        )
-        return Loss.TAKEN_OVER, f"{words} (0x{code:02X})"
+        return Loss.TAKEN_OVER, f"{taken_over(client)} (0x{code:02X})"
+    if not from_broker and in_order and code == _LINE_BROKE:
+        return Loss.CLOSED, "the broker closed the connection and gave no reason"
     if not from_broker:
         return Loss.LOST, _ENDING_WORDS.get(code, "the connection ended")
     words = _DISCONNECT_WORDS.get(code, "the broker ended the connection").format(client=client)
