@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from appliance import commands, health
+from appliance import commands, health, leftovers
 from appliance.commands import BadCommand, Request, SetPipeline, SetSource, Setting
 from appliance.outgoing import Publish
 from appliance.snapshot import jpeg
@@ -21,6 +21,17 @@ logger = logging.getLogger(__name__)
 
 LONGEST_TOPIC = 256
 LONGEST_NAME = 64
+
+
+def hear(daemon: Daemon, incoming: Incoming) -> None:
+    """One message from the broker: a command, a request, or a document that it kept from before."""
+    levels = incoming.topic.removeprefix(daemon.topics.root + "/").split("/")
+    if levels[0] == "request" or levels[2:] == ["set"]:
+        obey(daemon, incoming)
+        return
+    document = leftovers.put_right(incoming, daemon.topics, daemon.assembly)
+    if document is not None:
+        daemon.post(document)
 
 
 def obey(daemon: Daemon, incoming: Incoming) -> None:

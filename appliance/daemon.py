@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from appliance import control, health
+from appliance import control, health, leftovers
 from appliance.assembly import Assembly, assemble, check, read
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
@@ -62,6 +62,7 @@ class Daemon:
     def __init__(self, config: Config, path: Path | None, catalogue: Catalogue, uplink: Uplink | None) -> None:
         """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published."""
         self.config = config
+        self._started_with = config
         self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
         self.assembly = Assembly()
         self.restart_required: tuple[str, ...] = ()
@@ -243,7 +244,8 @@ class Daemon:
             for name, pipeline in self.assembly.pipelines.items()
         }
         uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
-        status, reasons = health.judge(sources, pipelines, uplink)
+        starting = now_ns - self._started_ns < STARTING_S * 1e9
+        status, reasons = health.judge(sources, pipelines, uplink, starting)
         return health.Health(
             status=status,
             reasons=reasons,
@@ -260,7 +262,7 @@ class Daemon:
         if self._uplink is None:
             return
         for incoming in self._uplink.incoming.take_all(0):
-            control.obey(self, incoming)
+            control.hear(self, incoming)
 
     # -- reload ---------------------------------------------------------------------------------------------------
 
@@ -277,13 +279,14 @@ class Daemon:
             self._notifier.tell(READY=1, STATUS=f"reload refused: {str(error).splitlines()[0]}")
             return
         before, after = self.config.model_dump(), fresh.model_dump()
-        self.restart_required = tuple(t for t in before if t not in LIVE_TABLES and before[t] != after[t])
+        started = self._started_with.model_dump()
+        self.restart_required = tuple(t for t in started if t not in LIVE_TABLES and started[t] != after[t])
         if any(before[table] != after[table] for table in LIVE_TABLES):
-            gone = set(self.assembly.feeds) - {source.name for source in fresh.sources}
+            old = self.assembly
             self._end()
-            for name in gone:
-                self.post(Publish(self.topics.source_available(name), b"", qos=1, retain=True))
             self._begin(fresh)
+            for document in leftovers.of_reload(old, self.assembly, self.topics):
+                self.post(document)
         self.config = fresh
         self._health_ns = 0
         logger.info("reloaded %s", self._path)

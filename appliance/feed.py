@@ -125,7 +125,7 @@ class Feed:
                 backoff.reset()
         if generation == self._generation and not stopping.is_set() and self.enabled:
             self._finished, self._delivering = True, False
-            self._reason = "finished: the recording has ended"
+            self._reason = "finished: the recording has ended (loop = true starts it again)"
             logger.info("%s: %s", self.name, self._reason)
 
     def _deliver(self, sample: Sample) -> None:

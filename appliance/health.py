@@ -69,15 +69,19 @@ def pipeline_figures(pipeline: Pipeline, worker: Worker) -> PipelineFigures:
 
 
 def judge(
-    sources: dict[str, FeedFigures], pipelines: dict[str, PipelineFigures], uplink: dict[str, Any]
+    sources: dict[str, FeedFigures],
+    pipelines: dict[str, PipelineFigures],
+    uplink: dict[str, Any],
+    starting: bool = False,
 ) -> tuple[State, tuple[str, ...]]:
-    """Status and reasons from the figures alone."""
+    """Status and reasons from the figures alone; `starting`: a first connection may still be on its way."""
     reasons = [f"{name}: {feed.reason}" for name, feed in sources.items() if feed.status in ("stale", "offline")]
     broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and pipeline.engine == "none"]
     reasons += [f"{name}: {pipelines[name].reason}" for name in broken]
     enabled = [name for name, pipeline in pipelines.items() if pipeline.enabled]
     reasons += [f"{name}: {words}" for name in enabled for words in pipelines[name].complaints]
-    reasons += _uplink_reasons(uplink)
+    if not (starting and uplink.get("connects") == 0):
+        reasons += _uplink_reasons(uplink)
     if enabled and len(broken) == len(enabled):
         return "failed", tuple(reasons)
     return ("degraded" if reasons else "ok"), tuple(reasons)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from appliance import config, fit
 from appliance.compose import Served, compose
+from appliance.counts import Counts
 from appliance.lives import ObjectLives, SoundLives, Step
 from appliance.mailbox import Mailbox
 from appliance.outgoing import Outgoing, Publish, Spool
@@ -60,6 +61,7 @@ class Pipeline:
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
         self.mailbox: Mailbox[Sample] = Mailbox(QUEUE if settings.every else 1, ready)
         self.outcomes: Counter[Status] = Counter()
+        self.counts = Counts(topics, settings.name)
         self.served_ns = 0
         """When it was last given the engine; the worker serves the longest-waiting pipeline first."""
         self.last_latency_ms: float | None = None
@@ -81,7 +83,7 @@ class Pipeline:
         self._zones = [Zone(zone.name, tuple(zone.polygon)) for zone in settings.zones]
         self._objects = ObjectLives(self._zones, settings.update_s)
         self._sounds = SoundLives(1, settings.forget_s, settings.update_s)
-        self._counts: Counter[str] = Counter()
+        self._labels: tuple[str, ...] = ()
         self._windows: Windows | None = None
         self._offered_ns = 0
         self._failed_ns = 0
@@ -114,6 +116,7 @@ class Pipeline:
     def serve_with(self, manifest: Manifest) -> None:
         """A model is ready: see that it suits, cut sound into its windows, keep every one of them in order."""
         self._model = ModelId(manifest.name, manifest.version, manifest.digest)
+        self._labels = manifest.labels if self.config.events else ()
         self._unknown_labels = fit.unknown_labels(self.config, manifest)
         self.misfit = fit.misfit(self.config, self._hears, manifest)
         if self.misfit is not None:
@@ -207,12 +210,7 @@ class Pipeline:
                 seconds=round(step.seconds, 3),
             )
             self._post(Spool(self._topics.event(self.name), event, stream=self.name))
-        if not steps:
-            return
-        counts = self._objects.counts() + self._sounds.counts()
-        for label in self._counts.keys() | counts.keys():
-            if counts[label] != self._counts[label]:
-                self._post(Publish(self._topics.count(self.name, label), {"count": counts[label]}, qos=1, retain=True))
-        self._counts = counts
+        for news in self.counts.news(self._objects.counts() + self._sounds.counts(), self._labels):
+            self._post(news)
         if self.settings.snapshot and isinstance(sample, Frame) and any(step.event == "new" for step in steps):
             self._post(Publish(self._topics.snapshot(self.name), jpeg(sample.pixels), retain=True))

@@ -60,6 +60,15 @@ class Topics:
     def every_request(self) -> str:
         return f"{self.root}/request/+"
 
+    @property
+    def every_retained(self) -> tuple[str, ...]:
+        """Subscriptions to what we ourselves have published, to find what an earlier run left behind."""
+        return (
+            f"{self.root}/+/+/state",
+            f"{self.root}/source/+/available",
+            f"{self.root}/pipeline/+/count/+",
+        )
+
     def response(self, name: str) -> str:
         return f"{self.root}/response/{name}"
 

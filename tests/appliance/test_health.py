@@ -59,6 +59,13 @@ def test_a_broker_that_is_away_is_a_reason() -> None:
     )
 
 
+def test_a_connection_on_its_way_is_nothing_to_complain_of() -> None:
+    away = {"connected": False, "connects": 0, "broker": "not connected yet"}
+    assert judge({}, {"p": pipeline()}, away, starting=True) == ("ok", ())
+    assert judge({}, {"p": pipeline()}, away, starting=False)[0] == "degraded"
+    assert judge({}, {"p": pipeline()}, away | {"connects": 1}, starting=True)[0] == "degraded"
+
+
 def test_topics_that_the_broker_forbids_are_reasons_and_many_are_summed_up() -> None:
     alarms = tuple(f"topic {number}: the broker does not allow it" for number in range(9))
     status, reasons = judge({}, {"p": pipeline()}, {"connected": True, "alarms": alarms})

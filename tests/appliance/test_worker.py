@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,6 +86,7 @@ class Bench:
     def __init__(self, model: Played, names: Sequence[str] = ("p",), **settings: Any) -> None:
         self.posted: list[Outgoing] = []
         self.finds = 0
+        self.found_s: list[float] = []
         self.missing = False
         self.model = model
         ready = threading.Condition()
@@ -98,6 +100,7 @@ class Bench:
 
     def _find(self) -> Bundle:
         self.finds += 1
+        self.found_s.append(time.monotonic())
         if self.missing:
             raise EngineError("people: no such model")
         return Bundle(MANIFEST, Path(), {})
@@ -288,3 +291,20 @@ def test_results_are_kept_only_when_asked_to(kept_as: str, spooled: bool) -> Non
         bench.ask()
     first = next(post for post in bench.posted if isinstance(post.document, Result))
     assert isinstance(first, Spool) is spooled
+
+
+def test_a_model_that_keeps_failing_is_opened_ever_more_rarely_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.worker.RETRY_FIRST_S", 0.02)
+    bench = Bench(Played(lambda samples: [EngineError("out of memory") for _ in samples]))
+    faults: set[str | None] = set()
+
+    def opened_often() -> bool:
+        bench.offer()
+        faults.add(bench.worker.fault)
+        return len(bench.found_s) >= 8
+
+    with running(bench):
+        until(opened_often, 20)
+    waits_s = [after - before for before, after in itertools.pairwise(bench.found_s)]
+    assert waits_s[-1] > 2 * waits_s[0]
+    assert "3 inferences in a row failed, the model is opened again: out of memory" in faults
