@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Literal
 
-from appliance import result
-from appliance.backoff import Backoff
-from appliance.connection import Acknowledged, Greeting, Up
-from appliance.gaps import Dropped
+from appliance import encoding
+from appliance.connection import Acknowledged, Down, Greeting, LinkEvent, Up
 from appliance.incoming import Incoming
 from appliance.intake import Intake
 from appliance.link import Link
 from appliance.link_settings import LinkSettings
 from appliance.mailbox import Mailbox
-from appliance.outbox import DEFAULT_QUOTA_BYTES, Entry, Outbox, OutboxFigures
+from appliance.outbox import DEFAULT_QUOTA_BYTES, Outbox
 from appliance.outbox_file import OutboxError
-from appliance.outgoing import Outgoing, Publish, Spool
-from appliance.pace import Pace
+from appliance.outgoing import Outgoing, Spool
 from appliance.retained import Post
 from appliance.sender import Sender
+from appliance.storekeeper import OnAccepted, Storekeeper
 from appliance.streams import Streams
 from appliance.topics import Topics
 from appliance.uplink_figures import UplinkFigures
 
 logger = logging.getLogger(__name__)
 
-GROUP = 64
-"""Events that share one write to the disk, at most."""
-SYNCS_PER_S = 100.0
-SYNCS_AT_ONCE = 8
-"""A lone event is durable at once; a flood is written in groups, for flash memory wears with every sync."""
+MOST_HANDED_OVER = 4096
+TAKEN_AT_ONCE = 256
 UNLIMITED_PER_S = 1e6
-WAITING_FOR_OUTBOX = 2048
-"""Events held in memory while the outbox cannot be used."""
 ACKNOWLEDGE_EVERY_S = 0.02
 TIDY_EVERY_S = 0.25
-SETTLE_EVERY_S = 5.0
 STUCK_AFTER_S = 30.0
 """Longer than checking a large outbox at the start takes; an outage of the broker is no reason to be stuck."""
 FLUSH_WITHIN_S = 3.0
+GOODBYE_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +64,37 @@ class UplinkSettings:
 class Uplink:
     """`mailbox` takes what is to go out, `incoming` gives what came in; `run` is the body of the thread."""
 
-    def __init__(
-        self,
-        settings: UplinkSettings,
-        on_accepted: Callable[[Sequence[Spool], Sequence[result.Spool]], None] | None = None,
-    ) -> None:
+    def __init__(self, settings: UplinkSettings, on_accepted: OnAccepted | None = None) -> None:
         """`on_accepted` is called in the uplink thread with events that have become durable, and their places."""
         self._ready = threading.Condition()
-        self.mailbox: Mailbox[Outgoing] = Intake(4096, self._ready)
+        self.mailbox: Mailbox[Outgoing] = Intake(MOST_HANDED_OVER, self._ready)
         self.incoming: Mailbox[Incoming] = Mailbox(256)
         self._settings = settings
-        self._on_accepted = on_accepted
         self._end_to_end = settings.acknowledge == "end-to-end"
+        self._random = Random()  # noqa: S311  # spreads load, guards nothing
         topics = settings.topics
-        self._acknowledged = topics.acknowledged("+")
-        subscriptions = settings.subscriptions + ((self._acknowledged,) if self._end_to_end else ())
+        self._confirmations = topics.acknowledged("")
+        subscriptions = settings.subscriptions + ((topics.acknowledged("+"),) if self._end_to_end else ())
         self._inbox: Mailbox[Incoming] = Mailbox(256, self._ready)
-        greeting = Greeting(topics.available, b"offline", subscriptions)
-        self._link = Link(settings.link, greeting, self._inbox, self._ready)
+        self._link = Link(
+            settings.link, Greeting(topics.available, b"offline", subscriptions), self._inbox, self._ready
+        )
         drain_per_s = UNLIMITED_PER_S if self._end_to_end else settings.drain_per_s
         self._sender = Sender(self._link, Post(topics.available, b"online", qos=1, retain=True), drain_per_s)
         self._outbox = Outbox(settings.outbox_path, settings.quota_bytes)
-        self._open = False
-        self._outbox_trouble = ""
-        self._reopen = Backoff(0.5, 30.0)
-        self._reopen_at_s = 0.0
-        self._random = Random()  # noqa: S311  # spreads load, guards nothing
-        self._pace = Pace(SYNCS_PER_S, at_once=SYNCS_AT_ONCE)
-        self._batch: list[Spool] = []
-        self._not_accepted = 0
-        self._write_at_s = self._tidy_at_s = self._settle_at_s = 0.0
-        self._noted_s = time.monotonic()
-        self._came = 0
+        self._storekeeper = Storekeeper(self._outbox, topics.device, self._open_streams, on_accepted)
+        self._write_at_s = self._tidy_at_s = 0.0
         self._figures = UplinkFigures()
         self._progress_ns = time.monotonic_ns()
+
+    def _open_streams(self, outbox: Outbox) -> Streams:
+        return Streams(
+            outbox,
+            end_to_end=self._end_to_end,
+            require_subscriber=self._settings.require_subscriber,
+            linger_s=self._settings.linger_s,
+            random=self._random,
+        )
 
     def claim(self) -> None:
         """Make sure that no other process uses this outbox. Raises OutboxError; `run` would only say so in health."""
@@ -128,15 +117,16 @@ class Uplink:
             self._finish()
         finally:
             self._link.finish(within_s=0.0)
-            self._close_outbox()
+            self._storekeeper.close()
 
     # One turn.
 
     def _wait(self) -> None:
+        """Until there is something to do: something new, or something that was to be done later."""
         now_s = time.monotonic()
         patience_s = min(TIDY_EVERY_S, max(0.0, self._tidy_at_s - now_s))
-        if self._batch and self._open:
-            patience_s = min(patience_s, self._pace.wait_s(now_s))
+        if (write_in_s := self._storekeeper.patience_s(now_s)) is not None:
+            patience_s = min(patience_s, write_in_s)
         if self._sender.in_flight:
             patience_s = min(patience_s, ACKNOWLEDGE_EVERY_S)
         if self._sender.held_back_s:
@@ -150,148 +140,70 @@ class Uplink:
     def _turn(self, now_s: float) -> None:
         self._progress_ns = time.monotonic_ns()
         self._link.tend(now_s)
-        self._hear(now_s)
-        self._take(now_s)
         try:
-            self._keep(now_s)
-            self._sender.send(now_s)
-            if now_s >= self._write_at_s:
-                self._write_at_s = now_s + ACKNOWLEDGE_EVERY_S
-                self._write_down(now_s)
+            self._hear(now_s)
+            self._take(now_s)
+            self._storekeeper.keep(now_s)
+            self._send(now_s)
             if now_s >= self._tidy_at_s:
                 self._tidy_at_s = now_s + TIDY_EVERY_S
                 self._tidy(now_s)
         except OutboxError as e:
             self._lose_outbox(e, now_s)
 
+    def _lose_outbox(self, error: OutboxError, now_s: float) -> None:
+        self._storekeeper.fail(error, now_s)
+        self._sender.streams = None
+
     def _hear(self, now_s: float) -> None:
-        try:
-            for event in self._link.events(now_s):
-                if isinstance(event, Acknowledged):
-                    self._sender.answered(event, now_s)
-                elif isinstance(event, Up):
-                    self._sender.connected(event, now_s)
-                else:
-                    self._sender.disconnected(event, self._outbox if self._open else None, now_s)
-        except OutboxError as e:
-            self._lose_outbox(e, now_s)
+        """What the broker said."""
+        for event in self._link.events(now_s):
+            try:
+                self._hear_event(event, now_s)
+            except OutboxError as e:  # the events after this one count all the same
+                self._lose_outbox(e, now_s)
         for incoming in self._inbox.take_all(timeout_s=0):
-            if self._end_to_end and incoming.topic.startswith(self._acknowledged[:-1]):
+            if self._end_to_end and incoming.topic.startswith(self._confirmations):
                 self._confirm(incoming, now_s)
             else:
                 self.incoming.put(incoming)
 
+    def _hear_event(self, event: LinkEvent, now_s: float) -> None:
+        if isinstance(event, Acknowledged):
+            self._sender.answered(event, now_s)
+        elif isinstance(event, Up):
+            self._sender.connected(event, now_s)
+        elif isinstance(event, Down):
+            self._sender.disconnected(event, self._storekeeper.outbox, now_s)
+
     def _confirm(self, incoming: Incoming, now_s: float) -> None:
         """A collector says how far it has stored a stream."""
-        name = incoming.topic[len(self._acknowledged) - 1 :]
-        try:
-            document = json.loads(incoming.payload)
-            epoch, seq = document["epoch"], document["seq"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            epoch, seq = None, None
-        if not isinstance(epoch, str) or type(seq) is not int:
+        streams = self._storekeeper.streams
+        confirmed = encoding.confirmation(incoming.payload)
+        if confirmed is None:
             logger.warning('%s: not {"epoch": "…", "seq": n}: ignored', incoming.topic)
-        elif self._sender.streams is not None and not self._sender.streams.confirm(name, epoch, seq, now_s):
-            logger.info("%s: nothing of epoch %s up to %d was ever sent: ignored", incoming.topic, epoch, seq)
+        elif streams is not None and not streams.confirm(incoming.topic[len(self._confirmations) :], *confirmed, now_s):
+            logger.info("%s: nothing of epoch %s up to %d was ever sent: ignored", incoming.topic, *confirmed)
 
     def _take(self, now_s: float) -> None:
-        for item in self.mailbox.take_all(timeout_s=0, most=4 * GROUP):
+        """What other threads handed over: live results go out before anything is written."""
+        for item in self.mailbox.take_all(timeout_s=0, most=TAKEN_AT_ONCE):
             if isinstance(item, Spool):
-                self._batch.append(item)
+                self._storekeeper.take(item)
             else:
-                self._sender.post(_encoded(item), now_s)
-        if len(self._batch) > WAITING_FOR_OUTBOX:
-            self._not_accepted += len(self._batch) - WAITING_FOR_OUTBOX
-            del self._batch[:-WAITING_FOR_OUTBOX]
+                self._sender.post(encoding.post(item), now_s)
 
-    def _keep(self, now_s: float) -> None:
-        """Commit the batch when it is time: at once for a lone event, in groups for a flood."""
-        if not self._open and now_s >= self._reopen_at_s:
-            self._open_outbox(now_s)
-        while self._open and self._batch and (len(self._batch) >= GROUP or self._pace.wait_s(now_s) <= 0):
-            group = self._batch[:GROUP]
-            places = self._outbox.append([_entry(item) for item in group])
-            del self._batch[: len(group)]
-            self._came += len(group)
-            self._pace.spend()
-            if self._sender.streams is not None:
-                self._sender.streams.look()
-            if self._on_accepted is not None:
-                self._on_accepted(group, places)
-
-    def _write_down(self, now_s: float) -> None:
-        if self._sender.streams is not None:
-            self._sender.streams.write_down(now_s)
+    def _send(self, now_s: float) -> None:
+        streams = self._sender.streams = self._storekeeper.streams
+        self._sender.send(now_s)
+        if streams is not None and now_s >= self._write_at_s:
+            self._write_at_s = now_s + ACKNOWLEDGE_EVERY_S
+            streams.write_down(now_s)
 
     def _tidy(self, now_s: float) -> None:
-        if self._sender.streams is not None:
-            self._sender.streams.tidy(now_s, self._sender.heard_s)
-            for gap in self._outbox.gaps():
-                self._outbox.announce(gap, self._announcement(gap))
-                self._sender.streams.look()
-            if now_s >= self._settle_at_s:
-                self._settle_at_s = now_s + SETTLE_EVERY_S
-                self._outbox.settle()
+        self._storekeeper.tidy(now_s, self._sender.heard_s)
+        self._sender.ramp.incoming_per_s = self._storekeeper.incoming_per_s
         self._figures = self._picture()
-        self._note_incoming(now_s)
-
-    def _note_incoming(self, now_s: float) -> None:
-        """Events a second, averaged over about a second."""
-        ramp = self._sender.ramp
-        per_s = self._came / max(TIDY_EVERY_S, now_s - self._noted_s)
-        ramp.incoming_per_s += 0.25 * (per_s - ramp.incoming_per_s)
-        self._came = 0
-        self._noted_s = now_s
-
-    def _announcement(self, gap: Dropped) -> Callable[[result.Spool], bytes]:
-        document = result.Gap(
-            device=self._settings.topics.device,
-            first=gap.first,
-            last=gap.last,
-            count=gap.count,
-            reason=gap.reason,
-            at=result.utc(time.time_ns()),
-        )
-
-        def encode(spool: result.Spool) -> bytes:
-            epoch = None if gap.epoch == spool.epoch else gap.epoch
-            return result.to_json(replace(document, epoch=epoch, spool=spool))
-
-        return encode
-
-    # The outbox, which may be unusable for a while.
-
-    def _open_outbox(self, now_s: float) -> None:
-        try:
-            self._outbox.open()
-        except OutboxError as e:
-            self._lose_outbox(e, now_s)
-            return
-        self._open = True
-        self._outbox_trouble = ""
-        self._reopen.reset()
-        self._sender.streams = Streams(
-            self._outbox,
-            end_to_end=self._end_to_end,
-            require_subscriber=self._settings.require_subscriber,
-            linger_s=self._settings.linger_s,
-            random=self._random,
-        )
-
-    def _lose_outbox(self, error: OutboxError, now_s: float) -> None:
-        """Go on without: live results still go out, events wait in memory for a while."""
-        wait_s = self._reopen.next_s()
-        if str(error) != self._outbox_trouble:
-            logger.error("%s; next attempt in %.1f s", error, wait_s)
-        self._outbox_trouble = str(error)
-        self._reopen_at_s = now_s + wait_s
-        self._close_outbox()
-
-    def _close_outbox(self) -> None:
-        self._sender.streams = None
-        if self._open:
-            self._open = False
-            self._outbox.close()
 
     # The end.
 
@@ -299,38 +211,34 @@ class Uplink:
         """Everything handed over becomes durable, what the broker takes in time goes out, then we say goodbye."""
         deadline_s = time.monotonic() + FLUSH_WITHIN_S
         self.mailbox.close()
-        while len(self.mailbox) > 0 or self._batch:
-            self._pace = Pace(SYNCS_PER_S, at_once=1000)
-            self._turn(time.monotonic())
-            if time.monotonic() > deadline_s:
-                break
-        while time.monotonic() < deadline_s and not self._done():
-            self._wait_for_answers()
-            self._turn(time.monotonic())
+        self._go_on_until(lambda: not len(self.mailbox) and not self._storekeeper.waiting, deadline_s)
+        if self._storekeeper.waiting:
+            logger.error("%d events could not be written: %s", self._storekeeper.waiting, self._storekeeper.trouble)
+        self._go_on_until(lambda: self._link.up is None or self._all_sent(), deadline_s)
         if self._link.up is not None:
-            self._sender.post(Post(self._settings.topics.available, b"stopped", 1, retain=True), time.monotonic())
-            while self._link.up is not None and time.monotonic() < deadline_s + 1.0:
-                self._turn(time.monotonic())
-                if not self._sender.in_flight:
-                    break
-                self._wait_for_answers()
-        self._link.finish(within_s=1.0)
+            self._sender.post(Post(self._settings.topics.available, b"stopped", qos=1, retain=True), time.monotonic())
+            self._turn(time.monotonic())
+            self._go_on_until(
+                lambda: self._link.up is None or not self._sender.in_flight, time.monotonic() + GOODBYE_WITHIN_S
+            )
+        self._link.finish(within_s=GOODBYE_WITHIN_S)
 
-    def _done(self) -> bool:
-        streams = self._sender.streams
-        nothing_left = (streams is None or streams.idle) and not self._sender.in_flight
-        return self._link.up is None or nothing_left
+    def _go_on_until(self, done: Callable[[], bool], deadline_s: float) -> None:
+        while not done() and time.monotonic() < deadline_s:
+            with self._ready:
+                self._ready.wait_for(self._anything_new, ACKNOWLEDGE_EVERY_S / 2)
+            self._turn(time.monotonic())
 
-    def _wait_for_answers(self) -> None:
-        with self._ready:
-            self._ready.wait_for(lambda: self._link.has_events, ACKNOWLEDGE_EVERY_S)
+    def _all_sent(self) -> bool:
+        streams = self._storekeeper.streams
+        return (streams is None or streams.idle) and not self._sender.in_flight
 
     def _picture(self) -> UplinkFigures:
-        figures = self._outbox.figures() if self._open else OutboxFigures()
-        streams = self._sender.streams
+        figures = self._storekeeper.figures()
+        streams = self._storekeeper.streams
         alarms = self._link.deaf | self._sender.alarms | (streams.alarms if streams is not None else {})
         words = [f"{topic}: {text}" for topic, text in alarms.items()]
-        words += [text for text in (self._outbox_trouble, figures.damage) if text]
+        words += [text for text in (self._storekeeper.trouble, figures.damage) if text]
         return UplinkFigures(
             connected=self._link.up is not None,
             broker=self._link.words,
@@ -352,22 +260,7 @@ class Uplink:
             sync_p99_ms=round(figures.sync_p99_ms, 2),
             posts_sent=self._sender.sent,
             posts_dropped=dict(self._sender.dropped),
-            intake_dropped=self.mailbox.dropped + self._not_accepted,
+            intake_dropped=self.mailbox.dropped + self._storekeeper.given_up,
             incoming_dropped=self.incoming.dropped + self._inbox.dropped,
             epoch=figures.epoch,
         )
-
-
-def _encoded(item: Publish) -> Post:
-    document = item.document
-    payload = bytes(document) if isinstance(document, bytes | bytearray) else result.to_json(document)
-    return Post(item.topic, payload, item.qos, item.retain, item.expires_s, item.response_to)
-
-
-def _entry(item: Spool) -> Entry:
-    document = item.document
-
-    def encode(spool: result.Spool) -> bytes:
-        return result.to_json(replace(document, spool=spool))
-
-    return Entry(item.stream, item.topic, item.priority, encode)
