@@ -19,6 +19,7 @@ from appliance.cli.errors import Failed
 from appliance.cli.numbers import Number
 
 STOP_WITHIN_S = 10.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -36,12 +37,13 @@ def demo(context: click.Context, broker: str | None, for_s: float | None, as_jso
     from capture.source import CaptureError
 
     # Like a Ctrl-C, so that nothing is left running; `watch` has its own way with the first two.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, signal.default_int_handler)
     try:
         with ExitStack() as stack:
-            url = broker or stack.enter_context(LocalBroker()).url
-            stack.enter_context(_running(url))
+            with _signals_wait():
+                url = broker or stack.enter_context(LocalBroker()).url
+            _start(url, stack)
             click.echo(f"broker: {url}; from another terminal: {_ourselves()} watch --broker {url} --json", err=True)
             click.echo("Ctrl-C ends the demo", err=True)
             context.invoke(watch, broker=url, for_s=for_s, as_json=as_json)
@@ -58,8 +60,21 @@ class _EndedError(Exception):
 
 
 @contextmanager
-def _running(broker: str) -> Iterator[None]:
-    """The appliance in a process of its own; within the block, its end by itself is raised as _EndedError.
+def _signals_wait() -> Iterator[None]:
+    """What is started in the block is known to whoever must stop it before a signal can end us."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for waiting in came:
+            signal.raise_signal(waiting)
+
+
+def _start(broker: str, stack: ExitStack) -> None:
+    """The appliance in a process of its own, stopped by `stack`; until then its end by itself is raised as _EndedError.
 
     CaptureError where there is no OpenCV.
     """
@@ -68,32 +83,31 @@ def _running(broker: str) -> Iterator[None]:
     from capture.opencv import load_opencv
 
     load_opencv()  # the synthetic scene needs it as well
-    with tempfile.TemporaryDirectory(prefix="appliance-demo-") as name:
-        folder = Path(name)
-        camera, microphone = choose_camera(cameras()), choose_microphone(folder)
-        click.echo(f"camera: {camera.words}\nmicrophone: {microphone.words}", err=True)
-        process = start_appliance(write_config(folder, broker, camera, microphone))
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-demo-")))
+    camera, microphone = choose_camera(cameras()), choose_microphone(folder)
+    click.echo(f"camera: {camera.words}\nmicrophone: {microphone.words}", err=True)
+    config = write_config(folder, broker, camera, microphone)
+    with _signals_wait():
+        process = start_appliance(config)
+        stack.callback(_stop, process)
 
-        def notice(*_: object) -> None:
-            if process.poll() is not None:
-                raise _EndedError
+    def notice(*_: object) -> None:
+        if process.poll() is not None:
+            raise _EndedError
 
-        try:
-            signal.signal(signal.SIGCHLD, notice)
-            notice()
-            yield
-        finally:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _stop(process)
+    stack.callback(signal.signal, signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, notice)
+    notice()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with _signals_wait():
+        process.terminate()
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _ourselves() -> str:
