@@ -20,10 +20,11 @@ PERSISTENCE = "persistence true\npersistence_location {folder}/\n"
 
 @pytest.mark.faults
 @pytest.mark.parametrize("persistent", [False, True], ids=["without persistence", "with persistence"])
-def test_a_broker_killed_five_times_loses_nothing_and_keeps_the_order(
-    new_broker: type[Broker], tmp_path: Path, persistent: bool
+def test_a_broker_killed_again_and_again_loses_nothing_and_keeps_the_order(
+    new_broker: type[Broker], tmp_path: Path, persistent: bool, long_run: bool
 ) -> None:
-    kills, events, seed = 5, 20_000, 11
+    kills, events = (5, 20_000) if long_run or not persistent else (3, 8_000)
+    seed = 11
     chance = random.Random(seed)
     broker = new_broker(tmp_path, PERSISTENCE.format(folder=tmp_path) if persistent else "")
     scene = Scene(tmp_path)
@@ -53,10 +54,11 @@ def test_a_broker_killed_five_times_loses_nothing_and_keeps_the_order(
 
 
 @pytest.mark.faults
-def test_end_to_end_nothing_is_lost_when_broker_and_daemon_are_killed_ten_times_each(
-    new_broker: type[Broker], tmp_path: Path
+def test_end_to_end_nothing_is_lost_when_broker_and_daemon_are_killed_in_turn(
+    new_broker: type[Broker], tmp_path: Path, long_run: bool
 ) -> None:
-    kills, events, seed = 10, 30_000, 13
+    kills, events = (10, 30_000) if long_run else (5, 15_000)
+    seed = 13
     chance = random.Random(seed)
     broker = new_broker(tmp_path)
     scene = Scene(tmp_path)

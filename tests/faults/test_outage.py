@@ -68,7 +68,10 @@ def outage(new_broker: type[Broker], folder: Path, broker_settings: str, **chang
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("broker_settings", "changes"),
-    [("max_queued_messages 0", {"drain_per_s": 1e6}), ("", {"acknowledge": "end-to-end"})],
+    [
+        pytest.param("max_queued_messages 0", {"drain_per_s": 1e6}, marks=pytest.mark.long),
+        ("", {"acknowledge": "end-to-end"}),
+    ],
     ids=["a broker with a long queue", "end to end and a broker as it comes"],
 )
 def test_ten_minutes_without_a_broker_are_made_up_for_quickly_and_in_order(
