@@ -7,10 +7,18 @@ from pathlib import Path
 
 
 def children(of: int | None = None) -> list[int]:
-    """Process ids of the living children of a process (this one)."""
+    """Process ids of the living children of a process (this one), without those that other tests' pools keep."""
     of = os.getpid() if of is None else of
     tasks = Path(f"/proc/{of}/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split() if alive(int(pid))]
+    found = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if alive(pid) and b"multiprocessing" not in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def alive(pid: int) -> bool:
