@@ -91,19 +91,50 @@ class LinkSettings:
 
     def tls_context(self) -> ssl.SSLContext:
         """A context that checks the broker's certificate and name; raises ConfigError naming the file at fault."""
-        if self.ca_file is not None and not self.ca_file.is_file():
-            raise ConfigError(f"{self.ca_file}: no such file; ca_file names the certificate authority of the broker")
+        if self.ca_file is not None:
+            _look_at(self.ca_file, "ca_file names the certificate authority of the broker")
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as e:
             raise ConfigError(f"{self.ca_file}: not a certificate authority in PEM form: {e}") from e
+        context.sslsocket_class = _TidySocket
         if self.cert_file is not None:
-            key = _credential(self.key_file) if self.key_file is not None else None
-            try:
-                context.load_cert_chain(self.cert_file, key)
-            except (OSError, ssl.SSLError) as e:
-                raise ConfigError(f"{self.cert_file}: this certificate and its key cannot be used: {e}") from e
+            self._show_certificate(context, self.cert_file)
         return context
+
+    def _show_certificate(self, context: ssl.SSLContext, cert_file: Path) -> None:
+        key_file = _credential(self.key_file) if self.key_file is not None else cert_file
+        _look_at(cert_file, "cert_file names our certificate")
+        _look_at(key_file, "key_file names the key of our certificate")
+
+        def passphrase() -> str:
+            # Without this OpenSSL would ask the terminal, and the thread would wait for somebody to type.
+            raise ConfigError(f"{key_file}: locked with a passphrase; store it without: openssl pkey -in … -out …")
+
+        try:
+            context.load_cert_chain(cert_file, key_file, passphrase)
+        except (OSError, ssl.SSLError) as e:
+            if "KEY_VALUES_MISMATCH" in str(e):
+                raise ConfigError(f"{key_file}: not the key of the certificate {cert_file}") from e
+            raise ConfigError(f"{cert_file}: this certificate and its key cannot be used: {e}") from e
+
+
+class _TidySocket(ssl.SSLSocket):
+    """paho leaves a socket whose handshake failed to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def _look_at(path: Path, role: str) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as e:
+        raise ConfigError(f"{path}: cannot be read: {e.strerror}; [mqtt] {role}") from e
 
 
 def _credential(path: Path) -> Path:
@@ -111,4 +142,7 @@ def _credential(path: Path) -> Path:
     text = str(path)
     if not text.startswith("credential:"):
         return path
-    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / text.removeprefix("credential:")
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise ConfigError(f"{text}: no systemd credentials here; use a file, or run as the service")
+    return Path(folder) / text.removeprefix("credential:")

@@ -74,7 +74,7 @@ _CONNACK_WORDS = {
     0x84: "the broker does not speak MQTT 5: use one that does, such as mosquitto 1.6 or later",
     0x85: "the broker does not accept the client id {client}: [device] name is part of it",
     0x86: "the broker does not accept the user name or password: check [mqtt] username and password_file",
-    0x87: "the broker does not let {client} in: allow it there, or check [mqtt] username",
+    0x87: "the broker does not let {client} in: allow it there, or check [mqtt] username and password_file",
     0x88: "the broker is not available at the moment",
     0x89: "the broker is busy",
     0x8A: "the broker has banned {client}",
@@ -193,12 +193,15 @@ _ALERT_WORDS = {
     "EOF": "the connection was closed in the TLS handshake: is that the port for TLS, usually 8883?",
 }
 """By a part of the name that OpenSSL gives the error."""
+_CUT_SHORT = _ALERT_WORDS["EOF"]
 
 
 def unreachable(error: BaseException | None, host: str) -> str:
     """Why no connection came to be, from what the operating system or TLS said."""
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there: is the broker running, and is the port right?"
+    if isinstance(error, ConnectionResetError):
+        return _CUT_SHORT
     if isinstance(error, socket.gaierror):
         return "the name is not known: check [mqtt] broker and the network"
     if isinstance(error, TimeoutError):

@@ -123,7 +123,7 @@ def test_a_wrong_password_is_named_and_a_mended_one_works_without_help(
         with turned(broker.url, username="dock", password_file=secret) as hand:
             down = hand.await_event(Down)
             assert down.loss is Loss.REFUSED
-            assert "check [mqtt] username" in down.words
+            assert "check [mqtt] username and password_file" in down.words
             assert wrong not in down.words
             secret.write_text(right + "\n")
             hand.await_event(Up)

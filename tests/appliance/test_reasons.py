@@ -121,6 +121,7 @@ CAUSES = {
     "nobody listens": (ConnectionRefusedError(), "port"),
     "no such name": (socket.gaierror(-2, "Name or service not known"), "name is not known"),
     "no answer": (TimeoutError("timed out"), "no answer"),
+    "cut short": (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "port for TLS"),
     "no network": (OSError(errno.ENETUNREACH, "Network is unreachable"), "is the network up"),
     "expired": (certificate_error(10), "has expired"),
     "from the future": (certificate_error(9), "clock"),
