@@ -64,7 +64,11 @@ find_python() { # the newest Python this project is tested on, or $PYTHON
             return
         fi
     done
-    say "needs Python 3.10 or newer with venv, and ${PYTHON:-this machine} has none: as root, apt-get install python3-venv"
+    if [ -n "${PYTHON:-}" ]; then
+        say "PYTHON=$PYTHON is no Python 3.10 or newer with venv: name another, or none"
+    else
+        say "needs Python 3.10 or newer with venv: as root, apt-get install python3-venv"
+    fi
     return 1
 }
 
