@@ -6,7 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from engines.bundle import Bundle
+from engines.engine import EngineError
 from engines.library import Library
+
+LONGEST_SHOWN = 60
 
 
 class Catalogue:
@@ -26,8 +29,12 @@ class Catalogue:
 
         Raises EngineError when there is none, or it is damaged or not recognised.
         """
-        name = model.partition("@")[0]
-        names = {installed.name for installed in self.library.list()}
-        if name not in names and name in {shipped.name for shipped in self.shipped.list()}:
-            return self.shipped.find(model)
-        return self.library.find(model)
+        try:
+            name = model.partition("@")[0]
+            names = {installed.name for installed in self.library.list()}
+            if name not in names and name in {shipped.name for shipped in self.shipped.list()}:
+                return self.shipped.find(model)
+            return self.library.find(model)
+        except OSError as error:  # no permission; a name longer than any file's
+            shown = model if len(model) <= LONGEST_SHOWN else f"{model[:LONGEST_SHOWN]}…"
+            raise EngineError(f"{shown}: cannot be read: {error.strerror}") from error

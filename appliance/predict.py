@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -30,9 +30,32 @@ PIPELINE = "predict"
 
 T = TypeVar("T")
 
-
-class UnusableInputError(Exception):
-    """An input cannot be read by this model; the message says why and what to give."""
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+VIDEOS = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".avi",
+        ".webm",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+        ".gif",
+        ".mjpeg",
+    }
+)
+SOUNDS = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"}
+)
+"""What is taken from a folder; everything else in it, such as notes and thumbnails, is left alone."""
 
 
 class Predictor:
@@ -45,6 +68,8 @@ class Predictor:
         self._threshold = threshold
         self._every = every
         manifest = bundle.manifest
+        self._hears = isinstance(manifest.input, AudioInput)
+        self._suffixes = SOUNDS if self._hears else PICTURES | VIDEOS
         self._id = ModelId(manifest.name, manifest.version, manifest.digest)
         self._device = host_name()
         self._clock = clock_state()
@@ -58,31 +83,42 @@ class Predictor:
     ) -> None:
         self._model.__exit__(kind, error, trace)
 
-    def results(self, given: str) -> Iterator[Result]:
-        """The results of one image, video, sound file or folder, in order; raises UnusableInputError."""
-        path = Path(given)
-        sounds = isinstance(self._bundle.manifest.input, AudioInput)
-        try:
-            if path.is_dir():
-                yield from self._folder(path, given, sounds)
-            elif sounds:
-                yield from self._sound(path, given)
-            else:
-                yield from self._pictures(_video(path, given))
-        except CaptureError as error:
-            raise UnusableInputError(str(error)) from error
+    def results(self, given: str, unusable: Callable[[str], None]) -> Iterator[Result]:
+        """The results of one image, video, sound file or folder, in order.
 
-    def _folder(self, folder: Path, given: str, sounds: bool) -> Iterator[Result]:
-        """Every file in the folder by name; `seq` goes on from file to file."""
-        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        What cannot be read is told to `unusable`, in a sentence with the next step; in a folder the rest goes on.
+        """
+        path = Path(given)
+        if path.is_dir():
+            yield from self._folder(path, given, unusable)
+            return
+        try:
+            yield from self._file(path, given)
+        except CaptureError as error:
+            unusable(str(error))
+
+    def _folder(self, folder: Path, given: str, unusable: Callable[[str], None]) -> Iterator[Result]:
+        """The files of the model's kind by name, told by their endings; `seq` goes on from file to file."""
+        try:
+            files = sorted(path for path in folder.iterdir() if path.suffix.lower() in self._suffixes)
+        except OSError as error:
+            unusable(f"{given}: cannot be read: {error.strerror}")
+            return
         if not files:
-            raise UnusableInputError(f"{given}: the folder is empty")
+            unusable(f"{given}: no {'sound file' if self._hears else 'picture or video'} in this folder")
         seq = 0
         for path in files:
-            results = self._sound(path, given) if sounds else self._pictures(_video(path, given))
-            for result in results:
-                yield replace(result, seq=seq, file=path.name)
-                seq += 1
+            try:
+                for result in self._file(path, given):
+                    yield replace(result, seq=seq, file=path.name)
+                    seq += 1
+            except CaptureError as error:
+                unusable(str(error))
+
+    def _file(self, path: Path, given: str) -> Iterator[Result]:
+        if not path.is_file():
+            raise CaptureError(f"{path}: neither a file nor a folder: save what it gives in a file first")
+        return self._sound(path, given) if self._hears else self._pictures(_video(path, given))
 
     def _pictures(self, source: Source) -> Iterator[Result]:
         with source:

@@ -31,28 +31,32 @@ def predict(
     """Run MODEL on every INPUT.
 
     MODEL is an installed model, a bundle folder or an .onnx file; INPUT is an image, a video, a sound file, or a folder
-    of these. A result's `source` is the INPUT as given, its `seq` the number of the frame or window in it.
+    of these, in which other files are left alone. A result's `source` is the INPUT as given, its `seq` the number of
+    the frame or window in it.
     """
     from appliance.catalogue import Catalogue
-    from appliance.predict import Predictor, UnusableInputError
+    from appliance.predict import Predictor
     from appliance.result import to_json
     from engines.engine import EngineError
 
     for given in inputs:
-        if not Path(given).exists():
+        if not _is_there(given):
             raise BadInput(f"{given}: no such file or folder")
+    unusable: list[str] = []
+
+    def tell(sentence: str) -> None:
+        sys.stdout.flush()
+        click.echo(f"Error: {sentence}", err=True)
+        unusable.append(sentence)
+
+    failed = 0
     try:
         bundle = Catalogue.default().find(model)
-        failed, unusable = 0, []
         with Predictor(bundle, engine=engine, threshold=threshold, every=every) as predictor:
             for given in inputs:
-                try:
-                    for result in predictor.results(given):
-                        failed += result.status == "failed"
-                        sys.stdout.write(to_json(result).decode() + "\n" if as_json else _in_words(result) + "\n")
-                except UnusableInputError as error:
-                    unusable.append(str(error))
-                    click.echo(f"Error: {error}", err=True)
+                for result in predictor.results(given, tell):
+                    failed += result.status == "failed"
+                    sys.stdout.write(to_json(result).decode() + "\n" if as_json else _in_words(result) + "\n")
                 sys.stdout.flush()
     except EngineError as error:
         raise BadInput(str(error)) from error
@@ -62,9 +66,16 @@ def predict(
         raise Failed(f"{failed} inferences failed; the reason stands in each result")
 
 
+def _is_there(given: str) -> bool:
+    try:
+        return bool(given) and Path(given).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def _in_words(result: Result) -> str:
     """One line for a person."""
-    head = f"{result.source} #{result.seq}"
+    head = f"{result.source if result.file is None else Path(result.source) / result.file} #{result.seq}"
     if result.window is not None:
         head += f" {result.window.start_s:.2f} s"
     return f"{head}: {', '.join(_findings(result)) or 'nothing'}"

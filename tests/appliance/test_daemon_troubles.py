@@ -61,6 +61,14 @@ def test_a_model_of_pictures_on_a_microphone_is_told(broker: Broker, ear: Ear, t
         ear.await_document("pipeline/shapes/result", status="failed")
 
 
+def test_a_model_whose_name_no_file_can_have_ends_nothing(broker: Broker, ear: Ear, tmp_path: Path) -> None:
+    wrong = PIPELINE.replace('name = "shapes"', 'name = "wrong"').replace('model = "shapes"', f'model = "{"x" * 300}"')
+    with ApplianceProcess(tmp_path, mqtt(broker) + CAMERA + PIPELINE + wrong):
+        health = ear.await_document("box/health", within_s=15, status="degraded")
+        assert "cannot be read: File name too long" in health["reasons"][0]
+        ear.await_document("pipeline/shapes/result", time.monotonic(), status="ok")
+
+
 def test_what_a_pipeline_asks_for_in_vain_is_a_reason_in_health(broker: Broker, ear: Ear, tmp_path: Path) -> None:
     zone = '[[pipeline.zones]]\nname = "far"\npolygon = [[9000, 0], [9900, 0], [9900, 10]]\n'
     with ApplianceProcess(tmp_path, mqtt(broker) + CAMERA + PIPELINE + 'labels = ["purple"]\n' + zone):

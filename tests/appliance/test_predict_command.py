@@ -136,3 +136,47 @@ def test_sound_given_to_a_picture_model_is_refused_in_words(data: Path) -> None:
 
 def test_a_picture_given_to_a_sound_model_is_refused_in_words(data: Path) -> None:
     assert "fd_0.jpg" in refusal("tones", data / "images" / "fd_0.jpg")
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A folder as people have them: two pictures, notes, a thumbnail, a broken picture, a folder in the folder."""
+    import cv2
+    import numpy as np
+
+    folder = tmp_path / "mixed"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("b.PNG", "d ö.jpg", "sub/e.png"):
+        (folder / name).write_bytes(cv2.imencode(Path(name).suffix, np.zeros((48, 64, 3), np.uint8))[1].tobytes())
+    (folder / "a.txt").write_text("notes")
+    (folder / "Thumbs.db").write_bytes(os.urandom(100))
+    return folder
+
+
+def test_other_files_in_a_folder_are_left_alone(mixed: Path) -> None:
+    results = documents(predict("shapes", mixed, "--json"))
+    assert [(result["seq"], result["file"]) for result in results] == [(0, "b.PNG"), (1, "d ö.jpg")]
+
+
+def test_a_broken_picture_in_a_folder_does_not_take_the_others_with_it(mixed: Path) -> None:
+    (mixed / "c.jpg").write_bytes(b"\xff\xd8\xff" + os.urandom(1000))
+    done = predict("shapes", mixed)
+    assert done.returncode == 2
+    assert "c.jpg" in done.stderr
+    assert [line.split(" #")[0] for line in done.stdout.splitlines()] == [str(mixed / "b.PNG"), str(mixed / "d ö.jpg")]
+
+
+def test_a_folder_without_anything_for_the_model_is_named(mixed: Path) -> None:
+    assert "mixed: no sound file in this folder" in refusal("tones", mixed)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert "pipe.mp4: neither a file nor a folder" in refusal("shapes", tmp_path / "pipe.mp4")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "y/" * 3000])
+def test_a_name_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    assert "no such file" in refusal("shapes", name)
+    (tmp_path / "a.png").write_bytes(b"")
+    assert "File name too long" in refusal(name, tmp_path / "a.png")
