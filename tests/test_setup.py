@@ -21,7 +21,7 @@ case "$1 $2" in
         sed "s/^VERSION=.*/VERSION='$VERSION'/" "$0" >"$4/bin/python"; chmod +x "$4/bin/python" ;;
     "-m pip") exit "${{PIP_ENDS:-0}}" ;;
     "-c "*version_info\\[:2\\]*) echo "$VERSION" ;;
-    *) exec {sys.executable} "$@" ;;
+    *) exec "{sys.executable}" "$@" ;;
 esac
 """
 """Makes an environment of one file each and installs nothing; of the version `VERSION`."""
@@ -210,6 +210,7 @@ def packages(machine: Machine) -> Machine:
     for name, file in (("small", "usr/sbin/small"), ("libsmall", "usr/lib/here/libsmall.so.1")):
         root = machine.folder / name
         (root / "DEBIAN").mkdir(parents=True)
+        (root / "DEBIAN").chmod(0o755)
         control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: small\n"
         (root / "DEBIAN" / "control").write_text(control)
         (root / file).parent.mkdir(parents=True)
