@@ -306,10 +306,9 @@ class Connection:
     def _on_disconnect(self, client: Client, _userdata: Any, flags: Any, reason: Any, _properties: Any) -> None:
         from_broker = flags.is_disconnect_packet_from_server
         if self.answered:
-            loss, words = reasons.ending(
-                reason.value, self._settings.client_id, from_broker=from_broker, in_order=self._closed_in_order
-            )
-            blame = 0 if self._abandoned else reasons.blame(reason.value, from_broker=from_broker)
+            how = {"from_broker": from_broker, "in_order": self._closed_in_order}
+            loss, words = reasons.ending(reason.value, self._settings.client_id, **how)
+            blame = 0 if self._abandoned else reasons.blame(reason.value, **how)
             self._events.put(Down(self.number, loss, words, blame))
         else:
             words = reasons.unanswered(self._trouble, reason.value, tls=self._settings.address.tls)

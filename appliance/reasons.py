@@ -163,11 +163,11 @@ def ending(code: int, client: str, *, from_broker: bool, in_order: bool = False)
     return Loss.LOST, f"{words} (0x{code:02X})"
 
 
-def blame(code: int, *, from_broker: bool) -> int:
+def blame(code: int, *, from_broker: bool, in_order: bool = False) -> int:
     """How much an end speaks against the message that was on its way: 0 not at all, 1 a little, 2 much."""
     if from_broker:
         return 0 if code in _BLAMELESS else 2
-    return {_LINE_BROKE: 1, _PROTOCOL_ERROR: 2}.get(code, 0)
+    return {_LINE_BROKE: 2 if in_order else 1, _PROTOCOL_ERROR: 2}.get(code, 0)
 
 
 # Before there is a connection.

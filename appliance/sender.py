@@ -125,6 +125,10 @@ class Sender:
         self._up = up
         self.heard_s = now_s
         self.alarms.clear()
+        if self._convicted >= MOST_CONVICTED:
+            self.alarms["outbox"] = (
+                "the connection ends whatever is sent from it: nothing more is given up; see the broker"
+            )
         self._ask_again_at_s = 0.0
         self._retained.all_due()
         self.ramp.restart()
@@ -178,7 +182,9 @@ class Sender:
         if flight.post is not None:
             self._post_answered(flight.post, event.code, now_s)
             return
-        self._convicted = 0
+        if self._convicted:
+            self._convicted = 0
+            self.alarms.pop("outbox", None)
         if flight.flow is not None and flight.kept is not None and self.streams is not None:
             self.streams.answered(flight.flow, flight.kept, flight.attempt, event.code, now_s)
 

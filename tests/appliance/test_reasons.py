@@ -81,7 +81,7 @@ def connack_codes() -> list[tuple[str, int]]:
     return found
 
 
-ENDINGS = {
+ENDINGS: dict[str, tuple[int, bool | None, Loss, int]] = {
     "another client took our id": (0x8E, True, Loss.TAKEN_OVER, 0),
     "the broker shuts down": (0x8B, True, Loss.LOST, 0),
     "an administrator acted": (0x98, True, Loss.LOST, 0),
@@ -92,6 +92,7 @@ ENDINGS = {
     "a topic that is forbidden": (0x87, True, Loss.LOST, 2),
     "no reason given": (0x80, True, Loss.LOST, 2),
     "the line broke": (0x80, False, Loss.LOST, 1),
+    "the broker closed it without a word": (0x80, None, Loss.CLOSED, 2),
     "paho could not read an answer": (0x82, False, Loss.LOST, 2),
     "the broker is silent": (0x8D, False, Loss.LOST, 0),
     "we said goodbye": (0x00, False, Loss.LOST, 0),
@@ -101,8 +102,9 @@ ENDINGS = {
 @pytest.mark.parametrize("name", ENDINGS)
 def test_an_end_is_blamed_on_a_message_only_where_one_can_be_the_cause(name: str) -> None:
     code, from_broker, loss, blame = ENDINGS[name]
-    assert reasons.ending(code, "box", from_broker=from_broker)[0] is loss
-    assert reasons.blame(code, from_broker=from_broker) == blame
+    how = {"from_broker": bool(from_broker), "in_order": from_broker is None}
+    assert reasons.ending(code, "box", **how)[0] is loss
+    assert reasons.blame(code, **how) == blame
 
 
 def test_the_sentence_about_a_stolen_id_names_it_and_the_next_step() -> None:
