@@ -44,11 +44,15 @@ setup_apt() { # setup_apt PACKAGE…: install what is missing; without root say 
         return 0
     fi
     say "installing ${missing[*]}"
-    if ! { [ -n "${lists_are_fresh:-}" ] || quietly apt-get -q update; } || ! apt_install "${missing[@]}"; then
+    if [ -z "${lists_are_fresh:-}" ]; then
+        # One broken source among many must not end it here.
+        quietly apt-get -q update || say "going on with the package lists that are here"
+        lists_are_fresh=yes
+    fi
+    if ! apt_install "${missing[@]}"; then
         say "apt-get could not install ${missing[*]}: its words stand above; mend that, then run this again"
         return 1
     fi
-    lists_are_fresh=yes
 }
 
 apt_install() { # apt_install PACKAGE…: waits for another apt, which is at work on a machine that has just started
@@ -104,7 +108,7 @@ setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned 
     local folder=$1 lock=requirements${2:+-$2}.lock python pip cache
     ! is_installed "$folder" "$lock" || return 0
     if [ -e "$folder" ] && [ ! -w "$folder" ]; then
-        say "$PWD/$folder belongs to $(stat -c %U "$folder"): remove it, or run this as $(stat -c %U "$folder")"
+        say "$folder belongs to $(stat -c %U "$folder"): remove it as that user, then run this again"
         return 1
     fi
     if ! is_usable "$folder"; then

@@ -31,6 +31,7 @@ echo "apt-get $*" >>"$CALLS"
 case "$*" in
     *download*) [ -z "$OLD_LISTS" ] || case "$*" in *lists=*) ;; *) exit 100 ;; esac; cp "$DEBS"/*.deb . ;;
     *--simulate*) printf 'Inst libsmall (1 Here)\\nInst small (1 Here)\\nConf small (1 Here)\\n' ;;
+    *update*) [ -z "$UPDATE_FAILS" ] || { echo "E: a source is broken"; exit 100; } ;;
     *install*) [ -z "$APT_FAILS" ] || { echo "E: no such package"; exit 100; } ;;
 esac
 """
@@ -107,6 +108,13 @@ def test_package_lists_are_fetched_once(machine: Machine) -> None:
     machine.run("setup_apt absent; setup_apt other")
     assert len(machine.called("update")) == 1
     assert len(machine.called("install")) == 2
+
+
+def test_a_broken_source_of_packages_does_not_keep_others_from_being_installed(machine: Machine) -> None:
+    done = machine.run("setup_apt absent", UPDATE_FAILS="yes")
+    assert done.returncode == 0
+    assert "E: a source is broken\ngoing on with the package lists that are here\n" in done.stderr
+    assert len(machine.called("install")) == 1
 
 
 def test_without_root_nothing_is_installed_and_the_command_for_root_is_named(machine: Machine) -> None:
