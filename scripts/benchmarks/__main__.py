@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
@@ -39,15 +40,17 @@ def main() -> None:
             peer=peer.Peer(python, folder / "peer.log") if python is not None else None,
         )
         where = machine(peer.versions(python))
-        figures = [figure for part in parts(only) for figure in measured(bench, part)]
-    figures = [figure for figure in figures if only is None or figure.goal in only]
-    report = Report(now.date(), asked.extent, time.monotonic() - started_s, where, figures)
+        path: Path = asked.json or REPOSITORY / "bench-results" / f"{now:%Y-%m-%dT%H%M%SZ}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report = Report(now.date(), asked.extent, 0.0, where, ())
+        for part in parts(only):
+            found = [figure for figure in measured(bench, part) if only is None or figure.goal in only]
+            report = replace(report, seconds=time.monotonic() - started_s, figures=(*report.figures, *found))
+            # After every part: a run that is interrupted leaves what it had.
+            path.write_text(report.as_json(), encoding="utf-8")
+            if asked.report is not None:
+                asked.report.write_text(report.as_markdown(), encoding="utf-8")
     sys.stdout.write(report.as_text())
-    path = asked.json or REPOSITORY / "bench-results" / f"{now:%Y-%m-%dT%H%M%SZ}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report.as_json(), encoding="utf-8")
-    if asked.report is not None:
-        asked.report.write_text(report.as_markdown(), encoding="utf-8")
     met, judged = report.counts
     sys.stderr.write(f"{met} of {judged} goals met, {report.seconds / 60:.1f} minutes; written to {path}\n")
 

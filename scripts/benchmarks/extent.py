@@ -16,17 +16,17 @@ class Extent:
     film_s: int = 10
     rounds: int = 5
     """Of alternatives that take turns in this process."""
-    pictures: int = 12
+    pictures: int = 10
     """Per alternative and round, at the large size; twice as many at the small one."""
     latency_rounds: int = 3
-    latency_s: float = 4.0
+    latency_s: float = 3.0
     settle_s: float = 1.0
     """Left out after the first result of a process."""
     cameras: tuple[int, ...] = (1, 2, 4, 8)
-    cameras_s: float = 6.0
+    cameras_s: float = 4.0
     ticks: int = 90
     """Messages, or bursts of messages, at 30 a second."""
-    idle_s: float = 8.0
+    idle_s: float = 6.0
     starts: int = 5
     commits: int = 400
     kills: int = 3
