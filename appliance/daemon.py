@@ -23,6 +23,7 @@ from appliance.info import info
 from appliance.notify import Notifier
 from appliance.outgoing import Outgoing, Publish
 from appliance.result import Clock
+from appliance.thread_name import name_thread
 from appliance.topics import Topics
 from appliance.uplink import Uplink
 
@@ -149,8 +150,13 @@ class Daemon:
 
     def _start(self, name: str, body: Callable[[threading.Event], None]) -> _Thread:
         stopping = threading.Event()
+
+        def run() -> None:
+            name_thread(name)
+            body(stopping)
+
         # Daemonic, so that a thread stuck in a driver cannot keep the process from ending.
-        thread = threading.Thread(target=body, args=(stopping,), name=name, daemon=True)
+        thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         return _Thread(thread, stopping)
 

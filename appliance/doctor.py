@@ -5,12 +5,13 @@ from __future__ import annotations
 import grp
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from appliance import fit
 from appliance.assembly import read, state_folder
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
@@ -44,10 +45,8 @@ def examine(path: Path | None) -> list[Finding]:
     if path is not None:
         config, found = _configuration(path)
         findings += found
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_opencv, _engines, _cameras, _microphones, _clock)
-    for look in checks:
-        findings += look()
-    findings += _disk(config or Config())
+    known = config or Config()
+    findings += [*_opencv(), *_engines(), *_cameras(known), *_microphones(known), *_clock(), *_disk(known)]
     if config is not None:
         findings += [*_models(config), *_broker(config)]
     return findings
@@ -83,10 +82,7 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
-    try:
-        yield Finding("ONNX Runtime", "ok", version("onnxruntime"))
-    except PackageNotFoundError:
-        yield Finding("ONNX Runtime", "problem", "is not installed", "pip install onnxruntime")
+    yield _package("ONNX Runtime", "onnxruntime", "no model can run")
     try:
         gpu = probe()
         yield Finding("GPU", "note", f"{gpu.name} is there; this version runs models on ONNX Runtime")
@@ -94,11 +90,28 @@ def _engines() -> Iterator[Finding]:
         yield Finding("GPU", "note", str(error), "only needed for TensorRT; models run on ONNX Runtime meanwhile")
 
 
-def _cameras() -> Iterator[Finding]:
+def _package(subject: str, module: str, without: str) -> Finding:
+    """Whether it can be imported: what is installed may lack a library, or be for another processor."""
+    try:
+        __import__(module)
+        return Finding(subject, "ok", version(module))
+    except PackageNotFoundError:
+        return Finding(subject, "ok", "of the system")
+    except (ImportError, OSError) as error:
+        return Finding(
+            subject, "problem", f"{without}: it cannot be loaded: {error}", f"pip install --force-reinstall {module}"
+        )
+
+
+def _cameras(config: Config) -> Iterator[Finding]:
     devices = sorted(Path("/dev").glob("video*"))
     if not devices:
+        wanted = [camera.name for camera in config.camera if camera.enabled and camera.uri.startswith("camera:")]
         yield Finding(
-            "cameras", "note", "no local camera (/dev/video*)", "plug one in, or use rtsp://, file: or scene:"
+            "cameras",
+            "problem" if wanted else "note",
+            "no local camera (/dev/video*)" + (f", which {', '.join(wanted)} needs" if wanted else ""),
+            "plug one in, or use rtsp://, file: or scene:",
         )
     for device in devices:
         title = Path("/sys/class/video4linux") / device.name / "name"
@@ -114,16 +127,20 @@ def _join_group(group: str) -> str:
     return f"usermod -aG {group} {os.environ.get('USER', 'appliance')}, then log in again" if known else "run as root"
 
 
-def _microphones() -> Iterator[Finding]:
+def _microphones(config: Config) -> Iterator[Finding]:
     from capture.microphones import input_devices
 
+    yield _package("sound files", "soundfile", "no wav: source and no sound in predict")
+    wanted = [mic.name for mic in config.microphone if mic.enabled and mic.uri.startswith("mic:")]
+    state: Literal["note", "problem"] = "problem" if wanted else "note"
+    needed = f", which {', '.join(wanted)} needs" if wanted else ""
     try:
         names = input_devices()
     except CaptureError as error:
-        yield Finding("microphones", "note", str(error), "apt-get install libportaudio2 libasound2-plugins")
+        yield Finding("microphones", state, f"{error}{needed}", "apt-get install libportaudio2 libasound2-plugins")
         return
     if not names:
-        yield Finding("microphones", "note", "no input device", "plug one in, or use wav:")
+        yield Finding("microphones", state, f"no input device{needed}", "plug one in, or use wav:")
     for name in names:
         yield Finding("microphone", "ok", name)
 
@@ -142,8 +159,8 @@ def _clock() -> Iterator[Finding]:
 
 def _disk(config: Config) -> Iterator[Finding]:
     folder = state_folder(config, dict(os.environ))
-    present = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not os.access(present, os.W_OK):
+    present = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))  # noqa: PTH110  # False for what may not be seen
+    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
         yield Finding("disk", "problem", f"{folder}: cannot be written", "set state_dir under [device], or its owner")
         return
     free_mb = shutil.disk_usage(present).free // 1_000_000
@@ -158,9 +175,15 @@ def _models(config: Config) -> Iterator[Finding]:
     for pipeline in config.pipeline:
         try:
             manifest = catalogue.find(pipeline.model).manifest
-            yield Finding("model", "ok", f"{pipeline.name}: {manifest.name} {manifest.version}, {manifest.task}")
         except EngineError as error:
             yield Finding("model", "problem", f"{pipeline.name}: {error}", "appliance models add FILE.onnx")
+            continue
+        hears = pipeline.source in {microphone.name for microphone in config.microphone}
+        wrong = fit.misfit(pipeline, hears, manifest) or fit.unknown_labels(pipeline, manifest)
+        if wrong:
+            yield Finding("model", "problem", f"{pipeline.name}: {wrong}", "change source, model or labels there")
+        else:
+            yield Finding("model", "ok", f"{pipeline.name}: {manifest.name} {manifest.version}, {manifest.task}")
 
 
 def _broker(config: Config) -> Iterator[Finding]:

@@ -168,3 +168,10 @@ def test_a_reload_clears_what_it_removes(broker: Broker, ear: Ear, tmp_path: Pat
             newcomer.await_payload("gate/available", b"online")
             assert not [topic for topic in ("shapes/state", "dock/state") if newcomer.payloads(topic)]
             assert json.loads(newcomer.payloads("gate/state")[0]) == {"enabled": True}
+
+
+def test_threads_carry_their_names_for_the_system_too(broker: Broker, ear: Ear, tmp_path: Path) -> None:
+    with ApplianceProcess(tmp_path, mqtt(broker) + CAMERA + PIPELINE) as appliance:
+        ear.await_document("pipeline/shapes/result", within_s=15)
+        names = {task.read_text().strip() for task in Path(f"/proc/{appliance.pid}/task").glob("*/comm")}
+    assert {"capture dock", "model shapes", "uplink"} <= names

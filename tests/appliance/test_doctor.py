@@ -1,0 +1,109 @@
+"""The doctor in sick environments: it names each problem and its fix, and never falls ill itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Broker, free_port
+
+CAMERA = '[[camera]]\nname = "dock"\nuri = "scene:shapes"\n'
+PIPELINE = '[[pipeline]]\nname = "p"\nsource = "dock"\nmodel = "shapes"\n'
+
+
+def findings(folder: Path, config: str | None = None, **broken: str) -> list[Any]:
+    """What `appliance doctor --json` finds; `broken`: module = what stands in its place."""
+    shims = folder / "shims"
+    shims.mkdir(exist_ok=True)
+    for module, text in broken.items():
+        (shims / f"{module}.py").write_text(text)
+    words = ["doctor", "--json"]
+    if config is not None:
+        (folder / "a.toml").write_text(f'[device]\nstate_dir = "{folder}/state"\n{config}')
+        words += ["--config", str(folder / "a.toml")]
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{shims}{os.pathsep}{os.pathsep.join(filter(None, sys.path))}"},
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    document = json.loads(done.stdout)
+    assert done.returncode == (0 if document["ok"] else 1)
+    found: list[Any] = document["findings"]
+    assert all(finding["fix"] for finding in found if finding["state"] == "problem")
+    return found
+
+
+def problems(found: list[Any]) -> dict[str, str]:
+    return {finding["subject"]: finding["text"] for finding in found if finding["state"] == "problem"}
+
+
+MISSING = 'raise ImportError("no such module")'
+SICK = {
+    "no OpenCV": ("cv2", MISSING, "OpenCV"),
+    "an OpenCV without its libraries": ("cv2", 'raise ImportError("libGL.so.1: cannot open")', "OpenCV"),
+    "no ONNX Runtime": ("onnxruntime", MISSING, "ONNX Runtime"),
+    "an ONNX Runtime for another processor": ("onnxruntime", 'raise OSError("wrong ELF class")', "ONNX Runtime"),
+    "no sound files": ("soundfile", MISSING, "sound files"),
+}
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_package_that_cannot_be_loaded_is_a_problem_with_a_fix(name: str, tmp_path: Path) -> None:
+    module, text, subject = SICK[name]
+    assert subject in problems(findings(tmp_path, **{module: text}))
+
+
+def test_portaudio_is_only_missed_where_a_microphone_is_configured(tmp_path: Path) -> None:
+    broken = 'raise OSError("PortAudio library not found")'
+    assert "microphones" not in problems(findings(tmp_path, CAMERA, sounddevice=broken))
+    microphone = '[[microphone]]\nname = "hall"\nuri = "mic:"\n'
+    assert "which hall needs" in problems(findings(tmp_path, microphone, sounddevice=broken))["microphones"]
+
+
+def test_a_model_that_does_not_fit_is_a_problem(tmp_path: Path) -> None:
+    found = findings(tmp_path, CAMERA + PIPELINE.replace("shapes", "tones"))
+    assert "p: tones listens to sound" in problems(found)["model"]
+
+
+def test_a_state_folder_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    assert "cannot be written" in problems(findings(tmp_path, CAMERA))["disk"]
+
+
+def test_a_broken_configuration_is_a_problem_for_each_fault(tmp_path: Path) -> None:
+    found = findings(tmp_path, CAMERA + 'fps = "fast"\nrotate = 45\n')
+    assert len([finding for finding in found if finding["subject"] == "configuration"]) == 2
+
+
+NO_BROKER = {
+    "nobody listens": ('broker = "mqtt://127.0.0.1:{port}"', "no connection"),
+    "no certificate": ('broker = "mqtts://127.0.0.1:{port}"\nca_file = "none"', "No such file or directory"),
+    "a certificate that is none": ('broker = "mqtts://127.0.0.1:{port}"\nca_file = "/bin/sh"', "not a certificate"),
+    "no password": ('broker = "mqtt://127.0.0.1:{port}"\nusername = "me"\npassword_file = "none"', "none: the secret"),
+}
+
+
+@pytest.mark.parametrize("name", NO_BROKER)
+def test_a_broker_that_cannot_be_reached_is_a_problem_with_its_reason(name: str, tmp_path: Path) -> None:
+    keys, words = NO_BROKER[name]
+    assert words in problems(findings(tmp_path, f"[mqtt]\n{keys.format(port=free_port())}\n{CAMERA}"))["broker"]
+
+
+@pytest.mark.broker
+def test_a_broker_that_answers_is_fine(broker: Broker, tmp_path: Path) -> None:
+    found = findings(tmp_path, f'[mqtt]\nbroker = "{broker.url}"\n{CAMERA}{PIPELINE}')
+    assert {f["subject"]: f["state"] for f in found if f["subject"] in ("broker", "model", "configuration")} == {
+        "broker": "ok",
+        "model": "ok",
+        "configuration": "ok",
+    }
