@@ -35,7 +35,7 @@ def test_nothing_accepted_is_lost_when_the_daemon_is_killed_200_times(broker: Br
         first = scene.next_number()
         with scene.generating(settings=wanted, first=first, count=events - first, rate_hz=RATE_HZ):
             scene.wait_accepted(events, 60)
-            scene.wait_received(30)
+            scene.wait_received(90)
     report = scene.report()
     tell("G1 killed daemon", report, kills=kills, seconds=round(time.monotonic() - started_s, 1), seed=seed)
     assert report.lost == report.out_of_order == report.conflicts == report.unidentified == 0
