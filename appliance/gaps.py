@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.outbox_database import Database, text
-from appliance.outbox_rows import Stream, place
+from appliance.outbox_rows import Document, Stream, place
+
+ANNOUNCEMENT = 100
+"""Priority of an announcement: never evicted. At most one per stream and reason is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,19 @@ class Dropped:
     """Where the youngest of them would have gone, and the announcement will."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Documents of one stream: so many of those from `first` to `last`."""
+
+    first: int
+    last: int
+    count: int
+
+    @classmethod
+    def of(cls, seqs: Sequence[int]) -> Gone:
+        return cls(min(seqs), max(seqs), len(seqs))
+
+
 class Gaps:
     """Used inside the transactions of an outbox."""
 
@@ -37,38 +52,53 @@ class Gaps:
         """Whether there may be something to announce."""
         self._database = database
 
-    def note(self, stream: Stream, seqs: Sequence[int], reason: str, topic: bytes) -> None:
-        """These are gone. Adds to what is not yet announced for the same reason."""
+    def note(self, stream: Stream, gone: Gone, reason: str, topic: bytes) -> None:
+        """Adds to what is not yet announced for the same reason. `topic` is empty where it is not known."""
         self._database.raw.execute(
             "INSERT INTO gap VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "first = min(first, excluded.first), last = max(last, excluded.last), "
-            "count = count + excluded.count, topic = excluded.topic",
-            (stream.number, reason, min(seqs), max(seqs), len(seqs), topic),
+            "count = count + excluded.count, topic = iif(excluded.topic = x'', topic, excluded.topic)",
+            (stream.number, reason, gone.first, gone.last, gone.count, topic),
         )
         self.waiting = True
 
-    def drop(self, stream: Stream, seqs: Sequence[int], reason: str, topic: bytes) -> None:
-        """These are gone for good: count them and note the gap. The caller deletes the rows."""
-        stream.dropped += len(seqs)
+    def drop(self, stream: Stream, gone: Gone, reason: str, topic: bytes) -> None:
+        """Gone for good: count it and note the gap. The caller deletes the rows."""
+        stream.dropped += gone.count
         self._database.raw.execute(
             "INSERT INTO dropped VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            (reason, len(seqs)),
+            (reason, gone.count),
         )
-        self.note(stream, seqs, reason, topic)
+        self.note(stream, gone, reason, topic)
 
-    def to_announce(self, streams: dict[int, Stream]) -> list[Dropped]:
-        """One announcement per stream and reason is on its way at a time; meanwhile further drops add up."""
+    def to_announce(self, streams: Mapping[int, Stream]) -> list[Dropped]:
+        """One announcement per stream and reason is on its way at a time; meanwhile further drops add up.
+
+        An announcement whose topic is not known waits for a document of its stream.
+        """
         rows = self._database.rows(
             "SELECT stream, reason, first, last, count, topic FROM gap WHERE announced = 0 AND NOT EXISTS "
             "(SELECT 1 FROM gap AS other WHERE other.stream = gap.stream AND other.reason = gap.reason "
             "AND other.announced > 0)"
         )
         self.waiting = False
-        return [
-            Dropped(number, streams[number].name, streams[number].epoch, first, last, count, text(reason), text(topic))
-            for number, reason, first, last, count, topic in rows
-            if number in streams
-        ]
+        found = []
+        for number, reason, first, last, count, topic in rows:
+            stream = streams[number]
+            topic = topic or self._topic(stream.name, streams.values())
+            if topic:
+                found.append(Dropped(number, stream.name, stream.epoch, first, last, count, text(reason), text(topic)))
+            else:
+                self.waiting = True
+        return found
+
+    def _topic(self, name: str, streams: Iterable[Stream]) -> bytes:
+        """Where documents of a stream of this name go; empty when none is here."""
+        for stream in (stream for stream in streams if stream.name == name):
+            for row in self._database.newest(stream, 1):
+                if (document := Document.from_row(row, stream)) is not None:
+                    return document.topic
+        return b""
 
     def announced(self, gap: Dropped, at: int) -> None:
         """The announcement lies in the outbox at this place."""
@@ -88,26 +118,3 @@ class Gaps:
     def by_reason(self) -> dict[str, int]:
         """Documents dropped, ever, since this file was made."""
         return {text(reason): count for reason, count in self._database.rows("SELECT reason, count FROM dropped")}
-
-
-def bury(database: Database, gaps: Gaps, stream: Stream, seq: int, reason: str, keep: int) -> bool:
-    """Move a document that no receiver will take among the dead letters, of which the newest `keep` stay.
-
-    Inside a transaction. False when it is not there.
-    """
-    at = place(stream.number, seq)
-    row = database.raw.execute("SELECT topic, payload FROM document WHERE place = ?", (at,)).fetchone()
-    if row is None:
-        return False
-    topic, payload = row
-    identity = f"{stream.name} {stream.epoch} {seq}"
-    database.raw.execute("DELETE FROM document WHERE place = ?", (at,))
-    database.raw.execute(
-        "INSERT INTO dead (identity, buried_ns, topic, payload, reason) VALUES (?, ?, ?, ?, ?)",
-        (identity, time.time_ns(), topic, payload, reason),
-    )
-    database.raw.execute("DELETE FROM dead WHERE id <= (SELECT max(id) FROM dead) - ?", (keep,))
-    stream.stored -= 1
-    stream.dead += 1
-    gaps.note(stream, [seq], reason, topic)
-    return True

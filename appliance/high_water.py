@@ -50,12 +50,21 @@ class HighWater:
     def read(self) -> Mark | None:
         """None when there is none, or it is damaged."""
         try:
-            return Mark.from_bytes(self._path.read_bytes())
+            handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return None
+        try:
+            return Mark.from_bytes(os.read(handle, _LENGTH + 1))
+        except OSError:
+            return None
+        finally:
+            os.close(handle)
 
     def begin(self, mark: Mark) -> None:
-        """Open for writing and make sure that the mark, and the file itself, outlive a power cut."""
+        """Open for writing and make sure that the mark, and the file itself, outlive a power cut. Raises OSError."""
+        self.close()
+        if os.path.lexists(self._path) and not self._path.is_file():
+            self._path.rename(self._path.with_name(self._path.name + ".moved"))
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.ftruncate(self._file, _LENGTH)
         os.pwrite(self._file, mark.to_bytes(), 0)
@@ -75,7 +84,12 @@ class HighWater:
 
 def sync_folder(folder: Path) -> None:
     """Make new, renamed and deleted names in it outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make its content outlive a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

@@ -6,13 +6,19 @@ import fcntl
 import os
 import sqlite3
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.high_water import Mark
 from appliance.outbox_rows import FORMAT, SCHEMA, SEQ_BITS, Stream
+from appliance.sqlite_pages import PAGE_BYTES
 
-PAGE_BYTES = 4096
+COMPANIONS = ("", "-wal", "-journal")
+"""Of a database file: what SQLite keeps beside it and would apply to another file of the same name."""
+
+
+MAGIC = b"SQLite format 3\0"
 
 
 class OutboxError(Exception):
@@ -73,26 +79,58 @@ def take_lock(path: Path) -> int:
             f"{path}: another appliance (process {holder or 'unknown'}) uses this outbox: stop it, "
             "or give this one its own [device] state_dir"
         ) from e
-    os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
+    with suppress(OSError):  # a courtesy to whoever comes second; on a full disk it is left out
+        os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
     return handle
+
+
+def look(path: Path, mark: Mark | None) -> None:
+    """Raises OutboxDamaged for what can be seen without SQLite, which would delete a log that has lost its file."""
+    for suffix in COMPANIONS:
+        part = path.with_name(path.name + suffix)
+        if os.path.lexists(part) and not part.is_file():
+            raise OutboxDamaged(f"{part}: this is not a file")
+    head = _first_bytes(path, len(MAGIC))
+    if not head and ((mark is not None and mark.accepted > 0) or _first_bytes(_log_of(path), 1)):
+        raise OutboxDamaged(f"{path}: the file is empty, and was not")
+    if head and head != MAGIC:
+        raise OutboxDamaged(f"{path}: this is not a database")
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except FileNotFoundError:
+        return b""
+    except PermissionError as e:
+        raise OutboxError(f"{path}: it cannot be read: {e.strerror}") from e
+    except OSError as e:
+        raise OutboxDamaged(f"{path}: it cannot be read: {e.strerror}") from e
 
 
 def connect(path: Path, shape: Shape) -> sqlite3.Connection:
     """One exclusive connection. Raises OutboxError, OutboxDamaged, OutboxFull."""
-    database = sqlite3.connect(path, isolation_level=None, timeout=0)
-    database.text_factory = bytes  # a damaged text must not raise in the middle of a row
     try:
-        database.execute(f"PRAGMA page_size={PAGE_BYTES}")
-        database.execute("PRAGMA locking_mode=EXCLUSIVE")
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        database.execute(f"PRAGMA journal_size_limit={shape.unit}")
-        database.execute(f"PRAGMA wal_autocheckpoint={shape.checkpoint_pages}")
-        database.execute(f"PRAGMA max_page_count={shape.most_pages}")
+        with ExitStack() as on_error:
+            database = sqlite3.connect(path, isolation_level=None, timeout=0)
+            on_error.callback(database.close)
+            database.text_factory = bytes  # a damaged text must not raise in the middle of a row
+            database.execute(f"PRAGMA page_size={PAGE_BYTES}")
+            database.execute("PRAGMA locking_mode=EXCLUSIVE")
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute(f"PRAGMA journal_size_limit={shape.unit}")
+            database.execute(f"PRAGMA wal_autocheckpoint={shape.checkpoint_pages}")
+            database.execute(f"PRAGMA max_page_count={shape.most_pages}")
+            on_error.pop_all()
+            return database
     except sqlite3.Error as e:
-        database.close()
         raise named(e, path) from e
-    return database
 
 
 def named(error: Exception, path: Path) -> OutboxError:
@@ -121,13 +159,15 @@ def create(database: sqlite3.Connection, shape: Shape, epoch: str, boot: str) ->
     database.execute("DROP TABLE reserve")
 
 
-def is_new(database: sqlite3.Connection) -> bool:
-    """Whether nothing was ever written."""
-    return database.execute("SELECT name FROM sqlite_master").fetchall() == []
-
-
 def check(database: sqlite3.Connection, mark: Mark | None, path: Path) -> tuple[dict[str, str], list[Stream]]:
-    """The file's own facts and its streams; raises OutboxDamaged, or sqlite3.Error, unless all of it is sound."""
+    """The file's own facts and its streams; raises OutboxDamaged unless all of it is sound and can be read."""
+    try:
+        return _check(database, mark, path)
+    except (sqlite3.Error, OverflowError) as e:
+        raise OutboxDamaged(f"{path}: {e}") from e
+
+
+def _check(database: sqlite3.Connection, mark: Mark | None, path: Path) -> tuple[dict[str, str], list[Stream]]:
     verdict = database.execute("PRAGMA quick_check(1)").fetchall()
     if verdict != [(b"ok",)]:
         raise OutboxDamaged(f"{path}: {_words(verdict)}")
@@ -145,7 +185,7 @@ def check(database: sqlite3.Connection, mark: Mark | None, path: Path) -> tuple[
 
 def _check_history(epoch: str, streams: list[Stream], mark: Mark | None, path: Path) -> None:
     accepted = sum(stream.last for stream in streams if stream.epoch == epoch)
-    if mark is None and accepted == 0:
+    if accepted == 0 and (mark is None or mark.epoch != epoch):
         return  # stopped between making the file and making its mark
     if mark is None or mark.epoch != epoch:
         raise OutboxDamaged(f"{path}: nothing proves that it has not lost its newest part (no mark of its epoch)")

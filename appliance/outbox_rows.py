@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 SEQ_BITS = 40
 """A primary key is a stream's number and a sequence number: rows of a stream lie together and in order, reading and
@@ -11,15 +13,23 @@ deleting a stretch is one range, and the database itself refuses to use an ident
 
 LARGEST_SEQ = (1 << SEQ_BITS) - 1
 
+Name: TypeAlias = "tuple[str, str]"
+"""What tells a stream from every other, ever: its name and its epoch."""
+
 
 def place(stream: int, seq: int) -> int:
     """Primary key of a document."""
     return stream << SEQ_BITS | seq
 
 
-def seq_of(row: int) -> int:
+def seq_of(place: int) -> int:
     """Sequence number in its stream."""
-    return row & LARGEST_SEQ
+    return place & LARGEST_SEQ
+
+
+def number_of(place: int) -> int:
+    """Number of its stream."""
+    return place >> SEQ_BITS
 
 
 @dataclass(slots=True)
@@ -38,8 +48,15 @@ class Stream:
     dropped: int = 0
     dead: int = 0
     """Put among the dead letters."""
-    stored: int = 0
-    """Waiting: accepted, and neither sent, dropped nor dead. Counted when opened, not written down."""
+
+    @property
+    def stored(self) -> int:
+        """Waiting to be sent."""
+        return self.accepted - self.sent - self.dropped - self.dead
+
+    @property
+    def full_name(self) -> Name:
+        return self.name, self.epoch
 
     def row(self) -> tuple[int | bytes, ...]:
         """What the database keeps, checksum last."""
@@ -48,7 +65,7 @@ class Stream:
         return (self.number, self.name.encode(), self.epoch.encode(), *fields, zlib.crc32(text))
 
     @classmethod
-    def from_row(cls, row: tuple[object, ...]) -> Stream | None:
+    def from_row(cls, row: Sequence[object]) -> Stream | None:
         """None for a row that is not exactly what `row` made."""
         number, name, epoch, *counts, _ = row
         if not (isinstance(number, int) and isinstance(name, bytes) and isinstance(epoch, bytes)):
@@ -64,6 +81,24 @@ class Stream:
         return stream if stream.row() == row else None
 
 
+def name_row(stream: Stream) -> tuple[str, str]:
+    """Key and value that keep a stream's name in a second place: without it no document of the stream can be proven."""
+    return f"stream {stream.number}", f"{stream.epoch} {stream.name}"
+
+
+def named_in(row: Sequence[object]) -> Stream | None:
+    """The stream, with empty books, whose name is kept in this row; None in any other row."""
+    key, value = row
+    if not (isinstance(key, bytes) and isinstance(value, bytes)):
+        return None
+    try:
+        kind, number = key.decode().split(" ", 1)
+        epoch, name = value.decode().split(" ", 1)
+        return Stream(int(number), name, epoch) if kind == "stream" else None
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A stored document as it will go out, byte for byte."""
@@ -74,10 +109,38 @@ class Kept:
     payload: bytes
 
 
-def document_crc(stream: Stream, seq: int, priority: int, topic: bytes, payload: bytes) -> int:
-    """Covers the whole identity, so that a row that wandered to another place is damaged too."""
-    head = b"%b %b %d %d %b" % (stream.name.encode(), stream.epoch.encode(), seq, priority, topic)
-    return zlib.crc32(payload, zlib.crc32(head))
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A row of the outbox."""
+
+    seq: int
+    priority: int
+    ordinal: int
+    """Age rank among all documents."""
+    accepted_ns: int
+    topic: bytes
+    payload: bytes
+
+    def crc_in(self, stream: Stream) -> int:
+        """Covers the whole identity, so that a row that wandered to another place is damaged too."""
+        head = b"%b %b %d %d %b" % (stream.name.encode(), stream.epoch.encode(), self.seq, self.priority, self.topic)
+        return zlib.crc32(self.payload, zlib.crc32(head))
+
+    def row(self, stream: Stream) -> tuple[int | bytes, ...]:
+        """What the database keeps, checksum last."""
+        at = place(stream.number, self.seq)
+        return (at, self.priority, self.ordinal, self.accepted_ns, self.topic, self.payload, self.crc_in(stream))
+
+    @classmethod
+    def from_row(cls, row: Sequence[object], stream: Stream) -> Document | None:
+        """None for a row that is not exactly what `row` made of a document of this stream."""
+        at, priority, ordinal, accepted_ns, topic, payload, crc = row
+        if not (isinstance(at, int) and isinstance(priority, int) and isinstance(ordinal, int)):
+            return None
+        if not (isinstance(accepted_ns, int) and isinstance(topic, bytes) and isinstance(payload, bytes)):
+            return None
+        document = cls(seq_of(at), priority, ordinal, accepted_ns, topic, payload)
+        return document if document.crc_in(stream) == crc else None
 
 
 SCHEMA = """

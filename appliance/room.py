@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 
 from appliance.ballast import Ballast
-from appliance.gaps import Gaps
+from appliance.books import Books
+from appliance.gaps import Gaps, Gone
 from appliance.outbox_database import Database
-from appliance.outbox_file import PAGE_BYTES, OutboxFull, Shape
-from appliance.outbox_rows import SEQ_BITS, Stream, place, seq_of
+from appliance.outbox_file import OutboxFull, Shape
+from appliance.outbox_rows import number_of, seq_of
+from appliance.sqlite_pages import PAGE_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -20,17 +21,19 @@ AT_ONCE = 64
 LOG_PAGES_WHEN_FULL = 16
 OVERHEAD_BYTES = 200
 """Per document: identity, topic, index."""
+SPARE_PAGES = 16
+"""More than asked for, so that not every document has to make its own room."""
 
 
 class Room:
     """Makes room by evicting what was sent already, then the oldest of the lowest priority."""
 
-    def __init__(self, database: Database, gaps: Gaps, ballast: Ballast, shape: Shape, path: Path) -> None:
+    def __init__(self, database: Database, books: Books, gaps: Gaps, ballast: Ballast, shape: Shape) -> None:
         self._database = database
+        self._books = books
         self._gaps = gaps
         self._ballast = ballast
         self._shape = shape
-        self._path = path
         self._limit_pages = shape.most_pages
 
     @property
@@ -41,29 +44,29 @@ class Room:
     @property
     def used_bytes(self) -> int:
         """What documents and books take up; freed pages inside the file do not count."""
-        pages = self._database.number("PRAGMA page_count") - self._database.number("PRAGMA freelist_count")
+        pages = self._database.number("PRAGMA page_count") - self._free_pages
         return pages * PAGE_BYTES
+
+    @property
+    def _free_pages(self) -> int:
+        return self._database.number("PRAGMA freelist_count")
 
     def settle(self) -> None:
         """Hold the reserve again, and grow again, once the disk has space. Cheap; called now and then."""
         if self._ballast.lay():
             if self.disk_full:
                 self._limit(self._shape.most_pages)
-                logger.info("%s: the disk has space again", self._path)
+                logger.info("%s: the disk has space again", self._database.path)
         elif not self.disk_full:
-            self.stop_growing()
+            self._stop_growing()
 
-    def stop_growing(self) -> None:
+    def _stop_growing(self) -> None:
         """The disk is full: live within the pages the file has, with the reserve's space for the log."""
         self._ballast.release()
         if not self.disk_full:
-            logger.warning("%s: the disk is full; the oldest documents will give way", self._path)
-        self._write_log_back()
+            logger.warning("%s: the disk is full; the oldest documents will give way", self._database.path)
+        self._database.write_log_back()
         self._limit(self._database.number("PRAGMA page_count"))
-
-    def _write_log_back(self) -> None:
-        """The log's space can be used again from its beginning."""
-        self._database.rows("PRAGMA wal_checkpoint(RESTART)")
 
     def _limit(self, pages: int) -> None:
         """On a full disk the log may not be able to grow to its usual length: it is written back early."""
@@ -72,70 +75,63 @@ class Room:
         self._database.rows(f"PRAGMA max_page_count={pages}")
         self._database.rows(f"PRAGMA wal_autocheckpoint={log_pages}")
 
-    def make(
-        self, wanted_bytes: int, most_priority: int, streams: dict[int, Stream], in_hand: Mapping[int, int]
-    ) -> bool:
-        """Evict until about `wanted_bytes` fit, nothing above `most_priority`. False when nothing could be gained."""
-        wanted_pages = 2 * wanted_bytes // PAGE_BYTES + 16
-        if not self.disk_full and self._database.number("PRAGMA page_count") + wanted_pages < self._limit_pages:
-            self.stop_growing()
+    def make(self, wanted_bytes: int, most_priority: int, in_hand: Mapping[int, int]) -> bool:
+        """Evict until about `wanted_bytes` fit, nothing above `most_priority` and nothing `in_hand`.
+
+        False when nothing could be gained. May raise OutboxFull.
+        """
+        wanted_pages = wanted_bytes // PAGE_BYTES + SPARE_PAGES
+        if not self.disk_full and self._ballast.disk_is_full:
+            self._stop_growing()
         elif self.disk_full:
-            self._write_log_back()
+            self._database.write_log_back()
         gained = False
-        while self._database.number("PRAGMA freelist_count") < wanted_pages:
+        while self._free_pages < wanted_pages:
             try:
-                if not self._evict(most_priority, streams, in_hand):
+                if not (self._evict_sent() or self._evict(most_priority, in_hand)):
                     break
             except OutboxFull:
                 if self.disk_full:
                     break
-                self.stop_growing()
+                self._stop_growing()
             gained = True
-        return gained or self._database.number("PRAGMA freelist_count") >= wanted_pages
+        return gained or self._free_pages >= wanted_pages
 
-    def _evict(self, most_priority: int, streams: dict[int, Stream], in_hand: Mapping[int, int]) -> bool:
+    def _evict_sent(self) -> bool:
+        """Documents the receiver has, kept only in case it loses them. One batch; False when there are none."""
+        for stream in self._books.streams.values():
+            first = self._database.first(stream)
+            if first and seq_of(first) <= stream.acknowledged:
+                with self._database.transaction(durable=False):
+                    self._database.delete(stream, seq_of(first), min(seq_of(first) + AT_ONCE - 1, stream.acknowledged))
+                return True
+        return False
+
+    def _evict(self, most_priority: int, in_hand: Mapping[int, int]) -> bool:
         """One batch; False when there is nothing that may go."""
-        if self._evict_sent(streams):
-            return True
-        victims = self._victims(most_priority, streams, in_hand)
+        victims = self._victims(most_priority, in_hand)
         if not victims:
             return False
         reason = "disk full" if self.disk_full else "outbox full"
         topics: dict[int, bytes] = {}
         seqs: dict[int, list[int]] = defaultdict(list)
         for at, topic in victims:
-            topics[at >> SEQ_BITS] = topic
-            seqs[at >> SEQ_BITS].append(seq_of(at))
+            topics[number_of(at)] = topic
+            seqs[number_of(at)].append(seq_of(at))
         with self._database.transaction(durable=False) as raw:
             raw.executemany("DELETE FROM document WHERE place = ?", [(at,) for at, _ in victims])
             for number, gone in seqs.items():
-                streams[number].stored -= len(gone)
-                self._gaps.drop(streams[number], gone, reason, topics[number])
-            self._database.write_streams(streams[number] for number in seqs)
+                self._gaps.drop(self._books.streams[number], Gone.of(gone), reason, topics[number])
         return True
 
-    def _evict_sent(self, streams: dict[int, Stream]) -> bool:
-        """Documents the receiver has, kept only in case it loses them."""
-        for stream in streams.values():
-            first = self._database.first(stream)
-            if first and seq_of(first) <= stream.acknowledged:
-                end = place(stream.number, min(seq_of(first) + AT_ONCE - 1, stream.acknowledged))
-                with self._database.transaction(durable=False) as raw:
-                    raw.execute("DELETE FROM document WHERE place >= ? AND place <= ?", (first, end))
-                return True
-        return False
-
-    def _victims(
-        self, most_priority: int, streams: dict[int, Stream], in_hand: Mapping[int, int]
-    ) -> list[tuple[int, bytes]]:
+    def _victims(self, most_priority: int, in_hand: Mapping[int, int]) -> list[tuple[int, bytes]]:
         victims: list[tuple[int, bytes]] = []
         with self._database.naming_errors():
             rows = self._database.raw.execute(
                 "SELECT place, topic FROM document WHERE priority <= ? ORDER BY priority, ordinal", (most_priority,)
             )
             for at, topic in rows:
-                number = at >> SEQ_BITS
-                if number in streams and seq_of(at) > in_hand.get(number, 0):
+                if seq_of(at) > in_hand.get(number_of(at), 0):
                     victims.append((at, topic))
                 if len(victims) == AT_ONCE:
                     break

@@ -1,3 +1,174 @@
-"""G30, reduced: the n-th write, fsync, rename, unlink of the outbox fails."""
+"""Goal G30, for the outbox: the n-th thing it asks of the disk fails, for every n, once or from then on."""
 
 from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from appliance.gaps import Dropped
+from appliance.outbox import Outbox
+from appliance.outbox_file import OutboxError
+from appliance.outbox_rows import Name
+from appliance.result import Spool
+from tests.chaos.scene import tell
+from tests.outbox_life import Identity, act, announce_all, entry, identity, in_memory, waiting
+from tests.sqlite_disk import CANNOT_OPEN, FULL, IO_ERROR, SqliteDisk, Step
+
+NAME = "outbox.db"
+QUOTA_BYTES = 1_000_000
+ACTIONS = 40
+ATTEMPTS = 3
+"""To open it again, before the disk is repaired."""
+
+
+class Trouble:
+    """Lets the disk fail at its n-th step and for some steps after."""
+
+    def __init__(self, at: int, steps: int, code: int) -> None:
+        self._at, self._end, self._code = at, at + steps, code
+        self.done = 0
+        self.failed = 0
+        self.over = False
+
+    def __call__(self, step: Step) -> int:
+        self.done += 1
+        if self.over or not self._at <= self.done < self._end:
+            return 0
+        self.failed += 1
+        return CANNOT_OPEN if step.kind == "open" else self._code
+
+    def repair(self) -> None:
+        self.over = True
+
+
+class Noting(Outbox):
+    """Remembers what it announced and what was acknowledged: both may be gone before anybody looks."""
+
+    def __init__(self, path: Path, quota_bytes: int) -> None:
+        super().__init__(path, quota_bytes)
+        self.said: list[Dropped] = []
+        self.acknowledged: dict[Name, int] = {}
+        """The highest ever; what is acknowledged may be deleted, and counting it as unsent brings it not back."""
+
+    def acknowledge(self, positions: Mapping[int, int]) -> None:
+        super().acknowledge(positions)
+        for number, seq in positions.items():
+            name = self.stream(number).full_name
+            self.acknowledged[name] = max(seq, self.acknowledged.get(name, 0))
+
+    def announce(self, gap: Dropped, encode: Callable[[Spool], bytes]) -> Spool:
+        spool = super().announce(gap, encode)
+        self.said.append(gap)
+        return spool
+
+
+class Life:
+    """Treats its outbox as the uplink does: after an error it is closed and opened again, and events are handed in
+    again."""
+
+    def __init__(self, folder: Path, trouble: Trouble) -> None:
+        self.outbox: Noting = Noting(folder / NAME, QUOTA_BYTES)
+        self.accepted: dict[Identity, str] = {}
+        self.errors: Counter[str] = Counter()
+        self._trouble = trouble
+        self._numbers = itertools.count()
+
+    def live(self, chance: random.Random, actions: int) -> None:
+        self._open()
+        for _ in range(actions):
+            state, number = chance.getstate(), next(self._numbers)
+            while True:
+                chance.setstate(state)
+                numbers = itertools.count(number)
+                try:
+                    places = act(self.outbox, chance, numbers)
+                    break
+                except OutboxError as e:
+                    self._lose(e)
+            for content, place in zip(itertools.count(number), places, strict=False):
+                assert self.accepted.setdefault(identity(place), str(content)) == str(content)
+            self._numbers = itertools.count(number + len(places))
+        self._trouble.repair()
+        self.outbox.close()
+
+    def _open(self) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                self.outbox.open()
+            except OutboxError as e:
+                self.errors[str(e).rpartition(": ")[2]] += 1
+            else:
+                return
+        self._trouble.repair()
+        self.outbox.open()
+
+    def _lose(self, error: OutboxError) -> None:
+        self.errors[str(error).rpartition(": ")[2]] += 1
+        self.outbox.close()
+        self._open()
+
+
+def judge(folder: Path, life: Life) -> Counter[str]:
+    """Afterwards, on a sound disk: everything accepted is there, was sent, or is announced as gone."""
+    toll: Counter[str] = Counter()
+    outbox = Noting(folder / NAME, QUOTA_BYTES)
+    with outbox:
+        toll["begun anew"] += bool(outbox.damage)
+        figures = outbox.figures()
+        assert figures.accepted == figures.stored + figures.sent + figures.dropped + figures.dead
+        announce_all(outbox)
+        there = waiting(outbox)
+        gone = life.outbox.said + outbox.said
+        place = outbox.append([entry("after")])[0]
+    toll["reused"] += identity(place) in life.accepted
+    for at, content in life.accepted.items():
+        if at in there:
+            toll["changed"] += there[at]["content"] != content
+        elif at[2] > life.outbox.acknowledged.get(at[:2], 0) and not any(covers(gap, at) for gap in gone):
+            toll["lost"] += 1
+    contents = Counter(document["content"] for document in there.values() if "content" in document)
+    toll["twice"] += sum(count - 1 for count in contents.values())
+    return toll
+
+
+def covers(gap: Dropped, at: Identity) -> bool:
+    return (gap.name, gap.epoch) == at[:2] and gap.first <= at[2] <= gap.last
+
+
+def steps_of_a_life(tmp_path: Path) -> int:
+    trouble = Trouble(at=0, steps=0, code=0)
+    with in_memory(tmp_path) as folder, SqliteDisk(trouble, record=False):
+        Life(folder, trouble).live(random.Random(1), ACTIONS)
+    return trouble.done
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("code", [FULL, IO_ERROR], ids=["disk full", "disk error"])
+def test_whatever_fails_at_whatever_moment_nothing_accepted_is_lost(tmp_path: Path, long_run: bool, code: int) -> None:
+    started_s = time.monotonic()
+    toll: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    steps = steps_of_a_life(tmp_path)
+    stride = 1 if long_run else 31
+    for at, length in itertools.product(range(1, steps + 1, stride), (1, 5, 10_000)):
+        trouble = Trouble(at, length, code)
+        with in_memory(tmp_path) as folder:
+            with SqliteDisk(trouble, record=False):
+                life = Life(folder, trouble)
+                life.live(random.Random(1), ACTIONS)
+            toll["runs"] += 1
+            toll["failed steps"] += trouble.failed
+            toll["accepted"] += len(life.accepted)
+            found = judge(folder, life)
+            toll += found
+            errors += life.errors
+    seconds = round(time.monotonic() - started_s, 1)
+    tell("G30 fault sweep", None, code=code, steps=steps, toll=dict(toll), errors=dict(errors), seconds=seconds)
+    assert toll["failed steps"] > toll["runs"]
+    assert not toll["lost"] + toll["changed"] + toll["reused"] + toll["begun anew"] + toll["twice"]
