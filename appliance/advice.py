@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance import fit
 from appliance.catalogue import Catalogue
 from appliance.config import Config, secret
 from appliance.config_errors import ConfigError
+from appliance.pipeline import fit
 from appliance.wiring import link_settings
 from engines.engine import EngineError
 

@@ -13,13 +13,13 @@ from appliance.catalogue import Catalogue
 from appliance.config import Camera, Config, Microphone, load, secret
 from appliance.config import Pipeline as PipelineConfig
 from appliance.config_errors import ConfigError
-from appliance.feed import Feed
-from appliance.link_settings import BrokerAddress
-from appliance.outgoing import Outgoing
-from appliance.pipeline import Pipeline
+from appliance.mqtt.settings import BrokerAddress
+from appliance.mqtt.topics import Topics
+from appliance.pipeline.feed import Feed
+from appliance.pipeline.pipeline import Pipeline
+from appliance.pipeline.worker import Worker
 from appliance.result import Clock
-from appliance.topics import Topics
-from appliance.worker import Worker
+from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry
 from capture.open import is_audio, is_sensor, open_source
 from capture.options import AudioOptions, VideoOptions

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import commands, health, leftovers
 from appliance.commands import BadCommand, Request, SetPipeline, SetSource, Setting
-from appliance.outgoing import Publish
-from appliance.snapshot import jpeg
+from appliance.pipeline.snapshot import jpeg
+from appliance.uplink.outgoing import Publish
 
 if TYPE_CHECKING:
     from appliance.daemon import Daemon
-    from appliance.feed import Feed
-    from appliance.incoming import Incoming
-    from appliance.pipeline import Pipeline
+    from appliance.mqtt.incoming import Incoming
+    from appliance.pipeline.feed import Feed
+    from appliance.pipeline.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 

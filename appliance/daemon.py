@@ -18,14 +18,14 @@ from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
 from appliance.config import Config
 from appliance.config_errors import ConfigError
-from appliance.feed import Availability
 from appliance.info import info
+from appliance.mqtt.topics import Topics
 from appliance.notify import Notifier
-from appliance.outgoing import Outgoing, Publish
+from appliance.pipeline.feed import Availability
 from appliance.result import Clock
 from appliance.thread_name import name_thread
-from appliance.topics import Topics
-from appliance.uplink import Uplink
+from appliance.uplink.outgoing import Outgoing, Publish
+from appliance.uplink.uplink import Uplink
 
 logger = logging.getLogger(__name__)
 

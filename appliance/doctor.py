@@ -11,13 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from appliance import fit
 from appliance.assembly import read, state_folder
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
 from appliance.config import Config
 from appliance.config_errors import ConfigError
-from appliance.subscriber import Subscriber, UnusableBrokerError
+from appliance.mqtt.subscriber import Subscriber, UnusableBrokerError
+from appliance.pipeline import fit
 from appliance.wiring import link_settings
 from capture.source import CaptureError
 from engines.engine import EngineError, EngineUnavailable

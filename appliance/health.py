@@ -6,10 +6,10 @@ import resource
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from appliance.feed import Feed, FeedFigures
-from appliance.pipeline import Pipeline
+from appliance.pipeline.feed import Feed, FeedFigures
+from appliance.pipeline.pipeline import Pipeline
+from appliance.pipeline.worker import Worker
 from appliance.result import SCHEMA
-from appliance.worker import Worker
 
 State: TypeAlias = Literal["ok", "degraded", "failed"]
 

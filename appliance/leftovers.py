@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from appliance.outgoing import Publish
+from appliance.uplink.outgoing import Publish
 
 if TYPE_CHECKING:
     from appliance.assembly import Assembly
-    from appliance.incoming import Incoming
-    from appliance.topics import Topics
+    from appliance.mqtt.incoming import Incoming
+    from appliance.mqtt.topics import Topics
 
 
 def put_right(incoming: Incoming, topics: Topics, assembly: Assembly) -> Publish | None:

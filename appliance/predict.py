@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from appliance.clock import clock_state
-from appliance.compose import Served, compose
 from appliance.config import host_name
+from appliance.pipeline.compose import Served, compose
 from appliance.result import ModelId, Result
 from capture.options import AudioOptions, VideoOptions
 from capture.pictures import Pictures, is_picture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.config import Config, Mqtt
-from appliance.link_settings import LinkSettings
-from appliance.topics import Topics
-from appliance.uplink import Uplink, UplinkSettings
+from appliance.mqtt.settings import LinkSettings
+from appliance.mqtt.topics import Topics
+from appliance.uplink.uplink import Uplink, UplinkSettings
 
 
 def link_settings(mqtt: Mqtt, client_id: str) -> LinkSettings:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from appliance.connection import Greeting, LinkEvent
-from appliance.incoming import Incoming
-from appliance.link import Link
-from appliance.link_settings import LinkSettings
 from appliance.mailbox import Mailbox
+from appliance.mqtt.connection import Greeting, LinkEvent
+from appliance.mqtt.incoming import Incoming
+from appliance.mqtt.link import Link
+from appliance.mqtt.settings import LinkSettings
 from tests.uplinks import Listener
 from tests.waiting import until
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from appliance.gaps import Dropped
-from appliance.outbox import Entry, Outbox
+from appliance.outbox.gaps import Dropped
+from appliance.outbox.outbox import Entry, Outbox
 from appliance.result import Gap, Spool, to_json
 
 Identity: TypeAlias = "tuple[str, str, int]"

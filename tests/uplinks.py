@@ -14,12 +14,12 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 
-from appliance.connection import properties_of
-from appliance.link_settings import LinkSettings
-from appliance.outgoing import Spool
+from appliance.mqtt.connection import properties_of
+from appliance.mqtt.settings import LinkSettings
+from appliance.mqtt.topics import Topics
 from appliance.result import Event, ModelId
-from appliance.topics import Topics
-from appliance.uplink import Uplink, UplinkSettings
+from appliance.uplink.outgoing import Spool
+from appliance.uplink.uplink import Uplink, UplinkSettings
 from tests.waiting import until
 
 TOPICS = Topics("appliance", "dock-1")

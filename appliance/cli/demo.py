@@ -32,8 +32,8 @@ def demo(context: click.Context, broker: str | None, for_s: float | None, as_jso
 
     Ends with Ctrl-C.
     """
-    from appliance.broker import BrokerMissingError, LocalBroker
     from appliance.cli.watch import watch
+    from appliance.mqtt.broker import BrokerMissingError, LocalBroker
     from capture.source import CaptureError
 
     # Like a Ctrl-C, so that nothing is left running; `watch` has its own way with the first two.

@@ -62,7 +62,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     from appliance.assembly import state_folder
     from appliance.catalogue import Catalogue
     from appliance.daemon import Broken, Daemon
-    from appliance.outbox_file import OutboxError
+    from appliance.outbox.file import OutboxError
     from appliance.wiring import make_uplink
 
     folder = state_folder(config, dict(os.environ))

@@ -16,7 +16,7 @@ from appliance.cli.errors import BadInput, Failed
 from appliance.cli.numbers import Number
 
 if TYPE_CHECKING:
-    from appliance.subscriber import Subscriber
+    from appliance.mqtt.subscriber import Subscriber
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 LOOK_EVERY_S = 0.2
@@ -61,8 +61,8 @@ def watch(
     every document, for programs.
     """
     from appliance.config_errors import ConfigError
-    from appliance.link_settings import LinkSettings
-    from appliance.subscriber import Subscriber, UnusableBrokerError
+    from appliance.mqtt.settings import LinkSettings
+    from appliance.mqtt.subscriber import Subscriber, UnusableBrokerError
 
     if password_file is not None and username is None:
         raise BadInput("--password-file is of no use without --username: give both")

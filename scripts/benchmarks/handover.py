@@ -28,7 +28,7 @@ def _run(path: Path, seconds: float) -> list[float]:
     from appliance.cli.run import execute
     from appliance.config import load
     from appliance.daemon import Daemon
-    from appliance.outgoing import Outgoing
+    from appliance.uplink.outgoing import Outgoing
 
     times: list[tuple[float, float]] = []
     post = Daemon.post

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-from appliance.broker import BrokerMissingError, LocalBroker
+from appliance.mqtt.broker import BrokerMissingError, LocalBroker
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.plain import letterbox

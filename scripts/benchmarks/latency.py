@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from appliance.broker import BrokerMissingError, LocalBroker
 from appliance.config import load
-from appliance.link_settings import LinkSettings
-from appliance.outgoing import Outgoing, Publish, Spool
+from appliance.mqtt.broker import BrokerMissingError, LocalBroker
+from appliance.mqtt.settings import LinkSettings
+from appliance.mqtt.topics import Topics
 from appliance.result import ModelId, Result, utc
-from appliance.topics import Topics
-from appliance.uplink import Uplink, UplinkSettings
+from appliance.uplink.outgoing import Outgoing, Publish, Spool
+from appliance.uplink.uplink import Uplink, UplinkSettings
 from engines.predictions import Detection
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.goals import Figure, missing

@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Any
 
 from appliance.config import Pipeline as PipelineSettings
-from appliance.feed import Feed
-from appliance.outgoing import Outgoing
-from appliance.pipeline import Pipeline
+from appliance.mqtt.topics import Topics
+from appliance.pipeline.feed import Feed
+from appliance.pipeline.pipeline import Pipeline
+from appliance.pipeline.worker import Worker
 from appliance.result import Event, Result, to_json
-from appliance.topics import Topics
-from appliance.worker import Worker
+from appliance.uplink.outgoing import Outgoing
 from capture.samples import Sample
 from capture.source import Source
 from engines.bundle import Bundle

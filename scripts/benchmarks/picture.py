@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from appliance.compose import Served, compose
+from appliance.pipeline.compose import Served, compose
 from appliance.result import ModelId, to_json
 from engines.engine import EngineError
 from engines.model import Model

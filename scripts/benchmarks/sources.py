@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from urllib.parse import urlsplit
 
-from appliance.broker import BrokerMissingError, LocalBroker
+from appliance.mqtt.broker import BrokerMissingError, LocalBroker
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.latency import bare_p50_ms

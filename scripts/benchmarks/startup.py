@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from appliance.broker import BrokerMissingError, LocalBroker
+from appliance.mqtt.broker import BrokerMissingError, LocalBroker
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.material import Unavailable

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance.outbox import Entry, Outbox
+from appliance.outbox.outbox import Entry, Outbox
 from appliance.result import Event, ModelId, ObjectState, to_json, utc
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.goals import Figure

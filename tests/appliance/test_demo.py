@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.broker import BrokerMissingError, LocalBroker
 from appliance.config import load
 from appliance.demo import Choice, choose_camera, write_config
+from appliance.mqtt.broker import BrokerMissingError, LocalBroker
 from capture.camera import CameraDevice
 from tests.children import alive, children
 from tests.conftest import Broker

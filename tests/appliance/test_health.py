@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from appliance.feed import FeedFigures
 from appliance.health import Health, PipelineFigures, judge
+from appliance.pipeline.feed import FeedFigures
 from appliance.result import Event, Gap, Result
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from appliance.compose import Served, compose
+from appliance.pipeline.compose import Served, compose
 from appliance.result import ModelId, Result, to_json, utc
 from capture.samples import AudioWindow, Frame, Stamp
 from engines.engine import EngineError

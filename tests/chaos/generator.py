@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import result
-from appliance.outgoing import Spool
-from appliance.uplink import Uplink, UplinkSettings
+from appliance.uplink.outgoing import Spool
+from appliance.uplink.uplink import Uplink, UplinkSettings
 from tests.uplinks import spool
 
 STREAMS = ("people", "cars", "speech")

@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from pydantic_core import from_json
 
-from appliance.connection import properties_of
+from appliance.mqtt.connection import properties_of
 from tests.uplinks import TOPICS
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from appliance.tracker import iou
+from appliance.pipeline.tracker import iou
 from capture.options import VideoOptions
 from capture.scene import Scene
 from engines.bundle import Bundle

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outbox import Entry, Outbox
-from appliance.outbox_file import OutboxDamaged
+from appliance.outbox.file import OutboxDamaged
+from appliance.outbox.outbox import Entry, Outbox
 from appliance.result import Spool
 from tests.chaos.scene import tell
 from tests.conftest import Broker

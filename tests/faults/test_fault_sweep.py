@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.gaps import Dropped
-from appliance.outbox import Outbox
-from appliance.outbox_file import OutboxError
-from appliance.outbox_rows import Name
+from appliance.outbox.file import OutboxError
+from appliance.outbox.gaps import Dropped
+from appliance.outbox.outbox import Outbox
+from appliance.outbox.rows import Name
 from appliance.result import Spool
 from tests.chaos.scene import tell
 from tests.outbox_life import Identity, act, announce_all, entry, identity, in_memory, waiting

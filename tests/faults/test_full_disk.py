@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from appliance.outbox import Entry, Outbox
+from appliance.outbox.outbox import Entry, Outbox
 from appliance.result import Gap, Spool, to_json
 from tests.chaos.scene import tell
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from appliance import connection, reasons
-from appliance.outgoing import Publish
-from appliance.uplink import Uplink
+from appliance.mqtt import connection, reasons
+from appliance.uplink.outgoing import Publish
+from appliance.uplink.uplink import Uplink
 from tests.chaos.scene import Scene, at_work, tell
 from tests.conftest import Broker
 from tests.tcp_faults import FaultyProxy

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outgoing import Publish
-from appliance.uplink import Uplink
+from appliance.uplink.outgoing import Publish
+from appliance.uplink.uplink import Uplink
 from tests.chaos.scene import tell
 from tests.conftest import Broker
 from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from appliance.feed import Feed
+from appliance.pipeline.feed import Feed
 from capture import AudioWindow, CaptureError, Sample
 from capture.microphone import Microphone
 from capture.options import AudioOptions

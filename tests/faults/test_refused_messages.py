@@ -16,9 +16,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 
-from appliance.connection import properties_of
-from appliance.outgoing import Publish
-from appliance.uplink import Uplink, UplinkSettings
+from appliance.mqtt.connection import properties_of
+from appliance.uplink.outgoing import Publish
+from appliance.uplink.uplink import Uplink, UplinkSettings
 from tests.chaos.scene import at_work, tell
 from tests.conftest import Broker
 from tests.scripted_broker import ScriptedBroker, disconnect

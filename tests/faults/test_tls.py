@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from appliance.connection import Down, Up
-from appliance.outgoing import Publish
-from appliance.uplink import Uplink
+from appliance.mqtt.connection import Down, Up
+from appliance.uplink.outgoing import Publish
+from appliance.uplink.uplink import Uplink
 from tests.certificates import LATER, LONG_AGO, Authority
 from tests.conftest import Broker, free_port
 from tests.links import turned

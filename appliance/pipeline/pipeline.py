@@ -1,0 +1,217 @@
+"""One model looking at, or listening to, one source: from a sample to the documents it causes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from appliance import config
+from appliance.mailbox import Mailbox
+from appliance.mqtt.topics import Topics
+from appliance.pipeline import fit
+from appliance.pipeline.compose import Served, compose
+from appliance.pipeline.counts import Counts
+from appliance.pipeline.lives import ObjectLives, SoundLives, Step
+from appliance.pipeline.snapshot import jpeg
+from appliance.pipeline.tracker import Tracker
+from appliance.pipeline.zones import Zone
+from appliance.result import Clock, Event, ModelId, Result, Status, utc
+from appliance.uplink.outgoing import Outgoing, Publish, Spool
+from capture.motion import MotionGate
+from capture.samples import AudioWindow, Frame, Sample
+from capture.windows import Windows
+from engines.engine import EngineError
+from engines.manifest import AudioInput, Manifest
+from engines.predictions import Answer, Detection
+
+QUEUE = 64
+"""Samples that an `every` pipeline, or a pipeline of sound, may be behind before the oldest is dropped."""
+
+FAILED_EVERY_S = 1.0
+"""A pipeline without an engine says so this often, not for every picture."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What commands may change until the configuration is loaded again."""
+
+    enabled: bool
+    threshold: float | None
+    snapshot: bool
+
+
+class Pipeline:
+    """`offer` is called by the capture thread, `answered` and `unanswered` by the model thread."""
+
+    def __init__(
+        self,
+        settings: config.Pipeline,
+        topics: Topics,
+        post: Callable[[Outgoing], None],
+        clock: Callable[[], Clock],
+        ready: threading.Condition,
+        hears: bool = False,
+    ) -> None:
+        """`post` hands documents to the uplink; `ready` is the condition its model thread waits on; `hears`: its source
+        is a microphone."""
+        self.config = settings
+        self.name = settings.name
+        self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
+        self.mailbox: Mailbox[Sample] = Mailbox(QUEUE if settings.every else 1, ready)
+        self.outcomes: Counter[Status] = Counter()
+        self.counts = Counts(topics, settings.name)
+        self.served_ns = 0
+        """When it was last given the engine; the worker serves the longest-waiting pipeline first."""
+        self.last_latency_ms: float | None = None
+        self.last_frame: Frame | None = None
+        self.last_reason = "waiting for the first sample"
+        self.misfit: str | None = None
+        """Why its model can never answer its source; known once the model is."""
+        self._hears = hears
+        self._unknown_labels: str | None = None
+        self._zones_outside: str | None = None
+        self._picture_size: tuple[int, int] | None = None
+        self._model = ModelId("", "", "")
+        self._topics = topics
+        self._post = post
+        self._clock = clock
+        self._ready = ready
+        self._gate = MotionGate(settings.motion.threshold, settings.motion.hold_s) if settings.motion else None
+        self._tracker = Tracker(settings.confirm, settings.forget_s)
+        self._zones = [Zone(zone.name, tuple(zone.polygon)) for zone in settings.zones]
+        self._objects = ObjectLives(self._zones, settings.update_s)
+        self._sounds = SoundLives(1, settings.forget_s, settings.update_s)
+        self._labels: tuple[str, ...] = ()
+        self._windows: Windows | None = None
+        self._offered_ns = 0
+        self._failed_ns = 0
+
+    # -- capture thread -------------------------------------------------------------------------------------------
+
+    def offer(self, sample: Sample) -> None:
+        """Take a sample from the source, or leave it: disabled, no movement, over the rate asked for."""
+        if not self.settings.enabled:
+            return
+        if self.misfit is not None:
+            now_ns = time.monotonic_ns()
+            self.unanswered(sample, EngineError(self.misfit), Served(now_ns, now_ns, "none", self._model, self.misfit))
+            return
+        if isinstance(sample, AudioWindow):
+            windows = self._windows
+            for window in windows.push(sample) if windows else []:
+                self.mailbox.put(window)
+            return
+        if self.config.max_per_s is not None:
+            if sample.stamp.mono_ns - self._offered_ns < 1e9 / self.config.max_per_s:
+                return
+            self._offered_ns = sample.stamp.mono_ns
+        if self._gate is not None and not self._gate.moved(sample):
+            return
+        self.mailbox.put(sample)
+
+    # -- model thread ---------------------------------------------------------------------------------------------
+
+    def serve_with(self, manifest: Manifest) -> None:
+        """A model is ready: see that it suits, cut sound into its windows, keep every one of them in order."""
+        self._model = ModelId(manifest.name, manifest.version, manifest.digest)
+        self._labels = manifest.labels if self.config.events else ()
+        self._unknown_labels = fit.unknown_labels(self.config, manifest)
+        self.misfit = fit.misfit(self.config, self._hears, manifest)
+        if self.misfit is not None:
+            self.mailbox.take_all(0)
+            return
+        if not isinstance(manifest.input, AudioInput):
+            return
+        rate = manifest.input.rate_hz
+        hop = max(1, round(self.config.hop_s * rate)) if self.config.hop_s else manifest.input.hop
+        if not self.config.every:
+            self.mailbox = Mailbox(QUEUE, self._ready)
+        self._windows = Windows(manifest.input.samples, hop)
+
+    def answered(self, sample: Sample, answer: Answer, served: Served) -> None:
+        """A valid answer: publish it, follow what it shows."""
+        result = self._result(sample, served, answer)
+        steps: list[Step] = []
+        if self.config.events and result.detections is not None:
+            detections, steps = self._follow(result.detections, sample)
+            result = replace(result, detections=detections)
+        elif self.config.events and isinstance(sample, AudioWindow):
+            steps = self._sounds.steps(result.labels or (), sample.stamp.mono_ns / 1e9, result.captured_at)
+        self.last_latency_ms = result.latency_ms.total if result.latency_ms else None
+        self._publish(result)
+        self._tell(steps, sample, served)
+
+    def unanswered(self, sample: Sample, error: EngineError, served: Served) -> None:
+        """No answer: say so. Nothing is counted, nothing ends."""
+        now_ns = time.monotonic_ns()
+        if served.engine == "none" and now_ns - self._failed_ns < FAILED_EVERY_S * 1e9:
+            self.outcomes["failed"] += 1
+            return
+        self._failed_ns = now_ns
+        self._publish(self._result(sample, served, error))
+
+    def _result(self, sample: Sample, served: Served, answer: Answer | EngineError) -> Result:
+        if isinstance(sample, Frame):
+            self.last_frame = sample
+            self._look_for_zones(sample)
+        result = compose(self._topics.device, self.name, sample, answer, served, self._clock())
+        self.last_reason = result.reason
+        return result
+
+    def _look_for_zones(self, frame: Frame) -> None:
+        height, width = frame.pixels.shape[:2]
+        if (width, height) == self._picture_size:
+            return
+        self._picture_size = (width, height)
+        outside = [zone.name for zone in self._zones if not zone.touches(width, height)]
+        words = f"zones outside the picture of {width}x{height}: {', '.join(outside)}: draw them for this size"
+        self._zones_outside = words if outside else None
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What its table asks for and cannot get, although it answers. Any thread."""
+        return tuple(words for words in (self._unknown_labels, self._zones_outside) if words)
+
+    def _follow(self, detections: Sequence[Detection], sample: Sample) -> tuple[tuple[Detection, ...], list[Step]]:
+        now_s = sample.stamp.mono_ns / 1e9
+        numbered, ended = self._tracker.update(detections, now_s)
+        steps = self._objects.steps(self._tracker.believed, ended, now_s, utc(sample.stamp.unix_ns))
+        return tuple(numbered), steps
+
+    def _publish(self, result: Result) -> None:
+        self.outcomes[result.status] += 1
+        if self.config.results == "off":
+            return
+        topic = self._topics.result(self.name)
+        if self.config.results == "spooled":
+            self._post(Spool(topic, result, stream=f"{self.name}-results", priority=0))
+        else:
+            self._post(Publish(topic, result))
+
+    def _tell(self, steps: Sequence[Step], sample: Sample, served: Served) -> None:
+        """Publish events, what changed in the counts, and a picture of what is new."""
+        for step in steps:
+            event = Event(
+                id=step.id,
+                event=step.event,
+                device=self._topics.device,
+                pipeline=self.name,
+                source=sample.source,
+                seq=sample.seq,
+                at=utc(sample.stamp.unix_ns),
+                clock=self._clock(),
+                model=served.model,
+                reason=step.reason,
+                before=step.before,
+                after=step.after,
+                track=step.track,
+                seconds=round(step.seconds, 3),
+            )
+            self._post(Spool(self._topics.event(self.name), event, stream=self.name))
+        for news in self.counts.news(self._objects.counts() + self._sounds.counts(), self._labels):
+            self._post(news)
+        if self.settings.snapshot and isinstance(sample, Frame) and any(step.event == "new" for step in steps):
+            self._post(Publish(self._topics.snapshot(self.name), jpeg(sample.pixels), retain=True))

@@ -1,0 +1,199 @@
+"""One thread per loaded model: takes what waits in its pipelines, runs the model, hands the answers back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from appliance.backoff import Backoff
+from appliance.pipeline.compose import Served
+from appliance.pipeline.pipeline import Pipeline
+from appliance.result import ModelId
+from capture.samples import AudioWindow, Sample
+from engines.bundle import Bundle
+from engines.engine import EngineError
+
+if TYPE_CHECKING:
+    from engines.model import Model
+    from engines.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+IDLE_S = 0.25
+FAILURES_TO_REOPEN = 3
+"""So many failed runs in a row, and the model is closed and opened again."""
+WARM_UP_S = 20.0
+"""The first inference of a model, which also sets up its memory. Three times this is a hang."""
+RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
+
+
+class Worker:
+    """`run` is the body of the thread `model <name>`; the rest is called by the main thread."""
+
+    def __init__(
+        self,
+        name: str,
+        find: Callable[[], Bundle],
+        open_model: Callable[[Bundle], Model],
+        ready: threading.Condition,
+        max_batch: int | None = None,
+    ) -> None:
+        """`find` and `open_model` raise EngineError when the model cannot be had."""
+        self.name = name
+        self.ready = ready
+        """Condition that the mailboxes of its pipelines share."""
+        self.pipelines: list[Pipeline] = []
+        self.settled = threading.Event()
+        """Set when the model has made its first inference, or is known not to work for now."""
+        self.fault: str | None = "not opened yet"
+        self.engine = "none"
+        self.refusals: tuple[str, ...] = ()
+        self.manifest_id: ModelId = ModelId(name, "", "")
+        self.inferences = 0
+        self._find = find
+        self._open_model = open_model
+        self._max_batch = max_batch
+        self._model: Model | None = None
+        self._busy_since_ns: int | None = None
+        self._timed_out = False
+        self._warming = False
+
+    def run(self, stopping: threading.Event) -> None:
+        """Body of the thread."""
+        backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
+        while not stopping.is_set():
+            try:
+                bundle = self._find()
+                with self._open_model(bundle) as model:
+                    self._opened(bundle, model)
+                    self._serve(model, stopping, backoff)
+            except EngineError as error:
+                self._busy_since_ns = None
+                if self.fault != str(error):
+                    logger.error("%s: %s", self.name, error)
+                self.fault, self.engine = str(error), "none"
+                self.settled.set()
+                self._refuse_for(backoff.next_s(), error, stopping)
+            finally:
+                self._model, self._busy_since_ns, self._warming = None, None, False
+
+    def _opened(self, bundle: Bundle, model: Model) -> None:
+        manifest = bundle.manifest
+        self.manifest_id = ModelId(manifest.name, manifest.version, manifest.digest)
+        self._model = model
+        self._warming = True
+        self._busy_since_ns = time.monotonic_ns()
+        model.warm_up()
+        self._warming, self._busy_since_ns = False, None
+        self.engine, self.fault = model.engine_name, None
+        self.refusals = tuple(str(refusal) for refusal in model.refusals)
+        for pipeline in self.pipelines:
+            pipeline.serve_with(manifest)
+        logger.info("%s: ready on %s", self.name, self.engine)
+        self.settled.set()
+
+    def _serve(self, model: Model, stopping: threading.Event, backoff: Backoff) -> None:
+        streams: dict[str, Stream] = {pipeline.name: model.new_stream() for pipeline in self.pipelines}
+        most = self._batch(model)
+        failures = 0
+        while not stopping.is_set():
+            batch = self._take(most, IDLE_S)
+            if not batch:
+                continue
+            failure = self._answer(model, batch, streams)
+            if failure is None:
+                failures = 0
+                backoff.reset()
+                continue
+            failures += 1
+            if failures >= FAILURES_TO_REOPEN:
+                raise EngineError(f"{failures} inferences in a row failed, the model is opened again: {failure}")
+
+    def _batch(self, model: Model) -> int:
+        """On a processor a batch takes as long as its samples one by one, and the first waits for the last."""
+        wanted = self._max_batch or (1 if model.engine_name == "onnxruntime" else len(self.pipelines))
+        return min(wanted, model.batch_limit or wanted)
+
+    def _take(self, most: int, timeout_s: float) -> list[tuple[Pipeline, Sample]]:
+        """One sample of each of at most `most` pipelines: those that waited longest for the engine."""
+        with self.ready:
+            self.ready.wait_for(lambda: any(len(pipeline.mailbox) for pipeline in self.pipelines), timeout_s)
+            waiting = sorted((p for p in self.pipelines if len(p.mailbox)), key=lambda p: p.served_ns)[:most]
+        taken = []
+        for pipeline in waiting:
+            sample = pipeline.mailbox.take(0)
+            if sample is not None:
+                pipeline.served_ns = time.monotonic_ns()
+                taken.append((pipeline, sample))
+        return taken
+
+    def _answer(
+        self, model: Model, batch: Sequence[tuple[Pipeline, Sample]], streams: dict[str, Stream]
+    ) -> EngineError | None:
+        """Run once and hand out the answers; when none was valid, why."""
+        taken_ns = time.monotonic_ns()
+        for pipeline, sample in batch:
+            if isinstance(sample, AudioWindow):
+                streams[pipeline.name].seek(sample.start)
+        self._timed_out = False
+        self._busy_since_ns = taken_ns
+        answers = model.predict(
+            [sample.samples if isinstance(sample, AudioWindow) else sample.pixels for _, sample in batch],
+            streams=[streams[pipeline.name] for pipeline, _ in batch],
+            thresholds=[pipeline.settings.threshold for pipeline, _ in batch],
+            labels=[pipeline.config.labels or None for pipeline, _ in batch],
+        )
+        self._busy_since_ns = None
+        self.inferences += 1
+        served = Served(taken_ns, time.monotonic_ns(), self.engine, self.manifest_id, "local engine healthy")
+        failures = []
+        for (pipeline, sample), answer in zip(batch, answers, strict=True):
+            if isinstance(answer, EngineError):
+                failures.append(self._in_words(answer, pipeline))
+                pipeline.unanswered(sample, failures[-1], served)
+            else:
+                pipeline.answered(sample, answer, served)
+        return failures[-1] if len(failures) == len(batch) else None
+
+    def _in_words(self, error: EngineError, pipeline: Pipeline) -> EngineError:
+        if not self._timed_out:
+            return error
+        return EngineError(f"{self.name}: no answer within {pipeline.config.timeout_s:g} s")
+
+    def _refuse_for(self, seconds: float, error: EngineError, stopping: threading.Event) -> None:
+        """While there is no engine, every pipeline says `failed` for what it is given."""
+        until_ns = time.monotonic_ns() + int(seconds * 1e9)
+        while time.monotonic_ns() < until_ns and not stopping.is_set():
+            for pipeline, sample in self._take(len(self.pipelines), 0.1):
+                now_ns = time.monotonic_ns()
+                pipeline.unanswered(sample, error, Served(now_ns, now_ns, "none", self.manifest_id, str(error)))
+
+    # -- main thread ----------------------------------------------------------------------------------------------
+
+    def check(self, now_ns: int) -> None:
+        """Cancel a run that takes longer than the shortest time-out of its pipelines."""
+        model = self._model
+        if model is not None and self._busy_s(now_ns) > self._patience_s:
+            self._timed_out = True
+            model.cancel()
+
+    def stuck(self, now_ns: int) -> bool:
+        """Busy for three times the time-out: cancelling did not help."""
+        return self._busy_s(now_ns) > 3 * self._patience_s
+
+    def _busy_s(self, now_ns: int) -> float:
+        since_ns = self._busy_since_ns
+        return 0.0 if since_ns is None else (now_ns - since_ns) / 1e9
+
+    @property
+    def _patience_s(self) -> float:
+        """How long the run in progress may take."""
+        return WARM_UP_S if self._warming else min(pipeline.config.timeout_s for pipeline in self.pipelines)
+
+    def wake(self) -> None:
+        """Make a waiting `run` look at `stopping`."""
+        with self.ready:
+            self.ready.notify_all()
