@@ -186,7 +186,7 @@ def input_of(model: Any, frame: Any) -> Any:
 
 
 def raw_output(path: Path, tensor: Any) -> Any:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: tensor})[0]
