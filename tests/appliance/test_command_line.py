@@ -17,6 +17,8 @@ from tests.appliance_process import Ear
 from tests.conftest import Broker, free_port
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 CAMERA = '[[camera]]\nname = "dock"\nuri = "scene:shapes"\n'
 PIPELINE = '[[pipeline]]\nname = "p"\nsource = "dock"\nmodel = "shapes"\n'
 

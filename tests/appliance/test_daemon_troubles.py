@@ -14,7 +14,7 @@ from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import Broker
 from tests.waiting import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.system]
 
 CAMERA = '[[camera]]\nname = "dock"\nuri = "scene:shapes"\nfps = 10\n'
 PIPELINE = '[[pipeline]]\nname = "shapes"\nsource = "dock"\nmodel = "shapes"\n'

@@ -19,6 +19,8 @@ from tests.children import alive, children
 from tests.conftest import Broker
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 
 def test_a_camera_that_cannot_be_opened_is_named_and_the_scene_is_shown_instead(tmp_path: Path) -> None:
     absent = CameraDevice(str(tmp_path / "video0"), "A camera", "")

@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import Broker, free_port
 
+pytestmark = pytest.mark.system
+
 CAMERA = '[[camera]]\nname = "dock"\nuri = "scene:shapes"\n'
 PIPELINE = '[[pipeline]]\nname = "p"\nsource = "dock"\nmodel = "shapes"\n'
 

@@ -16,7 +16,7 @@ from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import Broker
 from tests.waiting import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.system]
 
 CONFIG = """
 [mqtt]

@@ -27,6 +27,8 @@ from tests.children import alive, children, open_files
 from tests.stand_in_sounddevice import PERIOD
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 NOTICED_WITHIN_S = 3.0
 RATE_HZ = 16_000
 

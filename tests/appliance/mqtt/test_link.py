@@ -23,7 +23,7 @@ from tests.scripted_broker import (
 from tests.uplinks import Listener
 from tests.waiting import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.system]
 
 
 @pytest.fixture

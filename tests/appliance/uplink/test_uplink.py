@@ -19,6 +19,8 @@ from tests.conftest import Broker
 from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 
 def test_events_arrive_in_order_each_with_its_place_in_the_stream(broker: Broker, tmp_path: Path) -> None:
     with Listener(broker.port) as listener, Running(settings(broker.url, tmp_path)) as uplink:
