@@ -204,7 +204,7 @@ def test_an_idle_engine_with_two_threads_uses_no_processor_time(tmp_path: Path) 
         """
     )
     idle_s = float(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout)
-    assert idle_s < 0.03, f"{idle_s:.3f} s of processor time in 0.3 s of waiting"
+    assert idle_s < 0.1, f"{idle_s:.3f} s of processor time in 0.3 s of waiting"
 
 
 def test_loading_a_real_model_writes_nothing_to_standard_error(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
