@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from engines.antialias import Shrinker
-from engines.engine import Array, EngineError, Tensors
+from engines.engine import Array, EngineError, EngineUnavailable, Tensors
 from engines.manifest import ImageInput
 from engines.placement import Placement, place
 
@@ -24,13 +25,11 @@ class Pictures:
 
     def __init__(self, spec: ImageInput, rows: int) -> None:
         """`rows`: how many pictures the tensor holds at first; it grows when more are put in. Raises EngineError."""
-        import cv2
-
         if 0 in spec.scale:
             raise EngineError(f"input {spec.tensor}: a scale of 0 leaves nothing of a picture")
         if spec.dtype == "uint8" and (any(spec.mean) or any(each != 1 for each in spec.scale)):
             raise EngineError(f"input {spec.tensor}: uint8 takes pixels as they are; remove mean and scale")
-        self._cv2: Any = cv2
+        self._cv2: Any = _opencv()
         self._spec = spec
         # Manifests speak in the order of the network's channels; pixels come as BGR.
         self._channel_of_bgr = (2, 1, 0) if spec.channels == "rgb" else (0, 1, 2)
@@ -129,6 +128,20 @@ class Pictures:
         planes[:, down.stop :] = border
         planes[:, :, : across.start] = border
         planes[:, :, across.stop :] = border
+
+
+def _opencv() -> ModuleType:
+    """The module cv2; EngineUnavailable where there is none, or none that can be loaded."""
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        raise EngineUnavailable(
+            "OpenCV is not installed, and pictures cannot be prepared for a model without it: pip install "
+            "'edge-inference-appliance[desktop]'; on a Jetson apt-get install python3-opencv"
+        ) from error
+    except ImportError as error:
+        raise EngineUnavailable(f"OpenCV cannot be loaded, install the library it names: {error}") from error
+    return cv2
 
 
 class _Geometry:

@@ -22,8 +22,10 @@ from tests.waiting import until
 class ApplianceProcess:
     """Started and ended with `with`; `log` is what it wrote."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, **environment: str) -> None:
+        """`environment`: on top of the test's own."""
         self.folder = folder
+        self._environment = environment
         self.path = folder / "appliance.toml"
         self._log = folder / "appliance.log"
         self.write(config)
@@ -52,7 +54,7 @@ class ApplianceProcess:
                 [sys.executable, "-m", "appliance", "run", "--config", str(self.path)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **environment},
+                env={**os.environ, **self._environment, **environment},
             )
 
     @property

@@ -175,3 +175,22 @@ def test_threads_carry_their_names_for_the_system_too(broker: Broker, ear: Ear, 
         ear.await_document("pipeline/shapes/result", within_s=15)
         names = {task.read_text().strip() for task in Path(f"/proc/{appliance.pid}/task").glob("*/comm")}
     assert {"capture dock", "model shapes", "uplink"} <= names
+
+
+def test_without_opencv_pictures_fail_with_the_way_out_and_sound_goes_on(
+    broker: Broker, ear: Ear, tmp_path: Path
+) -> None:
+    import numpy as np
+    import soundfile
+
+    (tmp_path / "cv2.py").write_text('raise ModuleNotFoundError("No module named \'cv2\'", name="cv2")\n')
+    soundfile.write(tmp_path / "hum.wav", np.random.default_rng(0).standard_normal(160_000) * 0.1, 16_000)
+    microphone = f'[[microphone]]\nname = "hall"\nuri = "wav:{tmp_path}/hum.wav"\nloop = true\n'
+    tones = '[[pipeline]]\nname = "tones"\nsource = "hall"\nmodel = "tones"\n'
+    config = mqtt(broker) + CAMERA + PIPELINE + microphone + tones
+    with ApplianceProcess(tmp_path, config, PYTHONPATH=str(tmp_path)) as appliance:
+        health = ear.await_document("box/health", within_s=15, status="degraded")
+        assert all("OpenCV is not installed" in reason for reason in health["reasons"]), health["reasons"]
+        assert health["pipelines"]["shapes"]["engine"] == "none"
+        ear.await_document("pipeline/tones/result", time.monotonic(), status="ok")
+        assert "Traceback" not in appliance.log

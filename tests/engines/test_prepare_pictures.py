@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from engines.engine import EngineError
+from engines.engine import EngineError, EngineUnavailable
 from engines.manifest import ImageInput
 from engines.pictures import Pictures
 from engines.placement import Placement, place
@@ -220,3 +221,9 @@ def test_boxes_are_clipped_to_the_picture() -> None:
     placement = place(pictures(640, 640), 720, 1280)
     wild = np.array([[-50, -50, 700, 700], [0, 0, 20, 100]], np.float32)
     assert placement.to_picture(wild).tolist() == [[0, 0, 1280, 720], [0, 0, 40, 0]]
+
+
+def test_a_machine_without_opencv_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(EngineUnavailable, match=r"OpenCV is not installed.*pip install"):
+        Pictures(pictures(64, 48), rows=1)
