@@ -19,6 +19,7 @@ from appliance.uplink.outgoing import Outgoing
 from capture.samples import Sample
 from capture.source import Source
 from engines.bundle import Bundle
+from engines.manifest import AudioInput
 from engines.model import Model
 from scripts.benchmarks.material import Unavailable
 from scripts.benchmarks.timing import Turn
@@ -30,7 +31,7 @@ class Lockstep:
     """The feed hands over its next picture, or stretch of sound, when the document of the one before has been encoded.
 
     The threads are the daemon's: one that captures, one for the model. What the uplink would do besides encoding is
-    measured elsewhere.
+    measured elsewhere. Every sample has to make one document: sound comes in blocks as long as the model's hop.
     """
 
     def __init__(self, bundle: Bundle, make: Callable[[], Source], threads: int, *, sensor: bool) -> None:
@@ -39,7 +40,8 @@ class Lockstep:
         self._worker = Worker(
             "bench", lambda: bundle, lambda found: Model(found, threads=threads), ready=threading.Condition()
         )
-        self._pipeline = Pipeline(settings, TOPICS, self._post, lambda: "synced", self._worker.ready)
+        hears = isinstance(bundle.manifest.input, AudioInput)
+        self._pipeline = Pipeline(settings, TOPICS, self._post, lambda: "synced", self._worker.ready, hears)
         self._worker.pipelines.append(self._pipeline)
         self._feed = Feed("camera", make, [self], stale_after_s=60.0, sensor=sensor)
         self._permits = threading.Semaphore(0)
@@ -62,8 +64,10 @@ class Lockstep:
     def __enter__(self) -> Lockstep:
         self._threads[0].start()
         self._worker.settled.wait()
-        if self._worker.fault is not None:
-            raise Unavailable(self._worker.fault)
+        reason = self._worker.fault or self._pipeline.misfit
+        if reason is not None:
+            self.__exit__(None, None, None)
+            raise Unavailable(reason)
         self._threads[1].start()
         return self
 
@@ -75,7 +79,8 @@ class Lockstep:
         self._feed.close()
         self._worker.wake()
         for thread in self._threads:
-            thread.join(10)
+            if thread.ident is not None:
+                thread.join(10)
 
     def turn(self, count: int) -> Turn:
         """`count` documents, one after the other."""
