@@ -12,6 +12,7 @@ from capture.opencv import MAX_PICTURE_PIXELS, load_opencv
 from capture.options import VideoOptions
 from capture.pace import Pace
 from capture.picture_header import is_picture_start, read_header
+from capture.place import kind_of
 from capture.samples import Frame, Pixels, Stamp
 from capture.source import CaptureError
 from capture.video import VideoSource
@@ -110,10 +111,16 @@ class Pictures(VideoSource):
 def _listed(place: str) -> list[Path]:
     """Paths of the pictures at `place`, sorted; CaptureError when there are none."""
     path = Path(place)
-    if path.is_file():
+    kind = kind_of(path)
+    if kind == "file":
         return [path]
-    if path.is_dir():
-        paths = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _SUFFIXES and entry.is_file())
+    if kind == "device":
+        raise CaptureError(f"{place} is a device or a pipe: write images: and a picture, a folder or a pattern")
+    if kind == "folder":
+        try:
+            paths = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _SUFFIXES and entry.is_file())
+        except OSError as e:
+            raise CaptureError(f"{place}: cannot be read: {e.strerror}") from e
         if not paths:
             raise CaptureError(f"{place}: no .jpg, .jpeg or .png picture in this folder")
         return paths

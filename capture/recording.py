@@ -11,6 +11,7 @@ from capture.container import Container, read_container
 from capture.opencv import load_opencv
 from capture.options import VideoOptions
 from capture.pace import Pace
+from capture.place import kind_of
 from capture.samples import Frame, Stamp
 from capture.source import CaptureError
 from capture.video import VideoSource
@@ -48,8 +49,11 @@ class VideoFile(VideoSource):
         return f"{self._path}: {width}x{height}, {self._fps:.4g}/s{seconds}, read {pace}"
 
     def _whole_container(self) -> Container:
-        if self._path.is_dir():
+        kind = kind_of(self._path)
+        if kind == "folder":
             raise CaptureError(f"{self._path} is a folder: write images:{self._path} for the pictures in it")
+        if kind == "device":
+            raise CaptureError(f"{self._path} is a device or a pipe, no file: a camera is written camera:{self._path}")
         try:
             container = read_container(self._path)
         except OSError as e:

@@ -13,6 +13,7 @@ import numpy as np
 
 from capture.options import AudioOptions
 from capture.pace import Pace
+from capture.place import kind_of
 from capture.resample import Resampler
 from capture.samples import AudioWindow, Samples, Stamp
 from capture.source import CaptureError
@@ -106,7 +107,7 @@ def _opened(path: Path) -> Any:
         raise CaptureError("soundfile is not installed: pip install soundfile") from e
     except OSError as e:
         raise CaptureError("libsndfile is not installed: apt-get install libsndfile1") from e
-    if path.exists() and not path.is_file():
+    if kind_of(path) in ("folder", "device"):
         raise CaptureError(f"{path} is not a file: write wav: and the path of one sound file")
     _refuse_cut_wav(path)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.engine import EngineError
+from engines.model_file import MOST_WEIGHTS_BYTES, check_model_file
 
 _KEY = b"location"
 """Under which the format names such a file."""
@@ -20,9 +21,10 @@ _CHUNK_BYTES = 1 << 20
 def external_files(path: Path) -> tuple[str, ...]:
     """Names of the files that hold weights of this ONNX file, relative to its folder, as written in it; sorted.
 
-    Raises EngineError when one is missing or outside the folder of `path`, links followed; OSError when `path` cannot
-    be read. A file without any costs one reading.
+    Raises EngineError when `path` is none that can hold a model, or one of the files is missing or outside its folder,
+    links followed; OSError when `path` cannot be read. A file without any costs one reading.
     """
+    check_model_file(path)
     if not _may_name_some(path):
         return ()
     names = tuple(sorted({name for tensor in _tensors(_parsed(path)) for name in _locations(tensor)}))
@@ -38,6 +40,7 @@ def external_files(path: Path) -> tuple[str, ...]:
             raise EngineError(
                 f"{path}: its weights are in another file, {name}, which is not beside it: copy that file there too"
             )
+        check_model_file(place, MOST_WEIGHTS_BYTES)
     return names
 
 

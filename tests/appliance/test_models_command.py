@@ -208,3 +208,10 @@ def test_help_and_list_load_no_heavy_package(tmp_path: Path) -> None:
     environment = os.environ | {"APPLIANCE_MODELS": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_device_or_a_pipe_is_refused_without_reading_it(models: Models, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path in ("/dev/zero", tmp_path / "pipe.onnx"):
+        for command in ("add", "show"):
+            assert models.refused(command, path).startswith(f"{path}: a device, a pipe or a socket, not a file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from capture import CaptureError
 from capture.address import redacted
 from capture.camera import Camera
 from capture.csi import CsiCamera
@@ -152,3 +154,12 @@ def test_opening_loads_nothing_heavy_before_it_is_used() -> None:
 def test_impossible_options_are_refused_at_once(wrong: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         VideoOptions(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("scheme", ["file", "images", "wav"])
+def test_a_pipe_or_a_device_is_no_recording_and_is_not_waited_for(scheme: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (str(tmp_path / "pipe"), "/dev/zero"):
+        options = AudioOptions() if scheme == "wav" else VideoOptions()
+        with pytest.raises(CaptureError, match=f"^{path} is (a device or a pipe|not a file)"):
+            open_source("tape", f"{scheme}:{path}", options).__enter__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -66,6 +67,12 @@ def _of_strings(path: Path) -> None:
     networks.write(path, [helper.make_node("Identity", ["x"], ["y"])], [x], [y])
 
 
+def _of_terabytes(path: Path) -> None:
+    """Not a block of it is on the disk."""
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "no such file"),
     "a folder": (lambda path: path.mkdir(), "not a file; give the path of an .onnx file"),
@@ -89,6 +96,9 @@ UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: networks.unknown_operator(path, domain="com.example"),
         "uses the operator com.example:Frobnicate",
     ),
+    "endless": (lambda path: path.symlink_to("/dev/zero"), "a device, a pipe or a socket, not a file; give the path"),
+    "a pipe": (os.mkfifo, "a device, a pipe or a socket, not a file; give the path of an .onnx file"),
+    "as large as a disk": (_of_terabytes, r"1024.0 GiB, more than the 2 GiB that are read: is it the right file\?"),
     "of strings": (_of_strings, r"input x is a tensor\(string\)"),
 }
 
@@ -103,6 +113,14 @@ def test_what_cannot_be_loaded_is_explained(what: str, tmp_path: Path) -> None:
         pass
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_weights_as_large_as_a_disk_are_refused_by_their_own_name(tmp_path: Path) -> None:
+    path = networks.external(tmp_path / "double.onnx")
+    _of_terabytes(tmp_path / "weights.bin")
+    words = "weights.bin: 1024.0 GiB, more than the 64 GiB that are read: is it the right file?"
+    with pytest.raises(EngineError, match=re.escape(words)), OnnxEngine(path):
+        pass
 
 
 def test_a_file_cut_off_anywhere_is_refused_or_runs_but_never_ends_the_process(tmp_path: Path) -> None:
