@@ -38,18 +38,22 @@ class Track:
     sightings: int = 1
     unseen_s: float = 0.0
     """Answered time without a sighting: outages and failed inferences do not count."""
-    velocity: Boxes = field(default_factory=lambda: np.zeros(4))
+    velocity: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     votes: dict[tuple[int, str], float] = field(default_factory=dict)
 
-    def predicted(self, now_s: float) -> Boxes:
+    def predicted(self, now_s: float) -> list[float]:
         """Where the box should be at `now_s`, if it goes on as it went."""
-        return np.asarray(self.box) + self.velocity * (now_s - self.last_s)
+        passed = now_s - self.last_s
+        return [at + speed * passed for at, speed in zip(self.box, self.velocity, strict=True)]
 
     def saw(self, detection: Detection, now_s: float) -> None:
         passed = now_s - self.last_s
         if passed > 0:
-            step = (np.asarray(detection.box) - np.asarray(self.box)) / passed
-            self.velocity = VELOCITY_MEMORY * self.velocity + (1 - VELOCITY_MEMORY) * step
+            # Plain floats: for four numbers NumPy costs more than the sum.
+            self.velocity = tuple(
+                VELOCITY_MEMORY * old + (1 - VELOCITY_MEMORY) * (now - before) / passed
+                for old, now, before in zip(self.velocity, detection.box, self.box, strict=True)
+            )
         self.box, self.score = detection.box, detection.score
         self.last_s, self.unseen_s = now_s, 0.0
         self.sightings += 1
@@ -119,19 +123,22 @@ class Tracker:
             return {}
         overlap = iou(
             np.asarray([detection.box for detection in detections]),
-            np.stack([track.predicted(now_s) for track in self.tracks]),
+            np.asarray([track.predicted(now_s) for track in self.tracks]),
         )
-        same = np.asarray([[d.label == t.label for t in self.tracks] for d in detections])
+        # Most boxes are far from most tracks: only those that overlap are sorted and looked at.
+        rows, columns = np.nonzero(overlap >= SAME_LABEL_IOU)
+        near = overlap[rows, columns]
+        order = np.argsort(-near, kind="stable")
+        candidates = list(zip(rows[order].tolist(), columns[order].tolist(), near[order].tolist(), strict=True))
         pairs: dict[int, Track] = {}
         taken: set[int] = set()
-        for allowed, least in ((same, SAME_LABEL_IOU), (~same, OTHER_LABEL_IOU)):
-            candidates = np.where(allowed & (overlap >= least), overlap, 0.0)
-            for flat in np.argsort(candidates, axis=None)[::-1]:
-                row, column = divmod(int(flat), candidates.shape[1])
-                if candidates[row, column] <= 0:
+        for same, least in ((True, SAME_LABEL_IOU), (False, OTHER_LABEL_IOU)):
+            for row, column, share in candidates:
+                if share < least:
                     break
-                if row not in pairs and column not in taken:
-                    pairs[row] = self.tracks[column]
+                track = self.tracks[column]
+                if row not in pairs and column not in taken and (detections[row].label == track.label) is same:
+                    pairs[row] = track
                     taken.add(column)
         return pairs
 
