@@ -26,7 +26,7 @@ def link_settings(mqtt: Mqtt, client_id: str) -> LinkSettings:
 def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
     """The uplink, not yet running; None when nothing is to be published.
 
-    Raises ConfigError when the broker's address or a certificate cannot be used, OutboxError when another appliance
+    Raises ConfigError when the broker's address or a certificate cannot be used, OutboxTaken when another appliance
     uses this state folder.
     """
     mqtt = config.mqtt

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from appliance.outbox.high_water import Mark
@@ -16,9 +17,9 @@ from appliance.outbox.sqlite_pages import PAGE_BYTES
 
 COMPANIONS = ("", "-wal", "-journal")
 """Of a database file: what SQLite keeps beside it and would apply to another file of the same name."""
-
-
 MAGIC = b"SQLite format 3\0"
+NO_ROOM = (ENOSPC, EDQUOT)
+"""What the system says when the disk is full, or our share of it."""
 
 
 class OutboxError(Exception):
@@ -31,6 +32,10 @@ class OutboxDamaged(OutboxError):
 
 class OutboxFull(OutboxError):
     """Quota or disk: no room for this transaction."""
+
+
+class OutboxTaken(OutboxError):
+    """Another process uses this outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +67,29 @@ class Shape:
 def take_lock(path: Path) -> int:
     """Make sure that we are the only process with this outbox; returns the handle that holds the lock.
 
-    A record lock, which dies with the process and does not pass to its children. Raises OutboxError.
+    A record lock, which dies with the process and does not pass to its children. Raises OutboxTaken, OutboxFull,
+    OutboxError.
     """
     lock_path = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as e:
+        if e.errno in NO_ROOM:
+            raise OutboxFull(no_room(path)) from e
         raise OutboxError(f"{path}: the outbox cannot be kept here: {e.strerror}; set [device] state_dir") from e
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
+    except (BlockingIOError, PermissionError) as e:  # POSIX leaves it open which of the two says "held"
         holder = os.pread(handle, 20, 0).decode(errors="replace").strip()
         os.close(handle)
-        raise OutboxError(
+        raise OutboxTaken(
             f"{path}: another appliance (process {holder or 'unknown'}) uses this outbox: stop it, "
             "or give this one its own [device] state_dir"
         ) from e
+    except OSError as e:
+        os.close(handle)
+        raise OutboxError(f"{lock_path}: cannot be locked: {e.strerror}; set [device] state_dir") from e
     with suppress(OSError):  # a courtesy to whoever comes second; on a full disk it is left out
         os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
     return handle
@@ -137,12 +148,30 @@ def named(error: Exception, path: Path) -> OutboxError:
     """The name of what happened. SQLite's result code is not to be had before Python 3.11, its words are."""
     words = str(error)
     if "is full" in words:
-        return OutboxFull(f"{path}: {words}")
-    if "locked" in words:
-        return OutboxError(f"{path}: another program has this database open: close it")
-    if "unable to open" in words or "readonly" in words or "disk I/O" in words:
+        return OutboxFull(no_room(path))
+    if any(outer in words for outer in ("locked", "unable to open", "readonly", "disk I/O")):
+        if _is_full(path.parent):
+            return OutboxFull(no_room(path))
+        if "locked" in words:
+            return OutboxError(f"{path}: another program has this database open: close it")
         return OutboxError(f"{path}: {words}: check the disk and the rights on its folder")
     return OutboxDamaged(f"{path}: {words}")
+
+
+def no_room(path: Path) -> str:
+    """Words for a transaction that does not fit."""
+    if _is_full(path.parent):
+        return f"{path}: the disk is full: free some space, or set [device] state_dir to another disk"
+    return f"{path}: no room: too little is free on the disk, or max_mb under [outbox] is too small"
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether not another page, or not another file, fits on its disk. File systems without a limit tell no files."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < PAGE_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def create(database: sqlite3.Connection, shape: Shape, epoch: str, boot: str) -> None:

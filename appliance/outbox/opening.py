@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from errno import ENOSPC
 from pathlib import Path
 
 from appliance.outbox import file as outbox_file
@@ -57,6 +56,8 @@ class Opening:
             with ExitStack() as unfinished:
                 opened = self._open_sound(unfinished, condemned="")
         except OSError as e:
+            if e.errno in outbox_file.NO_ROOM:
+                raise OutboxFull(outbox_file.no_room(self._path)) from e
             raise OutboxError(f"{self._path}: it cannot be opened: {e.strerror}: check the disk") from e
         logger.warning("%s: epoch %s begun, %d documents saved", self._path, opened.books.epoch, saved)
         return Opened(opened.database, opened.books, damage, saved)
@@ -88,8 +89,8 @@ class Opening:
         try:
             self._high_water.begin(Mark(books.epoch, books.accepted_in_epoch))
         except OSError as e:
-            if e.errno == ENOSPC:
-                raise OutboxFull(f"{self._path}: no room for its mark") from e
+            if e.errno in outbox_file.NO_ROOM:
+                raise OutboxFull(outbox_file.no_room(self._path)) from e
             raise
         _note_boot(database, books)
         return Opened(database, books)

@@ -17,7 +17,7 @@ from appliance.mqtt.incoming import Incoming
 from appliance.mqtt.link import Link
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics
-from appliance.outbox.file import OutboxError
+from appliance.outbox.file import OutboxError, OutboxTaken
 from appliance.outbox.outbox import DEFAULT_QUOTA_BYTES, Outbox
 from appliance.uplink import encoding
 from appliance.uplink.figures import UplinkFigures
@@ -97,8 +97,16 @@ class Uplink:
         )
 
     def claim(self) -> None:
-        """Make sure that no other process uses this outbox. Raises OutboxError; `run` would only say so in health."""
-        self._outbox.claim()
+        """Make sure that no other process uses this outbox. Raises OutboxTaken; `run` would only say so in health.
+
+        A disk that cannot be used now is no reason not to start: `run` says so in health, and tries again.
+        """
+        try:
+            self._outbox.claim()
+        except OutboxTaken:
+            raise
+        except OutboxError as e:
+            logger.error("%s; starting without an outbox", e)
 
     def figures(self) -> UplinkFigures:
         """The newest picture, some tenths of a second old. Any thread."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +11,21 @@ import pytest
 
 from appliance.outbox.outbox import Entry, Outbox
 from appliance.result import Gap, Spool, to_json
+from appliance.uplink.outgoing import Publish
 from tests.chaos.scene import tell
+from tests.conftest import Broker
+from tests.disks import fill, small_disk
+from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool
+from tests.waiting import until
 
-DISK_BYTES = 4 << 20
 PAYLOAD_BYTES = 300
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MiB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("no tmpfs can be mounted here (a container without the right to?)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Somebody else takes all the space that is left."""
-    path = folder / "somebody-elses.log"
-    with suppress(OSError), path.open("ab", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            with suppress(OSError):
-                while True:
-                    file.write(b"x" * size)
-    disk = os.statvfs(folder)
-    assert disk.f_bavail == 0
-    return path
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 def entry(number: int, priority: int, stream: str = "people") -> Entry:
@@ -109,8 +90,8 @@ def judge(outbox: Outbox, appended: int) -> dict[str, int]:
 
 
 @pytest.mark.faults
-def test_an_outbox_that_fills_its_disk_drops_the_oldest_and_goes_on(small_disk: Path) -> None:
-    with Outbox(small_disk / "outbox.sqlite") as outbox:
+def test_an_outbox_that_fills_its_disk_drops_the_oldest_and_goes_on(disk: Path) -> None:
+    with Outbox(disk / "outbox.sqlite") as outbox:
         for first in range(0, 10_000, 50):
             assert len(outbox.append([entry(n, priority_of(n)) for n in range(first, first + 50)])) == 50
         assert outbox.figures().disk_full
@@ -122,18 +103,18 @@ def test_an_outbox_that_fills_its_disk_drops_the_oldest_and_goes_on(small_disk: 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("before", [0, 50, 3000], ids=["from the start", "soon", "later"])
-def test_a_disk_filled_by_somebody_else_rejects_nothing(small_disk: Path, before: int) -> None:
-    path = small_disk / "outbox.sqlite"
+def test_a_disk_filled_by_somebody_else_rejects_nothing(disk: Path, before: int) -> None:
+    path = disk / "outbox.sqlite"
     with Outbox(path) as outbox:
         for first in range(0, before, 50):
             outbox.append([entry(n, priority_of(n)) for n in range(first, first + 50)])
-        fill(small_disk)
+        fill(disk)
         for first in range(before, 9000, 50):
             assert len(outbox.append([entry(n, priority_of(n)) for n in range(first, first + 50)])) == 50
             if first % 1000 == 0:
                 announce_all(outbox)
-                fill(small_disk)  # whatever we gave up, somebody else takes
-    fill(small_disk)
+                fill(disk)  # whatever we gave up, somebody else takes
+    fill(disk)
     with Outbox(path) as outbox:
         assert outbox.damage == ""
         for first in range(9000, 10_000, 50):
@@ -144,9 +125,9 @@ def test_a_disk_filled_by_somebody_else_rejects_nothing(small_disk: Path, before
 
 
 @pytest.mark.faults
-def test_when_space_returns_the_outbox_grows_again(small_disk: Path) -> None:
-    with Outbox(small_disk / "outbox.sqlite") as outbox:
-        others = fill(small_disk)
+def test_when_space_returns_the_outbox_grows_again(disk: Path) -> None:
+    with Outbox(disk / "outbox.sqlite") as outbox:
+        others = fill(disk)
         for first in range(0, 2000, 50):
             outbox.append([entry(n, 1) for n in range(first, first + 50)])
         assert outbox.figures().disk_full
@@ -163,8 +144,8 @@ def test_when_space_returns_the_outbox_grows_again(small_disk: Path) -> None:
 
 
 @pytest.mark.faults
-def test_less_important_events_give_way_to_nothing_but_themselves(small_disk: Path) -> None:
-    with Outbox(small_disk / "outbox.sqlite") as outbox:
+def test_less_important_events_give_way_to_nothing_but_themselves(disk: Path) -> None:
+    with Outbox(disk / "outbox.sqlite") as outbox:
         while not outbox.figures().disk_full:
             outbox.append([entry(n, 2) for n in range(50)])
         figures = outbox.figures()
@@ -174,3 +155,46 @@ def test_less_important_events_give_way_to_nothing_but_themselves(small_disk: Pa
         assert after.accepted == after.stored + after.dropped == figures.accepted + 500
         rows = outbox.read(1, 0, most=100_000, most_bytes=1 << 30)
         assert sum(json.loads(row.payload)["priority"] == 2 for row in rows) == figures.stored
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("size_bytes", [4 << 10, 64 << 10, 1 << 20], ids=lambda size: f"{size >> 10} KiB")
+def test_on_a_full_disk_the_appliance_works_without_an_outbox_and_says_that_the_disk_is_full(
+    broker: Broker, tmp_path: Path, size_bytes: int
+) -> None:
+    with small_disk(tmp_path / "state", size_bytes) as folder:
+        fill(folder)
+        with Listener(broker.port) as listener, Running(settings(broker.url, folder)) as uplink:
+            connected(uplink)
+            uplink.mailbox.put(spool(1))
+            uplink.mailbox.put(Publish(TOPICS.result("people"), {"n": 1}))
+            until(lambda: listener.on(TOPICS.result("people")), what="live results go out")
+            until(lambda: any("the disk is full" in alarm for alarm in uplink.figures().alarms))
+            assert not any("another program" in alarm for alarm in uplink.figures().alarms)
+
+
+@pytest.mark.faults
+def test_once_a_full_disk_has_room_the_events_that_waited_go_out(broker: Broker, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "state") as folder:
+        others = fill(folder)
+        wanted = settings(broker.url, folder)
+        with Listener(broker.port) as listener, Running(wanted) as uplink:
+            for number in range(100):
+                uplink.mailbox.put(spool(number))
+            until(lambda: uplink.figures().alarms)
+            others.unlink()
+            until(lambda: len(listener.numbers()) == 100, 10)
+            assert listener.numbers() == list(range(100))
+            until(lambda: not uplink.figures().alarms)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("files", [1, 2, 3])
+def test_a_disk_with_no_more_room_for_files_is_full_too(tmp_path: Path, files: int) -> None:
+    """The folder, then the lock, the database, its log: whichever of them does not fit."""
+    with small_disk(tmp_path / "state", files=files) as folder:
+        wanted = settings("mqtt://127.0.0.1:1", folder / "outbox" if files == 1 else folder)
+        running = Running(wanted)
+        running.uplink.claim()
+        with running as uplink:
+            until(lambda: any("the disk is full" in alarm for alarm in uplink.figures().alarms))
