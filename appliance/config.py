@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.config_errors import ConfigError, explain
+from appliance.text_file import NotText, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +44,9 @@ Polygon: TypeAlias = Annotated[
     ),
 ]
 MOST_BYTES = 4 << 20
-"""A configuration is shorter; a device or a log given by mistake is not read to its end."""
+"""A configuration is shorter; a log given by mistake is not read to its end."""
+
+SECRET_MOST_BYTES = 64 << 10
 
 
 def _a_path(value: Any) -> Any:
@@ -336,20 +339,14 @@ def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:
 def load(path: Path) -> Config:
     """Read and validate; raises ConfigError with every fault of the file at once."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        text = content.decode("utf-8-sig")
+        text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; `appliance config example > {path.name}` writes one to start from"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    except (OSError, NotText) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
-    if len(content) > MOST_BYTES:
-        raise ConfigError(
-            f"{path}: longer than {MOST_BYTES >> 20} MiB, which no configuration is: is it the right file?"
-        )
     return parse(text, str(path))
 
 
@@ -379,9 +376,10 @@ def secret(path: Path) -> str:
             raise ConfigError(f"{text}: no systemd credentials here; use a file, or run as the service")
         path = Path(folder) / text.removeprefix("credential:")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path}: the secret cannot be read: {error.strerror}") from error
+        lines = read_text(path, SECRET_MOST_BYTES).splitlines()
+    except (OSError, NotText) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: the secret cannot be read: {reason}") from None
     if not lines or not lines[0]:
         raise ConfigError(f"{path}: the file is empty; put the secret on its first line")
     return lines[0]

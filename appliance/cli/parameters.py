@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from appliance.cli.errors import BadInput
+from appliance.text_file import NotText, read_text
 
 LABELS_MOST_BYTES = 32 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -34,13 +35,10 @@ def name(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
 def read_labels(file: Path) -> tuple[str, ...]:
     """The lines of a file of labels; raises BadInput."""
     try:
-        if file.stat().st_size > LABELS_MOST_BYTES:
-            raise BadInput(f"{file}: too large for a list of labels")
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise BadInput(f"{file}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: not UTF-8 text; labels are one a line") from error
+        lines = read_text(file, LABELS_MOST_BYTES).splitlines()
+    except (OSError, NotText) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(f"{file}: cannot be read: {reason}; labels are text, one a line") from error
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -132,9 +133,14 @@ class _TidySocket(ssl.SSLSocket):
 
 def _look_at(path: Path, role: str) -> None:
     try:
-        path.open("rb").close()
+        mode = path.stat().st_mode
+        waits = not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+        if not waits:
+            path.open("rb").close()
     except OSError as e:
         raise ConfigError(f"{path}: cannot be read: {e.strerror}; [mqtt] {role}") from e
+    if waits:
+        raise ConfigError(f"{path}: a device or a pipe, not a file; [mqtt] {role}")
 
 
 def _credential(path: Path) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from appliance.assembly import check, read
 from appliance.config import Config, load, parse, secret
 from appliance.config_errors import ConfigError
+from appliance.mqtt.settings import LinkSettings
 
 CAMERA = '[[camera]]\nname = "front"\nuri = "scene:shapes"\n'
 PIPELINE = CAMERA + '[[pipeline]]\nname = "p"\nsource = "front"\nmodel = "m"\n'
@@ -136,9 +138,17 @@ def test_the_mark_that_notepad_puts_in_front_is_no_fault(tmp_path: Path) -> None
     assert load(path).device.name == "dock"
 
 
-def test_a_device_or_a_film_given_by_mistake_is_not_read_to_its_end() -> None:
-    with pytest.raises(ConfigError, match="is it the right file"):
-        load(Path("/dev/zero"))
+def test_a_device_a_pipe_or_a_film_given_by_mistake_is_not_read_to_its_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        for reader in (load, secret):
+            with pytest.raises(ConfigError, match=f"^{path}.* cannot be read: it is a device or a pipe, not a file"):
+                reader(path)
+    (tmp_path / "film").touch()
+    os.truncate(tmp_path / "film", 1 << 40)
+    for reader in (load, secret):
+        with pytest.raises(ConfigError, match="is it the right file"):
+            reader(tmp_path / "film")
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
@@ -190,6 +200,18 @@ def test_a_secret_may_be_a_systemd_credential(tmp_path: Path, monkeypatch: pytes
     assert secret(Path("credential:mqtt")) == "hunter2"
 
 
+def test_a_secret_that_is_not_text_names_the_file_and_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes("gehe\xefm\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"password: the secret cannot be read: it is not UTF-8 text$"):
+        secret(tmp_path / "password")
+
+
 def test_a_secret_that_is_not_there_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="none"):
         secret(tmp_path / "none")
+
+
+def test_a_certificate_that_is_a_device_is_named_and_not_read() -> None:
+    settings = LinkSettings(url="mqtts://localhost", client_id="box", ca_file=Path("/dev/zero"))
+    with pytest.raises(ConfigError, match=r"^/dev/zero: a device or a pipe, not a file; .* ca_file names"):
+        settings.tls_context()
