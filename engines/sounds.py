@@ -48,6 +48,10 @@ class Sounds:
             raise EngineError(
                 f"a window of sound must be float32 ({spec.samples},), not {samples.dtype} {samples.shape}"
             )
+        if not np.isfinite(samples).all():
+            raise EngineError(
+                "the sound holds samples that are no numbers (NaN or infinite): is the recording damaged?"
+            )
         if row >= len(self._rows):
             self._grow(row + 1)
         target = self._rows[row]

@@ -182,3 +182,23 @@ def test_a_name_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> N
     assert "no such file" in refusal("shapes", name)
     (tmp_path / "a.png").write_bytes(b"")
     assert "File name too long" in refusal(name, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_sound_that_is_not_a_number_fails_there_and_is_answered_before_and_after(tmp_path: Path, rate_hz: int) -> None:
+    import numpy as np
+    import soundfile  # type: ignore[import-untyped] # it has no types
+
+    sound = np.sin(np.arange(10 * rate_hz) * 440 * 2 * np.pi / rate_hz).astype(np.float32) * 0.3
+    sound[5 * rate_hz] = np.nan
+    soundfile.write(tmp_path / "broken.wav", sound, rate_hz, subtype="FLOAT")
+    done = predict("tones", tmp_path / "broken.wav", "--json")
+    assert done.returncode == 1
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    failed = [result for result in results if result["status"] == "failed"]
+    assert failed
+    assert all("no numbers" in result["reason"] for result in failed)
+    for result in results:
+        window = result["window"]
+        away = window["start_s"] > 5.5 or window["start_s"] + window["seconds"] < 4.5
+        assert result["status"] == "ok" or not away

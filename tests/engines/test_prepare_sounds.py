@@ -118,3 +118,17 @@ def test_constants_take_the_type_and_shape_of_the_network(shape: tuple[int | Non
 def test_a_constant_that_the_network_does_not_take_is_refused() -> None:
     with pytest.raises(EngineError, match="no input sr"):
         Sounds(sounds(8, constants={"sr": 16_000}), 1, [TensorSpec("x", (1, 8), np.dtype("f4"))])
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_are_refused_and_leave_no_trace(broken: float) -> None:
+    spec = sounds(8, context=3)
+    inputs, heard = Sounds(spec, 1, ()), stream(spec)
+    window = ramp(1, 8)
+    window[3] = broken
+    with pytest.raises(EngineError, match="no numbers"):
+        inputs.put(0, window, heard)
+    assert heard.position == 0
+    heard.seek(8)
+    inputs.put(0, ramp(9, 8), heard)
+    assert inputs.tensors(1)["x"][0].tolist() == [0, 0, 0, *range(9, 17)]
