@@ -70,7 +70,7 @@ def take_lock(path: Path) -> int:
     A record lock, which dies with the process and does not pass to its children. Raises OutboxTaken, OutboxFull,
     OutboxError.
     """
-    lock_path = path.with_name(path.name + ".lock")
+    lock_path = _lock_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -93,6 +93,20 @@ def take_lock(path: Path) -> int:
     with suppress(OSError):  # a courtesy to whoever comes second; on a full disk it is left out
         os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
     return handle
+
+
+def renew_lock(path: Path, handle: int) -> int:
+    """The lock again, where its file was removed or replaced; gives the handle that holds it. Raises OutboxError."""
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(handle), _lock_of(path).stat()):
+            return handle  # closing a second handle of the same file would end the lock
+    renewed = take_lock(path)
+    os.close(handle)
+    return renewed
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def look(path: Path, mark: Mark | None) -> None:

@@ -20,10 +20,12 @@ from appliance.outbox.books import Told
 from appliance.outbox.database import Database
 from appliance.outbox.dead_letters import bury, dead_letters
 from appliance.outbox.figures import CommitTimes, OutboxFigures, figures
-from appliance.outbox.file import OutboxFull, Shape
+from appliance.outbox.file import OutboxError, OutboxFull, Shape
+from appliance.outbox.files import Files
 from appliance.outbox.gaps import ANNOUNCEMENT, Dropped, Gaps, Gone
 from appliance.outbox.high_water import HighWater, Mark
 from appliance.outbox.opening import Opening, take_back
+from appliance.outbox.replace import copy
 from appliance.outbox.room import OVERHEAD_BYTES, Room
 from appliance.outbox.rows import Kept, Stream, place, seq_of
 from appliance.result import Spool
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_QUOTA_BYTES = 256 << 20
 RELEASED_AT_ONCE = 500
 TRIES = 8
+IN_USE = ("", "-wal", ".mark", ".lock")
+"""Of an open outbox: what must have its name, or a restart would not find what was accepted."""
 
 T = TypeVar("T")
 
@@ -68,6 +72,7 @@ class Outbox:
         self._told: Told | None = None
         self._lock: int | None = None
         self._opened: Database | None = None
+        self._files = Files({})
         self._in_hand: dict[int, int] = {}
         self._wanted_bytes = 0
         self._commits = CommitTimes()
@@ -91,6 +96,7 @@ class Outbox:
                 self.damage, self.salvaged = opened.damage, opened.saved
             else:
                 self._fit(lambda: take_back(self._database, self._books, self._gaps, self._told))
+            self._files = Files.of(self._path.with_name(self._path.name + suffix) for suffix in IN_USE)
             self.settle()
         except BaseException:
             self._close()
@@ -302,8 +308,31 @@ class Outbox:
     # Looking after it.
 
     def settle(self) -> None:
-        """Notice that the disk became full, or has space again. To be called every few seconds."""
+        """Notice that the disk became full, or has space again, or that our files are gone. Called now and then."""
+        if gone := self._files.gone():
+            self._move_out(gone)
         self._room.settle()
+
+    def _move_out(self, gone: Sequence[Path]) -> None:
+        """Copy everything into new files, as long as we hold the old ones, and raise OutboxError: open those.
+
+        Where none can be made the old ones stay in use, though they end with this process.
+        """
+        words = f"{self._path}: removed or replaced while in use ({', '.join(path.name for path in gone)})"
+        assert self._lock is not None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = outbox_file.renew_lock(self._path, self._lock)
+            copy(self._database, self._path)
+            self._high_water.begin(Mark(self.epoch, self._books.accepted_in_epoch))
+        except (OutboxError, OSError) as e:
+            words += f"; a restart will lose what waits, for there can be no new files: {e}"
+            if words != self.damage:
+                logger.error("%s", words)
+            self.damage = words
+            return
+        self.damage = f"{words}; nothing is lost, it goes on in new files"
+        raise OutboxError(self.damage)
 
     def figures(self) -> OutboxFigures:
         """As of now; costs a few queries."""

@@ -1,8 +1,13 @@
-"""A sound outbox file in the place of a damaged one: a new epoch, with every document that could be saved."""
+"""A sound outbox file in the place of a damaged one: a new epoch, with every document that could be saved.
+
+Or in the place of one that is not there any more, although it is in use: then nothing is lost, nor the epoch.
+"""
 
 from __future__ import annotations
 
 import logging
+import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import islice
@@ -12,12 +17,13 @@ from typing import TypeAlias
 from appliance.outbox.ballast import Ballast
 from appliance.outbox.books import Books, begin
 from appliance.outbox.database import Database
-from appliance.outbox.file import COMPANIONS, OutboxError, OutboxFull, Shape
+from appliance.outbox.file import COMPANIONS, OutboxError, OutboxFull, Shape, no_room
 from appliance.outbox.gaps import Gaps, Gone
 from appliance.outbox.high_water import sync_file, sync_folder
 from appliance.outbox.room import OVERHEAD_BYTES, Room
 from appliance.outbox.rows import Document, Stream
 from appliance.outbox.salvage import remains, salvage
+from appliance.outbox.sqlite_pages import PAGE_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +45,8 @@ def replace(path: Path, shape: Shape, ballast: Ballast) -> int:
     Nothing of the damaged file is touched before the new one is complete: a start that is cut short begins again and
     loses nothing. What is missing is counted and will be announced. Raises OutboxError.
     """
-    building = path.with_name(path.name + ".building")
+    building = _building(path)
     try:
-        for part in _parts(building):
-            part.unlink()
         forget_damaged(path)
         saved = _build(building, path, shape, ballast)
         sync_file(building)
@@ -51,6 +55,23 @@ def replace(path: Path, shape: Shape, ballast: Ballast) -> int:
     except OSError as e:
         raise OutboxError(f"{path}: damaged, and cannot be replaced: {e.strerror}; check the disk") from e
     return saved
+
+
+def copy(database: Database, path: Path) -> None:
+    """Copy an open database to a path at which it does not lie any more; the next opening there takes the copy.
+
+    Raises OutboxError, OSError.
+    """
+    building = _building(path)
+    if shutil.disk_usage(path.parent).free < database.number("PRAGMA page_count") * PAGE_BYTES:
+        raise OutboxFull(no_room(path))
+    with database.naming_errors(), closing(sqlite3.connect(building)) as target:
+        target.execute("PRAGMA journal_mode=OFF")
+        target.execute("PRAGMA synchronous=OFF")
+        database.raw.backup(target)
+    sync_file(building)
+    building.rename(_complete(path))
+    sync_folder(path.parent)
 
 
 def finish(path: Path) -> None:
@@ -71,6 +92,14 @@ def forget_damaged(path: Path) -> None:
     with suppress(OSError):
         for part in _damaged(path).iterdir():
             part.unlink()
+
+
+def _building(path: Path) -> Path:
+    """Where the new file grows; what an earlier attempt left there is deleted. Raises OSError."""
+    building = path.with_name(path.name + ".building")
+    for part in _parts(building):
+        part.unlink()
+    return building
 
 
 def _complete(path: Path) -> Path:

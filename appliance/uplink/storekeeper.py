@@ -24,7 +24,7 @@ SYNCS_AT_ONCE = 8
 """A lone event is durable at once; a flood is written in groups, for flash memory wears with every sync."""
 MOST_WAITING = 2048
 """Events held in memory while the outbox cannot be used."""
-SETTLE_EVERY_S = 5.0
+SETTLE_EVERY_S = 1.0
 
 OnAccepted: TypeAlias = Callable[[Sequence[Spool], Sequence[result.Spool]], None]
 
