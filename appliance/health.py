@@ -6,7 +6,7 @@ import resource
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from appliance.pipeline.feed import Feed, FeedFigures
+from appliance.pipeline.feed import NOT_OPENED, Feed, FeedFigures
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
 from appliance.result import SCHEMA
@@ -74,25 +74,31 @@ def judge(
     uplink: dict[str, Any],
     starting: bool = False,
 ) -> tuple[State, tuple[str, ...]]:
-    """Status and reasons from the figures alone; `starting`: a first connection may still be on its way."""
-    reasons = [f"{name}: {feed.reason}" for name, feed in sources.items() if feed.status in ("stale", "offline")]
+    """Status and reasons from the figures alone; `starting`: what was not tried yet may still be on its way."""
+    away = {name: feed for name, feed in sources.items() if feed.status in ("stale", "offline")}
+    reasons = [f"{name}: {feed.reason}" for name, feed in away.items() if not (starting and feed.reason == NOT_OPENED)]
     broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and pipeline.engine == "none"]
     reasons += [f"{name}: {pipelines[name].reason}" for name in broken]
     enabled = [name for name, pipeline in pipelines.items() if pipeline.enabled]
     reasons += [f"{name}: {words}" for name in enabled for words in pipelines[name].complaints]
-    if not (starting and uplink.get("connects") == 0):
-        reasons += _uplink_reasons(uplink)
+    connecting = starting and uplink.get("connects") == 0
+    reasons += _uplink_reasons(uplink, connecting)
     if enabled and len(broken) == len(enabled):
         return "failed", tuple(reasons)
     return ("degraded" if reasons else "ok"), tuple(reasons)
 
 
-def _uplink_reasons(uplink: dict[str, Any]) -> list[str]:
-    reasons = [] if uplink.get("connected", True) else [f"broker: {uplink.get('broker', 'not connected')}"]
+def _uplink_reasons(uplink: dict[str, Any], connecting: bool) -> list[str]:
+    """Alarms are sentences that name what they speak of: a topic, the outbox."""
+    reasons = []
+    if not connecting and not uplink.get("connected", True):
+        reasons.append(f"broker: {uplink.get('broker', 'not connected')}")
     alarms = uplink.get("alarms", ())
-    reasons += [f"broker: {alarm}" for alarm in alarms[:SHOWN_ALARMS]]
+    reasons += alarms[:SHOWN_ALARMS]
     if len(alarms) > SHOWN_ALARMS:
-        reasons.append(f"broker: {len(alarms) - SHOWN_ALARMS} more such complaints; see uplink.alarms")
+        reasons.append(f"uplink: {len(alarms) - SHOWN_ALARMS} more such complaints; see uplink.alarms")
+    if uplink.get("disk_full"):
+        reasons.append("outbox: the disk is full: make room, or the oldest of the lowest priority are given up")
     return reasons
 
 

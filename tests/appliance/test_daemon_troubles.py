@@ -12,6 +12,7 @@ import pytest
 
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import Broker
+from tests.disks import fill, small_disk
 from tests.waiting import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.system]
@@ -194,3 +195,14 @@ def test_without_opencv_pictures_fail_with_the_way_out_and_sound_goes_on(
         assert health["pipelines"]["shapes"]["engine"] == "none"
         ear.await_document("pipeline/tones/result", time.monotonic(), status="ok")
         assert "Traceback" not in appliance.log
+
+
+def test_a_full_disk_stands_in_health_until_there_is_room(broker: Broker, ear: Ear, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        stopped = ApplianceProcess(disk, mqtt(broker) + CAMERA + PIPELINE)
+        filling = fill(disk)
+        with stopped:
+            words = f"{disk}/outbox.db: the disk is full: free some space, or set [device] state_dir to another disk"
+            ear.await_document("box/health", within_s=15, status="degraded", reasons=[words])
+            filling.unlink()
+            ear.await_document("box/health", time.monotonic(), within_s=40, status="ok")

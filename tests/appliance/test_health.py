@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from appliance.health import Health, PipelineFigures, judge
-from appliance.pipeline.feed import FeedFigures
+from appliance.pipeline.feed import NOT_OPENED, FeedFigures
 from appliance.result import Event, Gap, Result
 
 
@@ -36,6 +36,12 @@ def test_a_source_that_is_away_degrades() -> None:
         "degraded",
         ("dock: no such camera",),
     )
+
+
+def test_a_source_that_was_not_tried_yet_is_nothing_to_complain_of_at_the_start() -> None:
+    waiting = {"dock": source("offline", NOT_OPENED)}
+    assert judge(waiting, {"p": pipeline()}, CONNECTED, starting=True) == ("ok", ())
+    assert judge(waiting, {"p": pipeline()}, CONNECTED, starting=False)[0] == "degraded"
 
 
 def test_no_pipeline_that_answers_is_a_failure() -> None:
@@ -70,8 +76,22 @@ def test_topics_that_the_broker_forbids_are_reasons_and_many_are_summed_up() -> 
     alarms = tuple(f"topic {number}: the broker does not allow it" for number in range(9))
     status, reasons = judge({}, {"p": pipeline()}, {"connected": True, "alarms": alarms})
     assert status == "degraded"
-    assert reasons[0] == "broker: topic 0: the broker does not allow it"
-    assert reasons[-1] == "broker: 6 more such complaints; see uplink.alarms"
+    assert reasons[0] == "topic 0: the broker does not allow it"
+    assert reasons[-1] == "uplink: 6 more such complaints; see uplink.alarms"
+
+
+def test_an_outbox_that_cannot_be_used_is_told_while_the_first_connection_is_on_its_way() -> None:
+    away = {"connected": False, "connects": 0, "alarms": ("/state/outbox.db: the file system is read-only",)}
+    assert judge({}, {"p": pipeline()}, away, starting=True) == (
+        "degraded",
+        ("/state/outbox.db: the file system is read-only",),
+    )
+
+
+def test_a_full_disk_is_a_reason_though_nothing_was_lost_yet() -> None:
+    status, reasons = judge({}, {"p": pipeline()}, CONNECTED | {"disk_full": True})
+    assert status == "degraded"
+    assert "the disk is full: make room" in reasons[0]
 
 
 @pytest.mark.parametrize("kind", [Result, Event, Gap, Health])
