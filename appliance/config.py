@@ -260,7 +260,9 @@ class Pipeline(Table):
         examples=[False],
     )
     hop_s: Seconds | None = Field(
-        None, description="seconds between two windows of sound; left out: the model's", examples=[0.2]
+        None,
+        description="seconds between two windows of sound; left out: the model's, the only one for a voice detector",
+        examples=[0.2],
     )
     max_per_s: float | None = Field(None, ge=0.0001, le=10_000, description="most inferences per second", examples=[5])
     timeout_s: Seconds = Field(2.0, description="seconds after which an inference counts as failed", examples=[2.0])

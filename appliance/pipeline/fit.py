@@ -17,11 +17,30 @@ def misfit(settings: Pipeline, hears: bool, manifest: Manifest) -> str | None:
     """Why the model can never answer this source, or None; `hears`: the source is a microphone."""
     listens = isinstance(manifest.input, AudioInput)
     if listens == hears:
-        return None
+        return _wrong_step(settings, manifest)
     takes, source, right = (
         ("listens to sound", "camera", "microphone") if listens else ("looks at pictures", "microphone", "camera")
     )
     return f"{manifest.name} {takes} and {settings.source} is a {source}: give it a [[{right}]], or another model"
+
+
+def _wrong_step(settings: Pipeline, manifest: Manifest) -> str | None:
+    """Windows at any other step than its own would give a model with a memory the same sound twice, or with holes."""
+    spec = manifest.input
+    if settings.hop_s is None or not isinstance(spec, AudioInput):
+        return None
+    remembers = bool(spec.state) or spec.context > 0 or manifest.task == "vad"
+    if not remembers or hop(settings, spec) == spec.hop:
+        return None
+    return (
+        f"hop_s = {settings.hop_s:g}: {manifest.name} remembers what it heard and must be given every "
+        f"{spec.hop / spec.rate_hz:g} s: leave hop_s out"
+    )
+
+
+def hop(settings: Pipeline, spec: AudioInput) -> int:
+    """Samples from the start of one window to the start of the next."""
+    return spec.hop if settings.hop_s is None else max(1, round(settings.hop_s * spec.rate_hz))
 
 
 def unknown_labels(settings: Pipeline, manifest: Manifest) -> str | None:

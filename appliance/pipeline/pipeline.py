@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -26,6 +27,8 @@ from capture.windows import Windows
 from engines.engine import EngineError
 from engines.manifest import AudioInput, Manifest
 from engines.predictions import Answer, Detection
+
+logger = logging.getLogger(__name__)
 
 QUEUE = 64
 """Samples that an `every` pipeline, or a pipeline of sound, may be behind before the oldest is dropped."""
@@ -121,15 +124,14 @@ class Pipeline:
         self._unknown_labels = fit.unknown_labels(self.config, manifest)
         self.misfit = fit.misfit(self.config, self._hears, manifest)
         if self.misfit is not None:
+            logger.error("%s: %s", self.name, self.misfit)
             self.mailbox.take_all(0)
             return
         if not isinstance(manifest.input, AudioInput):
             return
-        rate = manifest.input.rate_hz
-        hop = max(1, round(self.config.hop_s * rate)) if self.config.hop_s else manifest.input.hop
         if not self.config.every:
             self.mailbox = Mailbox(QUEUE, self._ready)
-        self._windows = Windows(manifest.input.samples, hop)
+        self._windows = Windows(manifest.input.samples, fit.hop(self.config, manifest.input))
 
     def answered(self, sample: Sample, answer: Answer, served: Served) -> None:
         """A valid answer: publish it, follow what it shows."""

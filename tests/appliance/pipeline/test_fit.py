@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from appliance.config import Pipeline
 from appliance.pipeline import fit
 from engines.manifest import AudioInput, Decoder, ImageInput, Manifest, Stage
@@ -16,14 +20,34 @@ LOOKS = Manifest(
     stages=STAGES,
     decoder=Decoder(name="yolo-v8", threshold=0.5),
 )
+HEARD = AudioInput(tensor="samples", rate_hz=16_000, samples=8000, hop=4000)
 LISTENS = Manifest(
     name="tones",
     version="1",
     task="audio-labels",
     labels=("low", "high"),
-    input=AudioInput(tensor="samples", rate_hz=16_000, samples=8000, hop=4000),
+    input=HEARD,
     stages=STAGES,
     decoder=Decoder(name="audio-labels", threshold=0.5),
+)
+
+
+SILERO = Manifest(
+    name="silero-vad",
+    version="1",
+    task="vad",
+    labels=("speech",),
+    input=AudioInput(
+        tensor="input",
+        rate_hz=16_000,
+        samples=512,
+        hop=512,
+        context=64,
+        state={"stateN": "state"},
+        state_shapes={"state": (2, 1, 128)},
+    ),
+    stages=STAGES,
+    decoder=Decoder(name="vad", threshold=0.5),
 )
 
 
@@ -69,3 +93,19 @@ def test_keys_for_the_other_kind_of_source_are_named() -> None:
     ]
     assert list(fit.idle_keys(table(hop_s=0.2), hears=False)) == ["hop_s has no effect on pictures: leave it out"]
     assert list(fit.idle_keys(table(snapshot=False), hears=True)) == []
+
+
+@pytest.mark.parametrize("hop_s", [0.016, 0.033, 0.5])
+@pytest.mark.parametrize("forgetful", [{}, {"state": {}, "state_shapes": {}}, {"context": 0}])
+def test_a_model_with_a_memory_is_given_sound_at_its_own_step_only(hop_s: float, forgetful: dict[str, Any]) -> None:
+    manifest = SILERO.model_copy(update={"input": SILERO.input.model_copy(update=forgetful)})
+    assert fit.misfit(table(hop_s=hop_s), True, manifest) == (
+        f"hop_s = {hop_s:g}: silero-vad remembers what it heard and must be given every 0.032 s: leave hop_s out"
+    )
+
+
+def test_its_own_step_written_out_is_fine_and_so_is_any_step_of_a_model_without_memory() -> None:
+    assert fit.misfit(table(hop_s=0.032), True, SILERO) is None
+    assert fit.misfit(table(hop_s=0.1), True, LISTENS) is None
+    assert fit.hop(table(hop_s=0.1), HEARD) == 1600
+    assert fit.hop(table(), HEARD) == 4000
