@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -142,6 +143,8 @@ class Outbox:
     def append(self, entries: Sequence[Entry]) -> list[Spool]:
         """Keep documents; when this returns they survive a power cut. Gives their identities, in order.
 
+        Of the first ones only, if the disk failed before the others were kept: hand those in again.
+
         When there is no room, the oldest of the lowest priority make it; a document that matters less than everything
         stored is dropped itself. Both are counted and announced.
         """
@@ -152,7 +155,11 @@ class Outbox:
             if len(entries) == 1:
                 return [self._fit(lambda: self._refuse(entries[0]))]
         half = len(entries) // 2
-        return self.append(entries[:half]) + self.append(entries[half:])
+        places = self.append(entries[:half])
+        with suppress(OutboxError):  # whoever hands them in again meets it again, if it lasts
+            if len(places) == half:
+                places += self.append(entries[half:])
+        return places
 
     def _fit(self, write: Callable[[], T], most_priority: int = -1) -> T:
         """Do it, if need be with room made for it from what is not above a priority. Raises OutboxFull."""

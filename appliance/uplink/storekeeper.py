@@ -87,6 +87,7 @@ class Storekeeper:
 
     def _write(self, group: list[Spool], streams: Streams) -> None:
         places = self._outbox.append([encoding.entry(item) for item in group])
+        group = group[: len(places)]
         del self._waiting[: len(group)]
         self._came += len(group)
         self._pace.spend()

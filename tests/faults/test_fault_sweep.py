@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -172,3 +173,43 @@ def test_whatever_fails_at_whatever_moment_nothing_accepted_is_lost(tmp_path: Pa
     tell("G30 fault sweep", None, code=code, steps=steps, toll=dict(toll), errors=dict(errors), seconds=seconds)
     assert toll["failed steps"] > toll["runs"]
     assert not toll["lost"] + toll["changed"] + toll["reused"] + toll["begun anew"] + toll["twice"]
+
+
+def hand_in(outbox: Outbox, contents: list[str]) -> None:
+    """What was not accepted is handed in again."""
+    while contents:
+        try:
+            places = outbox.append([entry(content, fill=3000) for content in contents])
+        except OutboxError:
+            outbox.close()
+            outbox.open()
+        else:
+            contents = contents[len(places) :]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("code", [FULL, IO_ERROR], ids=["disk full", "disk error"])
+def test_a_group_that_is_split_and_then_fails_gives_no_document_two_identities(tmp_path: Path, code: int) -> None:
+    """Alarms leave no more room than for its first half; after that the disk fails."""
+    contents = [str(number) for number in range(64)]
+    with Outbox(tmp_path / NAME, QUOTA_BYTES) as outbox:
+        while outbox.figures().used_bytes < 550_000:
+            outbox.append([entry("alarm", priority=2, fill=9000) for _ in range(4)])
+        alarms = outbox.figures().accepted
+    failed = 0
+    for at in itertools.count(1, 3):
+        trouble = Trouble(at, 1, code)
+        trouble.over = True
+        with in_memory(tmp_path) as folder:
+            shutil.copytree(tmp_path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ballast"))
+            with SqliteDisk(trouble, record=False), Outbox(folder / NAME, QUOTA_BYTES) as outbox:
+                trouble.done, trouble.over = 0, False
+                hand_in(outbox, contents)
+                figures, stored = outbox.figures(), len(waiting(outbox)) - alarms
+        taken_back = (figures.dropped_by_reason or {}).get("handed in again after a disk error", 0)
+        assert figures.accepted - taken_back == alarms + len(contents), f"step {at}"
+        assert 20 < stored < len(contents), "the group was split"
+        failed += trouble.failed
+        if not trouble.failed:
+            break
+    assert failed > 10
