@@ -89,6 +89,7 @@ def _set(daemon: Daemon, command: Setting) -> None:
     change: SetPipeline = command.change
     for key in change.model_fields_set:
         setattr(pipeline.settings, key, getattr(change, key))
+    daemon.assembly.worker_of(pipeline).wake()
     tell_pipeline(daemon, pipeline)
     logger.info("pipeline %s: %s", pipeline.name, change.model_dump(exclude_unset=True))
 

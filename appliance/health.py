@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from appliance.pipeline.feed import NOT_OPENED, Feed, FeedFigures
 from appliance.pipeline.pipeline import Pipeline
-from appliance.pipeline.worker import Worker
+from appliance.pipeline.worker import LOADING, Worker
 from appliance.result import SCHEMA
 
 State: TypeAlias = Literal["ok", "degraded", "failed"]
@@ -83,7 +83,8 @@ def judge(
     reasons += [f"{name}: {words}" for name in enabled for words in pipelines[name].complaints]
     connecting = starting and uplink.get("connects") == 0
     reasons += _uplink_reasons(uplink, connecting)
-    if enabled and len(broken) == len(enabled):
+    loading = [name for name in broken if pipelines[name].reason == LOADING]
+    if enabled and len(broken) == len(enabled) and not loading:
         return "failed", tuple(reasons)
     return ("degraded" if reasons else "ok"), tuple(reasons)
 

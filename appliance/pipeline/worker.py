@@ -27,6 +27,7 @@ FAILURES_TO_REOPEN = 3
 """So many failed runs in a row, and the model is closed and opened again."""
 WARM_UP_S = 20.0
 """The first inference of a model, which also sets up its memory. Three times this is a hang."""
+LOADING = "its model is being loaded"
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
 
 
@@ -48,7 +49,7 @@ class Worker:
         self.pipelines: list[Pipeline] = []
         self.settled = threading.Event()
         """Set when the model has made its first inference, or is known not to work for now."""
-        self.fault: str | None = "not opened yet"
+        self.fault: str | None = LOADING
         self.engine = "none"
         self.refusals: tuple[str, ...] = ()
         self.manifest_id: ModelId = ModelId(name, "", "")
@@ -64,7 +65,7 @@ class Worker:
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread."""
         backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
-        while not stopping.is_set():
+        while self._await_use(stopping):
             try:
                 bundle = self._find()
                 with self._open_model(bundle) as model:
@@ -79,6 +80,21 @@ class Worker:
                 self._refuse_for(backoff.next_s(), error, stopping)
             finally:
                 self._model, self._busy_since_ns, self._warming = None, None, False
+
+    def _await_use(self, stopping: threading.Event) -> bool:
+        """A model that only disabled pipelines name is not loaded until a command enables one. False: to stop."""
+
+        def wanted() -> bool:
+            return stopping.is_set() or any(pipeline.settings.enabled for pipeline in self.pipelines)
+
+        if not wanted():
+            self.fault = "not loaded: its pipelines are disabled"
+            self.settled.set()
+            with self.ready:
+                while not wanted():
+                    self.ready.wait(IDLE_S)
+            self.fault = LOADING
+        return not stopping.is_set()
 
     def _opened(self, bundle: Bundle, model: Model) -> None:
         manifest = bundle.manifest

@@ -277,3 +277,16 @@ def test_a_second_appliance_on_the_same_state_says_so(broker: Broker, ear: Ear, 
         second.start()
         assert second.ends() != 0
         assert first.running
+
+
+def test_a_disabled_pipeline_loads_its_model_when_a_command_enables_it(
+    broker: Broker, ear: Ear, tmp_path: Path
+) -> None:
+    with ApplianceProcess(tmp_path, scene(broker, pipeline="enabled = false")) as appliance:
+        health = ear.await_document("box/health", within_s=15, status="ok")
+        assert health["pipelines"]["shapes"]["reason"] == "not loaded: its pipelines are disabled"
+        assert "onnxruntime_pybind11" not in Path(f"/proc/{appliance.pid}/maps").read_text()
+        ear.say("appliance/box/pipeline/shapes/set", {"enabled": True})
+        ear.await_document("pipeline/shapes/result", within_s=15, status="ok")
+        ear.await_document("box/health", time.monotonic() - 0.5, within_s=15, status="ok")
+        assert "failed" not in [health["status"] for health in ear.documents("box/health")]

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from appliance.health import Health, PipelineFigures, judge
 from appliance.pipeline.feed import NOT_OPENED, FeedFigures
+from appliance.pipeline.worker import LOADING
 from appliance.result import Event, Gap, Result
 
 
@@ -46,6 +47,10 @@ def test_a_source_that_was_not_tried_yet_is_nothing_to_complain_of_at_the_start(
 
 def test_no_pipeline_that_answers_is_a_failure() -> None:
     assert judge({}, {"p": pipeline("none", reason="no such model")}, CONNECTED) == ("failed", ("p: no such model",))
+
+
+def test_a_model_that_is_being_loaded_has_not_failed() -> None:
+    assert judge({}, {"p": pipeline("none", reason=LOADING)}, CONNECTED) == ("degraded", (f"p: {LOADING}",))
 
 
 def test_one_pipeline_that_answers_is_not() -> None:

@@ -308,3 +308,21 @@ def test_a_model_that_keeps_failing_is_opened_ever_more_rarely_and_says_why(monk
     waits_s = [after - before for before, after in itertools.pairwise(bench.found_s)]
     assert waits_s[-1] > 2 * waits_s[0]
     assert "3 inferences in a row failed, the model is opened again: out of memory" in faults
+
+
+def test_a_model_of_disabled_pipelines_is_loaded_when_the_first_is_enabled() -> None:
+    with running(Bench(Played(answers), names=("p", "q"), enabled=False)) as bench:
+        assert bench.worker.engine == "none"
+        assert "disabled" in (bench.worker.fault or "")
+        assert bench.finds == 0
+        bench.worker.pipelines[1].settings.enabled = True
+        bench.worker.wake()
+        until(lambda: bench.worker.engine == "onnxruntime")
+        assert bench.ask(1).status == "ok"
+        assert bench.finds == 1
+
+
+def test_a_worker_that_waits_for_a_pipeline_to_be_enabled_can_be_stopped() -> None:
+    with running(Bench(Played(answers), enabled=False)) as bench:
+        pass
+    assert bench.finds == 0
