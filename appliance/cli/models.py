@@ -14,6 +14,7 @@ import click
 
 from appliance.cli import parameters
 from appliance.cli.errors import BadInput, Failed
+from appliance.cli.numbers import Number
 from engines.engine import EngineError, EngineUnavailable
 from engines.manifest import DecoderName, Manifest, Task
 
@@ -60,7 +61,7 @@ def _errors() -> Iterator[None]:
 )
 @click.option("--version", callback=parameters.name, metavar="VERSION", help="Default: the next one.")
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="Names of the classes, one a line.")
-@click.option("--threshold", type=click.FloatRange(0, 1), metavar="T", help="Least score that is reported.")
+@click.option("--threshold", type=Number(0, 1), metavar="T", help="Least score that is reported.")
 @click.option(
     "--size", callback=parameters.size, metavar="WxH", help="Picture that the network gets, where it takes any size."
 )
@@ -76,7 +77,7 @@ def _errors() -> Iterator[None]:
 @click.option("--samples", type=click.IntRange(1, 10_000_000), metavar="N", help="Samples of sound it takes at once.")
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="SECONDS",
     default=30.0,
     show_default=True,

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from appliance.cli import COMMANDS
+from appliance.cli import COMMANDS, main
+from appliance.cli.numbers import Number
 from tests.appliance_process import Ear
 from tests.conftest import Broker, free_port
 from tests.waiting import until
@@ -225,3 +227,19 @@ def test_watching_survives_the_broker_and_garbage(broker: Broker) -> None:
             watching.terminate()
             reader.join(10)
         assert watching.wait(10) == 0
+
+
+def test_no_option_takes_a_number_that_is_none() -> None:
+    """Python reads `nan` and `inf` gladly; only our own type of number refuses them."""
+    waiting: list[click.Command] = [main]
+    numbers = []
+    while waiting:
+        command = waiting.pop()
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            waiting += [
+                found for name in command.list_commands(context) if (found := command.get_command(context, name))
+            ]
+        numbers += [each for each in command.params if isinstance(each.type, click.types.FloatParamType)]
+    assert len(numbers) >= 7
+    assert [each.name for each in numbers if not isinstance(each.type, Number)] == []
