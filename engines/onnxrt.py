@@ -6,6 +6,7 @@ expensive at a camera's pace; the arena saves 40 % of the time of a large networ
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from pathlib import Path
@@ -68,6 +69,7 @@ class OnnxEngine:
         self._session: Any = None
         self._running: Any = None
         self._lock = threading.Lock()
+        self._first = True
         self.inputs: tuple[TensorSpec, ...] = ()
         self.outputs: tuple[TensorSpec, ...] = ()
         self.metadata: dict[str, str] = {}
@@ -133,6 +135,9 @@ class OnnxEngine:
         finally:
             with self._lock:
                 self._running = None
+        if self._first:
+            self._first = False
+            _give_back()
         return {spec.name: output for spec, output in zip(self.outputs, outputs, strict=True)}
 
     def cancel(self) -> None:
@@ -145,6 +150,9 @@ class OnnxEngine:
         """New options for every run, so that a late `cancel` cannot reach the next one; they cost microseconds."""
         options = onnxruntime().RunOptions()
         options.log_severity_level = _FATAL
+        if self._first:
+            # What only loading and the first run need: 19 MB of a network for 320 pixels, 34 MB of one for 640.
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         with self._lock:
             self._running = options
         return options
@@ -166,3 +174,10 @@ class OnnxEngine:
         if len(inputs) > len(self.inputs):
             unknown = ", ".join(sorted(set(inputs) - {spec.name for spec in self.inputs}))
             raise EngineError(f"{self._path}: no input is called {unknown}")
+
+
+def _give_back() -> None:
+    """Memory that is free in this process goes back to the system, where the C library can do that (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
