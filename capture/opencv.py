@@ -25,6 +25,9 @@ _ENVIRONMENT = {
     # FFmpeg and OpenCV write addresses, with their passwords, to standard error.
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_LOG_LEVEL": "SILENT",
+    # A second thread saves 0.1 ms of waiting for a shrunk picture and costs a quarter more processor time; the models
+    # need the cores. Decoding of video is not concerned: FFmpeg has threads of its own.
+    "OPENCV_FOR_THREADS_NUM": "1",
 }
 
 for _key, _value in _ENVIRONMENT.items():

@@ -20,6 +20,11 @@ def test_importing_capture_settles_what_opencv_reads_when_it_is_loaded() -> None
     assert done.stdout.split() == ["16777216"]
 
 
+def test_opencv_leaves_the_other_cores_to_the_models() -> None:
+    done = run("from capture.opencv import load_opencv; print(load_opencv().getNumThreads())")
+    assert done.stdout.split() == ["1"]
+
+
 def test_the_operator_may_override_a_setting() -> None:
     done = run("import capture, os; print(os.environ['OPENCV_LOG_LEVEL'])", OPENCV_LOG_LEVEL="DEBUG")
     assert done.stdout.split() == ["DEBUG"]
