@@ -18,7 +18,7 @@ class Ballast:
     def __init__(self, path: Path, size_bytes: int) -> None:
         self._path = path
         self._size_bytes = size_bytes
-        self._trouble = ""
+        self._told: set[str] = set()
 
     @property
     def disk_is_full(self) -> bool:
@@ -67,10 +67,10 @@ class Ballast:
             self._warn(f"no space can be held in reserve: {e.strerror}")
             self.release()
             return False
-        self._trouble = ""
+        self._told.clear()
         return True
 
     def _warn(self, trouble: str) -> None:
-        if trouble != self._trouble:
+        if trouble not in self._told:
             logger.warning("%s: %s", self._path, trouble)
-        self._trouble = trouble
+        self._told.add(trouble)

@@ -304,7 +304,7 @@ class Outbox:
         return dead_letters(self._database)
 
     def gaps(self) -> list[Dropped]:
-        """What is gone and should be announced now. Cheap when there is nothing."""
+        """What is gone and should be announced now; each is given once. Cheap when there is nothing."""
         return self._gaps.to_announce(self._books.streams) if self._gaps.waiting else []
 
     def announce(self, gap: Dropped, encode: Callable[[Spool], bytes]) -> Spool:
