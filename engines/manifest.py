@@ -27,6 +27,7 @@ FileName: TypeAlias = Annotated[
 Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 LabelText: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=200)]
 Triple: TypeAlias = tuple[float, float, float]
+Fit: TypeAlias = Literal["letterbox", "stretch", "stretch-antialiased", "center-crop"]
 Size: TypeAlias = Annotated[int, Field(ge=1, le=16384)]
 Batch: TypeAlias = Annotated[int, Field(ge=1, le=1024)] | None
 """None: the network takes any number of samples at once."""
@@ -53,9 +54,10 @@ class ImageInput(_Strict):
     """Name of the network's input."""
     width: Size
     height: Size
-    fit: Literal["letterbox", "stretch", "center-crop"]
+    fit: Fit
     """`letterbox` keeps the proportions and pads around the middle; `stretch` does not keep them; `center-crop`
-    scales the shorter side to fit and cuts the rest off."""
+    scales the shorter side to fit and cuts the rest off. That one and `stretch-antialiased` average all pixels where
+    they shrink a picture, as torchvision does; the others look at four."""
     layout: Literal["nchw", "nhwc"] = "nchw"
     channels: Literal["rgb", "bgr"] = "rgb"
     dtype: Literal["float32", "float16", "uint8"] = "float32"

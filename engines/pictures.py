@@ -12,6 +12,7 @@ from engines.engine import Array, EngineError, EngineUnavailable, Tensors
 from engines.manifest import ImageInput
 from engines.placement import Placement, place
 
+_ANTIALIASED = ("center-crop", "stretch-antialiased")
 _SIZES_KEPT = 16
 """Picture sizes whose geometry is remembered; a model rarely serves more cameras than that."""
 
@@ -157,7 +158,7 @@ class _Geometry:
         self.small = np.empty((*size, 3), np.uint8)
         self.turned = np.empty((*size, 3), np.uint8) if spec.layout == "nhwc" else self.small
         self.planes = [np.empty(size, np.uint8) for _ in range(3)] if spec.layout == "nchw" else []
-        self.shrinker = Shrinker(placement, *size) if spec.fit == "center-crop" else None
+        self.shrinker = Shrinker(placement, *size) if spec.fit in _ANTIALIASED else None
 
 
 def _convert(values: Array, into: Array, mean: Array, divisor: Array) -> None:

@@ -16,7 +16,7 @@ from appliance.cli import parameters
 from appliance.cli.errors import BadInput, Failed
 from appliance.cli.numbers import Number
 from engines.engine import EngineError, EngineUnavailable
-from engines.manifest import DecoderName, Manifest, Task
+from engines.manifest import DecoderName, Fit, Manifest, Task
 
 if TYPE_CHECKING:
     from engines.bundle import Bundle
@@ -71,7 +71,7 @@ def _errors() -> Iterator[None]:
     "--scale", type=click.Choice(["0..1", "-1..1", "0..255", "imagenet"]), help="Values that its input takes."
 )
 @click.option("--channels", type=click.Choice(["rgb", "bgr"]), help="Order of the colours.")
-@click.option("--fit", type=click.Choice(["letterbox", "stretch", "center-crop"]), help="How a picture gets its size.")
+@click.option("--fit", type=click.Choice(get_args(Fit)), help="How a picture gets its size.")
 @click.option("--boxes", type=click.Choice(["normalised", "pixels"]), help="What the corners of an SSD's boxes are.")
 @click.option("--rate", "rate_hz", type=click.IntRange(1000, 384_000), metavar="HZ", help="Rate of the sound it takes.")
 @click.option("--samples", type=click.IntRange(1, 10_000_000), metavar="N", help="Samples of sound it takes at once.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.manifest import Decoder
+from engines.manifest import Decoder, Fit
 from engines.recognise.draft import Draft
 from engines.recognise.hints import Hints, Scale
 from engines.recognise.network import Network, name_classes, remaining_activation
@@ -21,7 +21,7 @@ def classifier(network: Network, picture: Picture, hints: Hints) -> Draft | None
     labels, warnings = name_classes(network, hints, count)
     return Draft(
         "classify",
-        image_input(picture, hints, fit="center-crop", scale=_scale(network, picture, hints)),
+        image_input(picture, hints, fit=_fit(network, picture), scale=_scale(network, picture, hints)),
         Decoder(
             name="classify",
             threshold=0.1 if hints.threshold is None else hints.threshold,
@@ -31,6 +31,13 @@ def classifier(network: Network, picture: Picture, hints: Hints) -> Draft | None
         labels,
         warnings,
     )
+
+
+def _fit(network: Network, picture: Picture) -> Fit:
+    """Ultralytics' `classify_transforms` crops the middle for a square input only; to any other it resizes both sides,
+    whatever its comment says: torchvision's Resize takes a pair as height and width."""
+    oblong = picture.width != picture.height
+    return "stretch-antialiased" if oblong and network.exported.task == "classify" else "center-crop"
 
 
 def _scale(network: Network, picture: Picture, hints: Hints) -> Scale:

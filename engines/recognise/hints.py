@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from engines.engine import EngineError
-from engines.manifest import DecoderName, Task, Triple
+from engines.manifest import DecoderName, Fit, Task, Triple
 
 Scale: TypeAlias = Literal["0..1", "-1..1", "0..255", "imagenet"]
 
@@ -30,7 +30,7 @@ class Hints:
     """Width and height of the picture that the network gets."""
     channels: Literal["rgb", "bgr"] | None = None
     scale: Scale | None = None
-    fit: Literal["letterbox", "stretch", "center-crop"] | None = None
+    fit: Fit | None = None
     boxes: Literal["normalised", "pixels"] | None = None
     """What the corners of an SSD's boxes are: shares of the picture or pixels of the network's input."""
     rate_hz: int | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engines.engine import TensorSpec
-from engines.manifest import ImageInput
+from engines.manifest import Fit, ImageInput
 from engines.recognise.hints import SCALES, Hints, Scale
 from engines.recognise.network import Network
 
@@ -77,7 +77,7 @@ def image_input(
     picture: Picture,
     hints: Hints,
     *,
-    fit: Literal["letterbox", "stretch", "center-crop"],
+    fit: Fit,
     channels: Literal["rgb", "bgr"] = "rgb",
     scale: Scale = "0..1",
 ) -> ImageInput:

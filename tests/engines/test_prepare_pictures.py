@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
 
 from engines.engine import EngineError, EngineUnavailable
-from engines.manifest import ImageInput
+from engines.manifest import Fit, ImageInput
 from engines.pictures import Pictures
 from engines.placement import Placement, place
 from tests.engines.models import pictures
@@ -174,6 +174,17 @@ def test_the_middle_is_antialiased_as_classifiers_are_trained(height: int, width
     assert np.abs(inputs.tensors(1)["x"][0] - middle).max() <= 0.51  # rounded once, at the end
 
 
+@pytest.mark.parametrize(("height", "width"), [(60, 90), (90, 60), (24, 48), (20, 25), (31, 300), (300, 31)])
+def test_the_whole_picture_is_antialiased_into_an_oblong_as_classifiers_get_it(height: int, width: int) -> None:
+    spec = pictures(48, 24, fit="stretch-antialiased", dtype="uint8", scale=(1, 1, 1), channels="bgr", layout="nhwc")
+    pixels = random_picture(height, width)
+    inputs = Pictures(spec, rows=1)
+    assert inputs.put(0, pixels) == Placement(width, height, 48, 24, 0, 0)
+    high = triangle_resize(pixels.astype(np.float64), 24)
+    whole = triangle_resize(high.transpose(1, 0, 2), 48).transpose(1, 0, 2)
+    assert np.abs(inputs.tensors(1)["x"][0] - whole).max() <= 0.51  # rounded once, at the end
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     {
@@ -206,7 +217,7 @@ def test_letterboxes_lie_where_ultralytics_puts_them(size: tuple[int, int], expe
     assert place(pictures(640, 640), *size) == expected
 
 
-@pytest.mark.parametrize("fit", ["letterbox", "stretch", "center-crop"])
+@pytest.mark.parametrize("fit", get_args(Fit))
 @pytest.mark.parametrize("size", [(720, 1280), (481, 333), (100, 100)])
 def test_a_box_that_is_taken_there_comes_back_to_its_place(fit: str, size: tuple[int, int]) -> None:
     height, width = size

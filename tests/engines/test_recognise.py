@@ -255,6 +255,16 @@ def test_an_ultralytics_classifier_gives_probabilities_of_a_centre_crop(tmp_path
     assert manifest.decoder.options == {"activation": "none"}
 
 
+def test_an_oblong_ultralytics_classifier_sees_the_whole_picture_and_a_foreign_one_its_middle(tmp_path: Path) -> None:
+    shape = {"images": [1, 3, 224, 320]}
+    theirs = network(tmp_path, shape, {"output0": [1, 3]}, exported(task="classify", size="[224, 320]"))
+    spec = picture(recognise(theirs))
+    assert (spec.width, spec.height, spec.fit) == (320, 224, "stretch-antialiased")
+    assert picture(recognise(theirs, hints=Hints(fit="center-crop"))).fit == "center-crop"
+    foreign = network(tmp_path, shape, {"output0": [1, 3]})
+    assert picture(recognise(foreign, hints=Hints(scale="0..1"))).fit == "center-crop"
+
+
 @pytest.mark.parametrize(("last", "activation"), [("Softmax", "none"), ("Sigmoid", "none"), ("Identity", "softmax")])
 def test_the_last_operator_tells_whether_scores_are_raw(tmp_path: Path, last: str, activation: str) -> None:
     path = network(tmp_path, {"x": [1, 3, 224, 224]}, {"y": [1, 5]}, last=last)
