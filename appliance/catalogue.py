@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engines.bundle import Bundle
 from engines.engine import EngineError
-from engines.library import Library
+from engines.library import Installed, Library
 
 LONGEST_SHOWN = 60
 
@@ -22,7 +22,17 @@ class Catalogue:
     @classmethod
     def default(cls, state_dir: Path | None = None) -> Catalogue:
         """The library of this machine (see Library.default) before the models of the package."""
-        return cls(Library.default(state_dir), Library(Path(str(files("appliance") / "bundles"))))
+        return cls.before_shipped(Library.default(state_dir))
+
+    @classmethod
+    def before_shipped(cls, library: Library) -> Catalogue:
+        """This library before the models of the package."""
+        return cls(library, Library(Path(str(files("appliance") / "bundles"))))
+
+    def brought_along(self) -> tuple[Installed, ...]:
+        """The shipped models whose names lead to them: no installed one goes before."""
+        installed = {each.name for each in self.library.list()}
+        return tuple(each for each in self.shipped.list() if each.name not in installed)
 
     def find(self, model: str) -> Bundle:
         """An installed model (`people`, `people@3`), a shipped one, a bundle folder or an .onnx file.
@@ -31,8 +41,7 @@ class Catalogue:
         """
         try:
             name = model.partition("@")[0]
-            names = {installed.name for installed in self.library.list()}
-            if name not in names and name in {shipped.name for shipped in self.shipped.list()}:
+            if name in {each.name for each in self.brought_along()}:
                 return self.shipped.find(model)
             return self.library.find(model)
         except OSError as error:  # no permission; a name longer than any file's

@@ -166,15 +166,19 @@ def _alarm(after_s: float, action: Callable[[], None]) -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
 def list_models(library: Library, as_json: bool) -> None:
-    """List the installed models; their files are not checked."""
+    """List the installed models, and those that the appliance brings along; their files are not checked."""
+    from appliance.catalogue import Catalogue
+
+    catalogue = Catalogue.before_shipped(library)
     with _errors():
-        rows = [_row(library, installed) for installed in library.list()]
+        rows = [_row(library, installed) | {"shipped": False} for installed in library.list()]
+        shipped = [_row(catalogue.shipped, each) | {"shipped": True} for each in catalogue.brought_along()]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
-    elif not rows:
-        click.echo(f"no models in {library.folder}; add one with `appliance models add FILE.onnx`")
-    else:
-        _print_table(rows)
+        click.echo(json.dumps(rows + shipped, indent=2))
+        return
+    _print_table(rows + shipped)
+    if not rows:
+        click.echo(f"none is installed in {library.folder}; `appliance models add FILE.onnx` adds one")
 
 
 def _row(library: Library, installed: Installed) -> dict[str, Any]:
@@ -206,7 +210,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     table = Table("name", "version", "what it does", "other versions", box=None, header_style="bold", pad_edge=False)
     for row in rows:
         others = [version for version in row["versions"] if version != row["version"]]
-        version = row["version"] + (" (pinned)" if row["pinned"] else "")
+        mark = " (shipped)" if row["shipped"] else " (pinned)" if row["pinned"] else ""
+        version = row["version"] + mark
         table.add_row(row["name"], version, row["words"] or f"[red]{row['fault']}[/red]", ", ".join(others))
     Console().print(table)
 
@@ -217,8 +222,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 @click.pass_obj
 def show(library: Library, model: str, as_json: bool) -> None:
     """Check and describe MODEL: NAME, NAME@VERSION, a bundle folder or an .onnx file."""
+    from appliance.catalogue import Catalogue
+
     with _errors():
-        bundle = library.find(model)
+        bundle = Catalogue.before_shipped(library).find(model)
     manifest = bundle.manifest
     document = {
         "digest": manifest.digest,
@@ -257,7 +264,12 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
 @click.pass_obj
 def remove(library: Library, model: str) -> None:
     """Remove MODEL: NAME with all its versions, or NAME@VERSION."""
+    from appliance.catalogue import Catalogue
+
     with _errors():
+        name = model.partition("@")[0]
+        if name in {each.name for each in Catalogue.before_shipped(library).brought_along()}:
+            raise BadInput(f"{name}: comes with the appliance and stays; a model added under this name goes before it")
         gone = library.remove(model)
     click.echo(f"{model.partition('@')[0]}: removed version{'s' * (len(gone) > 1)} {', '.join(gone)}")
 

@@ -63,6 +63,9 @@ def test_results_events_counts_and_health_come_out(broker: Broker, ear: Ear, tmp
         assert ear.await_document("box/info")["pipelines"]["shapes"]["model"] == "shapes"
         until(lambda: [t for t in ear.documents("count/red") if t["count"] >= 1])
         ear.await_payload("source/dock/available", b"online")
+        with Ear(broker.port) as newcomer:
+            assert newcomer.await_document("source/dock/state") == {"enabled": True}
+            assert newcomer.await_document("pipeline/shapes/state")["enabled"] is True
 
 
 def test_events_of_one_life_share_an_id_and_a_stream_has_no_holes(broker: Broker, ear: Ear, tmp_path: Path) -> None:
