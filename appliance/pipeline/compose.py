@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from ulid import ULID
 
@@ -29,34 +30,42 @@ def compose(
 ) -> Result:
     """The result of one sample; an EngineError makes it `failed`, without any predictions."""
     picture, window = _place(sample)
-    blank = Result(
+    valid = None if isinstance(answer, EngineError) else answer
+    detections, labels, segments = _said(valid)
+    return Result(
         id=str(ULID()),
         device=device,
         pipeline=pipeline,
         source=sample.source,
         seq=sample.seq,
-        status="failed",
+        status="failed" if valid is None else "ok",
         captured_at=utc(sample.stamp.unix_ns),
         clock=clock,
         model=served.model,
         answered_by="local",
         engine=served.engine,
-        reason=served.reason,
+        reason=str(answer) if valid is None else served.reason,
+        latency_ms=None if valid is None else _latency(sample, valid, served),
         frame=picture,
         window=window,
+        detections=detections,
+        labels=labels,
+        segments=segments,
     )
-    if isinstance(answer, EngineError):
-        return replace(blank, reason=str(answer))
+
+
+Said: TypeAlias = "tuple[tuple[Detection, ...] | None, tuple[Label, ...] | None, tuple[Segment, ...] | None]"
+
+
+def _said(answer: Answer | None) -> Said:
+    """What belongs under `detections`, `labels` and `segments`."""
+    if answer is None:
+        return None, None, None
     said = answer.predictions
-    detect = answer.task == "detect"
-    return replace(
-        blank,
-        status="ok",
-        latency_ms=_latency(sample, answer, served),
-        detections=tuple(p for p in said if isinstance(p, Detection)) if detect else None,
-        labels=None if detect else tuple(p for p in said if isinstance(p, Label)),
-        segments=tuple(p for p in said if isinstance(p, Segment)) or None,
-    )
+    if answer.task == "detect":
+        return tuple(p for p in said if isinstance(p, Detection)), None, None
+    labels = tuple(p for p in said if isinstance(p, Label))
+    return None, labels, tuple(p for p in said if isinstance(p, Segment)) or None
 
 
 def _place(sample: Sample) -> tuple[FrameSize | None, WindowPlace | None]:

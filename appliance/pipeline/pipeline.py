@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from appliance import config
 from appliance.mailbox import Mailbox
@@ -135,12 +135,11 @@ class Pipeline:
 
     def answered(self, sample: Sample, answer: Answer, served: Served) -> None:
         """A valid answer: publish it, follow what it shows."""
-        result = self._result(sample, served, answer)
         steps: list[Step] = []
-        if self.config.events and result.detections is not None:
-            detections, steps = self._follow(result.detections, sample)
-            result = replace(result, detections=detections)
-        elif self.config.events and isinstance(sample, AudioWindow):
+        if self.config.events and answer.task == "detect":
+            answer, steps = self._follow(answer, sample)
+        result = self._result(sample, served, answer)
+        if self.config.events and isinstance(sample, AudioWindow):
             steps = self._sounds.steps(result.labels or (), sample.stamp.mono_ns / 1e9, result.captured_at)
         self.last_latency_ms = result.latency_ms.total if result.latency_ms else None
         self._publish(result)
@@ -177,11 +176,13 @@ class Pipeline:
         """What its table asks for and cannot get, although it answers. Any thread."""
         return tuple(words for words in (self._unknown_labels, self._zones_outside) if words)
 
-    def _follow(self, detections: Sequence[Detection], sample: Sample) -> tuple[tuple[Detection, ...], list[Step]]:
+    def _follow(self, answer: Answer, sample: Sample) -> tuple[Answer, list[Step]]:
+        """The answer with its objects numbered, and what that means for their lives."""
         now_s = sample.stamp.mono_ns / 1e9
+        detections = [each for each in answer.predictions if isinstance(each, Detection)]
         numbered, ended = self._tracker.update(detections, now_s)
         steps = self._objects.steps(self._tracker.believed, ended, now_s, utc(sample.stamp.unix_ns))
-        return tuple(numbered), steps
+        return Answer(answer.task, tuple(numbered), answer.times), steps
 
     def _publish(self, result: Result) -> None:
         self.outcomes[result.status] += 1

@@ -9,7 +9,7 @@ See docs/decisions/0002-own-tracker.md for why no library.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +92,10 @@ class Tracker:
                 track = self._begin(detection, now_s)
             else:
                 track.saw(detection, now_s)
-            numbered.append(replace(detection, track=track.number))
+            # Not `replace`, which takes four times as long.
+            numbered.append(
+                Detection(detection.label, detection.class_id, detection.score, detection.box, track.number)
+            )
         # A long pause between answers counts as half the patience at most: one look does not end an object.
         patience = min(passed, self._forget_s / 2)
         for track in self.tracks:
