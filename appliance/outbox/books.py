@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ class Books:
         self.streams: dict[int, Stream] = {}
         self._database = database
         self._committed = {stream.number: stream for stream in streams}
+        self._changed: list[Stream] = []
         self._by_name: dict[Name, Stream] = {}
         self._ordinal = database.number("SELECT coalesce(max(ordinal), 0) FROM document")
         self._closed: set[int] = set()
@@ -47,17 +47,18 @@ class Books:
 
     def write(self) -> None:
         """A transaction will be done: into the database with what has changed."""
-        changed = [stream for stream in self.streams.values() if stream != self._committed.get(stream.number)]
-        if changed:
-            self._database.write_streams(changed)
+        self._changed = [stream for stream in self.streams.values() if stream != self._committed.get(stream.number)]
+        if self._changed:
+            self._database.write_streams(self._changed)
 
     def keep(self) -> None:
         """It was done."""
-        self._committed = {number: copy(stream) for number, stream in self.streams.items()}
+        for stream in self._changed:
+            self._committed[stream.number] = stream.copy()
 
     def undo(self) -> None:
         """It was not done."""
-        self.streams = {number: copy(stream) for number, stream in self._committed.items()}
+        self.streams = {number: stream.copy() for number, stream in self._committed.items()}
         self._by_name = {stream.full_name: stream for stream in self.streams.values()}
 
     # Looking things up.
@@ -65,15 +66,13 @@ class Books:
     @property
     def accepted_in_epoch(self) -> int:
         """Numbers given in the present epoch."""
-        return sum(stream.last for stream in self._of_epoch(self.streams.values()))
+        return sum(stream.last for stream in self.streams.values() if stream.epoch == self.epoch)
 
     @property
     def told(self) -> Told:
         """What anybody can know of."""
-        return Told(self.epoch, {stream.name: stream.last for stream in self._of_epoch(self._committed.values())})
-
-    def _of_epoch(self, streams: Iterable[Stream]) -> list[Stream]:
-        return [stream for stream in streams if stream.epoch == self.epoch]
+        committed = self._committed.values()
+        return Told(self.epoch, {stream.name: stream.last for stream in committed if stream.epoch == self.epoch})
 
     @property
     def open_streams(self) -> list[Stream]:

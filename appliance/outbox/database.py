@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from appliance.outbox import file as outbox_file
-from appliance.outbox.file import OutboxDamaged, Shape
+from appliance.outbox.file import OutboxDamaged, OutboxError, Shape
 from appliance.outbox.rows import Document, Stream, place, seq_of
 
 
@@ -47,16 +47,19 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OverflowError) as e:
-            error = outbox_file.named(e, self.path)
-            if isinstance(error, OutboxDamaged):
-                self.damage = str(error)
-            raise error from e
+            raise self._named(e) from e
+
+    def _named(self, error: Exception) -> OutboxError:
+        named = outbox_file.named(error, self.path)
+        if isinstance(named, OutboxDamaged):
+            self.damage = str(named)
+        return named
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
         """All or nothing. A durable one survives a power cut, and makes everything before it survive too; one that is
         not survives the death of the process, and costs no wait for the disk."""
-        with self.naming_errors():
+        try:
             if durable != (self._level == "FULL") and self._level != "OFF":
                 self._set_level("FULL" if durable else "NORMAL")
             self.raw.execute("BEGIN IMMEDIATE")
@@ -71,8 +74,10 @@ class Database:
                 if self.follower is not None:
                     self.follower.undo()
                 raise
-            if self.follower is not None:
-                self.follower.keep()
+        except (sqlite3.Error, OverflowError) as e:
+            raise self._named(e) from e
+        if self.follower is not None:
+            self.follower.keep()
 
     def _set_level(self, level: str) -> None:
         self.raw.execute(f"PRAGMA synchronous={level}")

@@ -54,6 +54,12 @@ class Stream:
         """Waiting to be sent."""
         return self.accepted - self.sent - self.dropped - self.dead
 
+    def copy(self) -> Stream:
+        return Stream(
+            self.number, self.name, self.epoch,
+            self.last, self.acknowledged, self.accepted, self.sent, self.dropped, self.dead,
+        )  # fmt: skip
+
     @property
     def full_name(self) -> Name:
         return self.name, self.epoch
