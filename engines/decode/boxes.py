@@ -57,8 +57,8 @@ class BoxDecoder:
         if asked.labels is not None:
             found = _only(found, self._classes(asked.labels)[found.classes])
         best = self._best(found)
-        boxes = np.round(asked.placement.to_picture(found.corners[best]), _BOX_DIGITS).tolist()
-        scores = np.round(found.scores[best].astype(np.float64), _SCORE_DIGITS).tolist()
+        boxes = asked.placement.to_picture(found.corners[best]).round(_BOX_DIGITS).tolist()
+        scores = found.scores[best].astype(np.float64).round(_SCORE_DIGITS).tolist()
         classes = found.classes[best].tolist()
         labels = self._labels
         return tuple(
@@ -93,5 +93,7 @@ def _only(found: Candidates, keep: Array) -> Candidates:
 def from_centres(centres: Array, sizes: Array) -> Array:
     """(2, n) centres and (2, n) sizes to (n, 4) corners."""
     half = sizes * np.float32(0.5)
-    corners: Array = np.concatenate((centres - half, centres + half)).T
-    return corners
+    corners = np.empty((4, half.shape[1]), np.result_type(centres, half))
+    np.subtract(centres, half, out=corners[:2])
+    np.add(centres, half, out=corners[2:])
+    return corners.T

@@ -24,7 +24,8 @@ def suppress(corners: Array, scores: Array, classes: Array | None, iou: float) -
     rectangles[:, 2:] -= rectangles[:, :2]
     if classes is not None:
         # Every class in a place of its own, along the diagonal, where both axes tell OpenCV that nothing overlaps.
-        rectangles[:, :2] += (classes * (np.ptp(rectangles[:, :2]) + rectangles[:, 2:].max() + 1))[:, np.newaxis]
+        apart = float(corners.max()) - float(corners.min()) + 1
+        rectangles[:, :2] += (classes * apart)[:, np.newaxis]
     np.maximum(rectangles[:, 2:], 0, out=rectangles[:, 2:])
     kept = cv2.dnn.NMSBoxes(rectangles, scores, score_threshold=0.0, nms_threshold=iou)  # type: ignore[arg-type]
     return np.asarray(kept, np.intp).ravel()

@@ -24,8 +24,8 @@ class YoloV8:
         best = table[4:].max(axis=0)
         check_finite(self._output, best)  # NaN and infinity among the scores are the largest of their box
         check_finite(self._output, table[:4])
-        chosen = np.flatnonzero(best >= threshold)
-        columns = table[:, chosen]
+        chosen = (best >= threshold).nonzero()[0]
+        columns = table.take(chosen, axis=1)
         return Candidates(from_centres(columns[:2], columns[2:4]), best[chosen], columns[4:].argmax(axis=0))
 
 
