@@ -93,7 +93,8 @@ def _only(found: Candidates, keep: Array) -> Candidates:
 def from_centres(centres: Array, sizes: Array) -> Array:
     """(2, n) centres and (2, n) sizes to (n, 4) corners."""
     half = sizes * np.float32(0.5)
-    corners = np.empty((4, half.shape[1]), np.result_type(centres, half))
-    np.subtract(centres, half, out=corners[:2])
-    np.add(centres, half, out=corners[2:])
-    return corners.T
+    sides = np.empty((4, half.shape[1]), np.result_type(centres, half))
+    np.subtract(centres, half, out=sides[:2])
+    np.add(centres, half, out=sides[2:])
+    corners: Array = sides.T
+    return corners
