@@ -36,8 +36,8 @@ class Subject:
     size: int
     stack: ExitStack
     alternatives: dict[str, Callable[[int], Turn]] = field(default_factory=dict)
-    outside_ms: dict[str, list[float]] = field(default_factory=dict)
-    """What was not the engine, of every picture."""
+    outside_ms: dict[str, list[list[float]]] = field(default_factory=dict)
+    """What was not the engine: of every picture, turn by turn."""
     appliances: list[Lockstep] = field(default_factory=list)
 
     @property
@@ -61,9 +61,13 @@ class Subject:
             answer = model.predict([next(turning)])[0]
             if isinstance(answer, EngineError):
                 raise answer
-            outside.append((time.perf_counter() - started) * 1e3 - answer.times.infer_ms)
+            outside[-1].append((time.perf_counter() - started) * 1e3 - answer.times.infer_ms)
 
-        self.alternatives["model"] = lambda count: turn(predict, count)
+        def take_turn(count: int) -> Turn:
+            outside.append([])
+            return turn(predict, count)
+
+        self.alternatives["model"] = take_turn
         self._add_lockstep("appliance", lambda: Pictures("camera", pictures), sensor=True)
         if film is not None:
             self._add_lockstep("appliance with capture", lambda: video(film), sensor=False)
@@ -94,7 +98,7 @@ class Subject:
         def predict(count: int) -> Turn:
             answer = serving.ask("predict", count=count)
             both = zip(answer["wall_ms"], answer["inference"], strict=True)
-            outside.extend(wall - inference for wall, inference in both)
+            outside.append([wall - inference for wall, inference in both])
             return Turn(answer["wall_ms"], answer["cpu_ms"])
 
         self.alternatives["Ultralytics predict"] = predict
