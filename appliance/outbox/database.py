@@ -180,9 +180,10 @@ class Database:
             most,
         )
 
-    def write_log_back(self) -> None:
-        """Bring everything in the log to its place; the log's space is used again from its beginning."""
-        self.rows("PRAGMA wal_checkpoint(RESTART)")
+    def write_log_back(self) -> bool:
+        """Bring everything in the log to its place; its space is used again from its beginning. False when it was empty
+        already."""
+        return bool(self.rows("PRAGMA wal_checkpoint(RESTART)")[0][1] > 0)
 
     def insert(self, stream: Stream, document: Document, *, again: bool = False) -> bool:
         """Inside a transaction. With `again` it may be here already: then it stays as it is, and the answer is no."""

@@ -17,7 +17,8 @@ from appliance.outbox.sqlite_pages import PAGE_BYTES
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 64
-"""Documents evicted in one transaction: few enough for the log, many enough to be worth it."""
+"""Documents evicted in one transaction: few enough for the log, many enough to be worth it. Fewer, down to one, when
+somebody else took the space for the log too."""
 LOG_PAGES_WHEN_FULL = 16
 OVERHEAD_BYTES = 200
 """Per document: identity, topic, index."""
@@ -83,33 +84,42 @@ class Room:
         wanted_pages = wanted_bytes // PAGE_BYTES + SPARE_PAGES
         if not self.disk_full and self._ballast.disk_is_full:
             self._stop_growing()
-        elif self.disk_full:
-            self._database.write_log_back()
-        gained = False
+            gained = True
+        else:
+            gained = self.disk_full and self._database.write_log_back()
+        at_once = AT_ONCE
         while self._free_pages < wanted_pages:
             try:
-                if not (self._evict_sent() or self._evict(most_priority, in_hand)):
+                if not (self._evict_sent(at_once) or self._evict(most_priority, in_hand, at_once)):
                     break
             except OutboxFull:
-                if self.disk_full:
+                if not self.disk_full:
+                    self._stop_growing()
+                elif at_once > 1:
+                    at_once //= 8
+                    self._database.write_log_back()
+                    continue
+                else:
                     break
-                self._stop_growing()
             gained = True
+        if gained and self.disk_full:
+            self._database.write_log_back()  # evicting has filled it, and it may not be able to grow
         return gained or self._free_pages >= wanted_pages
 
-    def _evict_sent(self) -> bool:
+    def _evict_sent(self, at_once: int) -> bool:
         """Documents the receiver has, kept only in case it loses them. One batch; False when there are none."""
         for stream in self._books.streams.values():
             first = self._database.first(stream)
             if first and seq_of(first) <= stream.acknowledged:
+                last = min(seq_of(first) + at_once - 1, stream.acknowledged)
                 with self._database.transaction(durable=False):
-                    self._database.delete(stream, seq_of(first), min(seq_of(first) + AT_ONCE - 1, stream.acknowledged))
+                    self._database.delete(stream, seq_of(first), last)
                 return True
         return False
 
-    def _evict(self, most_priority: int, in_hand: Mapping[int, int]) -> bool:
+    def _evict(self, most_priority: int, in_hand: Mapping[int, int], at_once: int) -> bool:
         """One batch; False when there is nothing that may go."""
-        victims = self._victims(most_priority, in_hand)
+        victims = self._victims(most_priority, in_hand, at_once)
         if not victims:
             return False
         reason = "disk full" if self.disk_full else "outbox full"
@@ -124,7 +134,7 @@ class Room:
                 self._gaps.drop(self._books.streams[number], Gone.of(gone), reason, topics[number])
         return True
 
-    def _victims(self, most_priority: int, in_hand: Mapping[int, int]) -> list[tuple[int, bytes]]:
+    def _victims(self, most_priority: int, in_hand: Mapping[int, int], most: int) -> list[tuple[int, bytes]]:
         victims: list[tuple[int, bytes]] = []
         with self._database.naming_errors():
             rows = self._database.raw.execute(
@@ -133,6 +143,6 @@ class Room:
             for at, topic in rows:
                 if seq_of(at) > in_hand.get(number_of(at), 0):
                     victims.append((at, topic))
-                if len(victims) == AT_ONCE:
+                if len(victims) == most:
                     break
         return victims

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,30 @@ def test_when_space_returns_the_outbox_grows_again(disk: Path) -> None:
         for first in range(2050, 4050, 50):
             outbox.append([entry(n, 1) for n in range(first, first + 50)])
         assert outbox.figures().dropped == dropped
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("free_kib", [300, 600, 1200, 3000])
+def test_an_outbox_whose_log_was_taken_by_somebody_too_still_makes_room(disk: Path, free_kib: int) -> None:
+    """A log of ten pages holds neither a whole batch of evictions nor much after it."""
+    others = fill(disk)
+    os.truncate(others, others.stat().st_size - (free_kib << 10))
+    appended = 0
+    for _ in range(3):
+        with Outbox(disk / "outbox.sqlite", 1_000_000) as outbox:
+            for _ in range(5):
+                appended += len(outbox.append([entry(n, priority_of(n)) for n in range(appended, appended + 40)]))
+                fill(disk)
+                stream = outbox.stream(1)
+                outbox.read(1, stream.acknowledged, most=5, most_bytes=1 << 20)
+                outbox.settle()
+                outbox.acknowledge({1: stream.acknowledged + 1})
+                outbox.release(1, outbox.stream(1).acknowledged - 3)
+                announce_all(outbox)
+            figures = outbox.figures()
+    assert appended == 600
+    assert figures.accepted == figures.stored + figures.sent + figures.dropped
+    assert figures.stored > 10
 
 
 @pytest.mark.faults
