@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -33,6 +34,15 @@ def alive(pid: int) -> bool:
 def open_files() -> int:
     """Handles that this process holds."""
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def handles() -> set[tuple[int, str]]:
+    """The handles that this process holds, each with what it leads to."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the handle by which this folder is read
+            found.add((int(entry.name), str(entry.readlink())))
+    return found
 
 
 def resident_kb(pid: int | None = None) -> int:

@@ -159,7 +159,15 @@ class PulseAudio:
         os.close(descriptor)
 
     def _player(self) -> list[str]:
-        return ["pacat", "--playback", "--raw", "--latency-msec=50", "--device=room", *(f"--{x}" for x in _ONE_CHANNEL)]
+        """Two seconds ahead in the daemon: a player that runs late on a busy machine would leave holes in the sound."""
+        return [
+            "pacat",
+            "--playback",
+            "--raw",
+            "--latency-msec=2000",
+            "--device=room",
+            *(f"--{x}" for x in _ONE_CHANNEL),
+        ]
 
     def _control(self, *words: str, check: bool = True) -> bool:
         done = subprocess.run(["pactl", *words], env=self._all(), capture_output=True, text=True, check=False)

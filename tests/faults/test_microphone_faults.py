@@ -68,7 +68,10 @@ def place_of(part: npt.NDArray[np.float32], whole: npt.NDArray[np.int16]) -> int
 
 @pytest.mark.parametrize("rate_hz", [16_000, 500_000], ids=["as asked", "converted"])
 def test_stamps_tell_when_a_click_was_made(pulse: PulseAudio, rate_hz: int) -> None:
-    """PulseAudio refuses 500 kHz, so that the sound is converted on our side."""
+    """PulseAudio refuses 500 kHz, so that the sound is converted on our side.
+
+    On a busy machine the first blocks may all have been read late; from the first that was not, every stamp is right.
+    """
     clicks: list[int] = []
     found: list[int] = []
     microphone = Microphone("kitchen", "", AudioOptions(rate_hz=rate_hz))
@@ -77,16 +80,23 @@ def test_stamps_tell_when_a_click_was_made(pulse: PulseAudio, rate_hz: int) -> N
         for window in microphone:
             if window.samples.max() > 0.4:
                 place = int(window.samples.argmax())
-                found.append(window.stamp.mono_ns + place * 1_000_000_000 // rate_hz)
+                found_ns = window.stamp.mono_ns + place * 1_000_000_000 // rate_hz
+                off_ns = min((found_ns - click_ns for click_ns in clicks), key=abs)
+                if found or abs(off_ns) < STAMPED_WITHIN_NS:
+                    found.append(off_ns)
             if len(found) == 10:
                 break
-    for found_ns in found[1:]:
-        assert min(abs(found_ns - click_ns) for click_ns in clicks) < STAMPED_WITHIN_NS
+            assert len(clicks) < 60, "no stamp is right"
+    assert max(map(abs, found)) < STAMPED_WITHIN_NS
 
 
 @contextmanager
 def clicking(hand: int, clicks: list[int]) -> Iterator[None]:
-    """Write faint noise to `hand` as time goes by, with a click every half second, whose time is noted."""
+    """Write faint noise to `hand` as time goes by, with a click every half second, whose time is noted.
+
+    That is when it was due, which is what a converter's own clock would say; the thread that writes it may be late, and
+    then catches up.
+    """
     stopping = threading.Event()
 
     def write() -> None:
@@ -96,7 +106,7 @@ def clicking(hand: int, clicks: list[int]) -> Iterator[None]:
             sound = chance.integers(-30, 30, RATE_HZ // 100).astype("<i2")
             if step % 50 == 25:
                 sound[:8] = 30_000
-                clicks.append(time.monotonic_ns())
+                clicks.append(round(next_s * 1e9))
             os.write(hand, sound.tobytes())
             next_s += 0.01
             if stopping.wait(max(0.0, next_s - time.monotonic())):
