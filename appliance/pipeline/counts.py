@@ -15,9 +15,12 @@ MOST_INHERITED = 1024
 class Counts:
     """`news` is called by the model thread, the rest by any."""
 
-    def __init__(self, topics: Topics, pipeline: str) -> None:
+    def __init__(self, topics: Topics, pipeline: str, named: Collection[str] = ()) -> None:
+        """`named`: labels whose count is told from the first answer on; of others a zero follows something else only,
+        so that a model of 80 classes does not leave 80 topics on the broker."""
         self._topics = topics
         self._pipeline = pipeline
+        self._named = frozenset(named)
         self._told: dict[str, int] = {}
         """What the broker keeps, as far as this run has told it."""
         self._inherited: Mailbox[str] = Mailbox(MOST_INHERITED)
@@ -33,7 +36,8 @@ class Counts:
 
     def news(self, now: Counter[str], labels: Collection[str]) -> Iterator[Publish]:
         """What has changed since the last call; `labels` are all that the model can say."""
-        changed = {label: now[label] for label in self._told.keys() | now.keys() if now[label] != self._told.get(label)}
+        known = self._told.keys() | now.keys() | (self._named & frozenset(labels))
+        changed = {label: now[label] for label in known if now[label] != self._told.get(label)}
         for topic in self._inherited.take_all(0):
             label = next((label for label in labels if self._topics.count(self._pipeline, label) == topic), None)
             if label is None:

@@ -65,7 +65,7 @@ class Pipeline:
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
         self.mailbox: Mailbox[Sample] = Mailbox(QUEUE if settings.every else 1, ready)
         self.outcomes: Counter[Status] = Counter()
-        self.counts = Counts(topics, settings.name)
+        self.counts = Counts(topics, settings.name, named=settings.labels or ())
         self.served_ns = 0
         """When it was last given the engine; the worker serves the longest-waiting pipeline first."""
         self.last_latency_ms: float | None = None

@@ -23,6 +23,20 @@ def test_only_changes_are_told_and_zero_is_one() -> None:
     assert told(counts) == {"dog": {"count": 0}}
 
 
+def test_a_model_of_many_labels_tells_only_what_it_has_seen() -> None:
+    counts = Counts(TOPICS, "p")
+    many = [f"kind {number}" for number in range(80)]
+    assert list(counts.news(Counter(), many)) == []
+    assert len(list(counts.news(Counter({"kind 7": 1}), many))) == 1
+
+
+def test_a_label_that_the_configuration_names_is_told_from_the_first_answer_on() -> None:
+    counts = Counts(TOPICS, "p", named=("dog", "a label that the model never says"))
+    assert told(counts) == {"dog": {"count": 0}}
+    assert told(counts, dog=1) == {"dog": {"count": 1}}
+    assert told(counts, dog=1) == {}
+
+
 def test_a_count_of_an_earlier_run_is_put_right_by_the_first_answer() -> None:
     counts = Counts(TOPICS, "p")
     counts.inherit("appliance/box/pipeline/p/count/cat")
