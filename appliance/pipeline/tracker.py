@@ -20,6 +20,8 @@ Boxes = npt.NDArray[np.float64]
 
 SAME_LABEL_IOU = 0.2
 OTHER_LABEL_IOU = 0.6
+_NOTHING = float(np.finfo(np.float64).tiny)
+"""Instead of no area at all: two boxes without any do not overlap."""
 VELOCITY_MEMORY = 0.5
 """Weight of the old velocity against the newest step."""
 
@@ -38,21 +40,30 @@ class Track:
     sightings: int = 1
     unseen_s: float = 0.0
     """Answered time without a sighting: outages and failed inferences do not count."""
-    velocity: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    velocity: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Of the four sides, pixels per second."""
     votes: dict[tuple[int, str], float] = field(default_factory=dict)
 
-    def predicted(self, now_s: float) -> list[float]:
+    def predicted(self, now_s: float) -> tuple[float, float, float, float]:
         """Where the box should be at `now_s`, if it goes on as it went."""
         passed = now_s - self.last_s
-        return [at + speed * passed for at, speed in zip(self.box, self.velocity, strict=True)]
+        left, top, right, bottom = self.box
+        of_left, of_top, of_right, of_bottom = self.velocity
+        return left + of_left * passed, top + of_top * passed, right + of_right * passed, bottom + of_bottom * passed
 
     def saw(self, detection: Detection, now_s: float) -> None:
         passed = now_s - self.last_s
         if passed > 0:
-            # Plain floats: for four numbers NumPy costs more than the sum.
-            self.velocity = tuple(
-                VELOCITY_MEMORY * old + (1 - VELOCITY_MEMORY) * (now - before) / passed
-                for old, now, before in zip(self.velocity, detection.box, self.box, strict=True)
+            # Side by side in plain floats: for four numbers NumPy, or a loop, costs more than the sums.
+            left, top, right, bottom = self.box
+            to_left, to_top, to_right, to_bottom = detection.box
+            of_left, of_top, of_right, of_bottom = self.velocity
+            keep, take = VELOCITY_MEMORY, (1 - VELOCITY_MEMORY) / passed
+            self.velocity = (
+                keep * of_left + take * (to_left - left),
+                keep * of_top + take * (to_top - top),
+                keep * of_right + take * (to_right - right),
+                keep * of_bottom + take * (to_bottom - bottom),
             )
         self.box, self.score = detection.box, detection.score
         self.last_s, self.unseen_s = now_s, 0.0
@@ -148,13 +159,13 @@ class Tracker:
 
 def iou(some: Boxes, others: Boxes) -> Boxes:
     """Intersection over union of (n, 4) and (m, 4) corner boxes: (n, m)."""
-    left_top = np.maximum(some[:, None, :2], others[None, :, :2])
-    right_bottom = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    sides = np.clip(right_bottom - left_top, 0, None)
+    sides = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    sides -= np.maximum(some[:, None, :2], others[None, :, :2])
+    np.maximum(sides, 0.0, out=sides)
     inner = sides[..., 0] * sides[..., 1]
 
     def area(boxes: Boxes) -> Boxes:
         return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
     union = area(some)[:, None] + area(others)[None, :] - inner
-    return np.asarray(np.divide(inner, union, out=np.zeros_like(inner), where=union > 0))
+    return np.asarray(inner / np.maximum(union, _NOTHING))
