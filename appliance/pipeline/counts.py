@@ -34,6 +34,11 @@ class Counts:
         """Topics on which this run has told a count."""
         return [self._topics.count(self._pipeline, label) for label in list(self._told)]
 
+    @property
+    def inherits(self) -> bool:
+        """Whether counts of an earlier run wait to be put right."""
+        return len(self._inherited) > 0
+
     def news(self, now: Counter[str], labels: Collection[str]) -> Iterator[Publish]:
         """What has changed since the last call; `labels` are all that the model can say."""
         known = self._told.keys() | now.keys() | (self._named & frozenset(labels))

@@ -214,6 +214,8 @@ class Pipeline:
                 seconds=round(step.seconds, 3),
             )
             self._post(Spool(self._topics.event(self.name), event, stream=self.name))
+        if not steps and not self.counts.inherits:
+            return  # no count changes without a step
         for news in self.counts.news(self._objects.counts() + self._sounds.counts(), self._labels):
             self._post(news)
         if self.settings.snapshot and isinstance(sample, Frame) and any(step.event == "new" for step in steps):
