@@ -330,7 +330,7 @@ class Outbox:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = outbox_file.renew_lock(self._path, self._lock)
-            copy(self._database, self._path)
+            copy(self._database, self._books, self._path, self._shape, self._ballast)
             self._high_water.begin(Mark(self.epoch, self._books.accepted_in_epoch))
         except (OutboxError, OSError) as e:
             words += f"; a restart will lose what waits, for there can be no new files: {e}"

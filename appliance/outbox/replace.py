@@ -57,9 +57,10 @@ def replace(path: Path, shape: Shape, ballast: Ballast) -> int:
     return saved
 
 
-def copy(database: Database, path: Path) -> None:
+def copy(database: Database, books: Books, path: Path, shape: Shape, ballast: Ballast) -> None:
     """Copy an open database to a path at which it does not lie any more; the next opening there takes the copy.
 
+    Another outbox may lie there now, from before a disk was mounted, or after: what waits in it is taken over.
     Raises OutboxError, OSError.
     """
     building = _building(path)
@@ -69,6 +70,11 @@ def copy(database: Database, path: Path) -> None:
         target.execute("PRAGMA journal_mode=OFF")
         target.execute("PRAGMA synchronous=OFF")
         database.raw.backup(target)
+    if path.exists():
+        with closing(Database(building, shape)) as merged:
+            merged.never_wait()
+            ours = Books(merged, books.epoch, [stream.copy() for stream in books.streams.values()])
+            _merge(merged, ours, path, shape, ballast)
     sync_file(building)
     building.rename(_complete(path))
     sync_folder(path.parent)
@@ -117,23 +123,33 @@ def _parts(path: Path) -> list[Path]:
 
 
 def _build(building: Path, path: Path, shape: Shape, ballast: Ballast) -> int:
-    found = remains(path)
     with closing(Database(building, shape)) as database:
         database.never_wait()
-        books = begin(database, shape)
-        gaps = Gaps(database)
-        room = Room(database, books, gaps, ballast, shape)
-        room.settle()
-        saved = 0
-        try:
-            for batch in _batches(salvage(path, found)):
-                saved += _take_over(database, books, room, batch)
-        except OutboxFull:
-            logger.error("%s: the disk has no room for the rest of what could be saved", path)
-        with database.transaction(durable=True):
-            for old in found.streams.values():
+        return _merge(database, begin(database, shape), path, shape, ballast)
+
+
+def _merge(database: Database, books: Books, path: Path, shape: Shape, ballast: Ballast) -> int:
+    """Take over what can be saved of a file's streams, unless they are here already, and note what cannot.
+
+    How many documents.
+    """
+    found = remains(path)
+    here = {stream.full_name for stream in books.streams.values()}
+    gaps = Gaps(database)
+    room = Room(database, books, gaps, ballast, shape)
+    room.settle()
+    saved = 0
+    rows = (row for row in salvage(path, found) if row[0].full_name not in here)
+    try:
+        for batch in _batches(rows):
+            saved += _take_over(database, books, room, batch)
+    except OutboxFull:
+        logger.error("%s: the disk has no room for the rest of what could be saved", path)
+    with database.transaction(durable=True):
+        for old in found.streams.values():
+            if old.full_name not in here:
                 _note_losses(database, books, gaps, old)
-        database.write_log_back()
+    database.write_log_back()
     return saved
 
 

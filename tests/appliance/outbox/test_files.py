@@ -60,6 +60,28 @@ def test_files_removed_under_an_outbox_are_noticed_and_nothing_is_lost(
         outbox.settle()
 
 
+def test_another_outbox_that_lies_there_now_loses_nothing_either(tmp_path: Path) -> None:
+    """As when the daemon starts before the disk of its state folder is mounted."""
+    folder = tmp_path / "state"
+    with Outbox(folder / NAME) as outbox:
+        outbox.append([entry(f"disk {number}") for number in range(100)])
+        outbox.acknowledge({1: 40})
+        on_disk = waiting(outbox)
+    folder.rename(tmp_path / "disk")
+    with Outbox(folder / NAME) as outbox:
+        outbox.append([entry(f"early {number}") for number in range(50)])
+        early = waiting(outbox)
+        shutil.rmtree(folder)
+        (tmp_path / "disk").rename(folder)
+        with pytest.raises(OutboxError, match="nothing is lost"):
+            outbox.settle()
+    with Outbox(folder / NAME) as outbox:
+        assert not outbox.damage
+        assert waiting(outbox) == early | on_disk
+        figures = outbox.figures()
+        assert figures.accepted == figures.stored + figures.sent == 110
+
+
 def test_a_crash_between_the_copy_and_its_use_loses_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with Outbox(folder / NAME) as outbox:
