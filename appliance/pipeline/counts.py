@@ -23,6 +23,7 @@ class Counts:
         self._named = frozenset(named)
         self._told: dict[str, int] = {}
         """What the broker keeps, as far as this run has told it."""
+        self._begun = False
         self._inherited: Mailbox[str] = Mailbox(MOST_INHERITED)
 
     def inherit(self, topic: str) -> None:
@@ -35,12 +36,14 @@ class Counts:
         return [self._topics.count(self._pipeline, label) for label in list(self._told)]
 
     @property
-    def inherits(self) -> bool:
-        """Whether counts of an earlier run wait to be put right."""
-        return len(self._inherited) > 0
+    def due(self) -> bool:
+        """Whether there is something to tell although nothing came or went: the first answer, and counts of an earlier
+        run that wait to be put right."""
+        return not self._begun or len(self._inherited) > 0
 
     def news(self, now: Counter[str], labels: Collection[str]) -> Iterator[Publish]:
         """What has changed since the last call; `labels` are all that the model can say."""
+        self._begun = True
         known = self._told.keys() | now.keys() | (self._named & frozenset(labels))
         changed = {label: now[label] for label in known if now[label] != self._told.get(label)}
         for topic in self._inherited.take_all(0):

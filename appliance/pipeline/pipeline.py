@@ -214,7 +214,7 @@ class Pipeline:
                 seconds=round(step.seconds, 3),
             )
             self._post(Spool(self._topics.event(self.name), event, stream=self.name))
-        if not steps and not self.counts.inherits:
+        if not steps and not self.counts.due:
             return  # no count changes without a step
         for news in self.counts.news(self._objects.counts() + self._sounds.counts(), self._labels):
             self._post(news)

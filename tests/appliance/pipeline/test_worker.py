@@ -310,6 +310,16 @@ def test_a_model_that_keeps_failing_is_opened_ever_more_rarely_and_says_why(monk
     assert "3 inferences in a row failed, the model is opened again: out of memory" in faults
 
 
+@pytest.mark.parametrize("labels", [["person"], None])
+def test_the_first_answer_tells_a_zero_for_what_the_configuration_names_once(labels: list[str] | None) -> None:
+    nothing = Answer("detect", (), TIMES)
+    with running(Bench(Played(lambda samples: [nothing for _ in samples]), labels=labels)) as bench:
+        bench.ask()
+        bench.ask()
+    counts = [post.document for post in bench.posted if post.topic == "appliance/box/pipeline/p/count/person"]
+    assert counts == ([{"count": 0}] if labels else [])
+
+
 def test_a_model_of_disabled_pipelines_is_loaded_when_the_first_is_enabled() -> None:
     with running(Bench(Played(answers), names=("p", "q"), enabled=False)) as bench:
         assert bench.worker.engine == "none"
