@@ -46,12 +46,12 @@ def collected(folder: Path) -> list[int]:
     path = folder / "collected.db"
     if not path.exists() or not path.stat().st_size:
         return []
-    with closing(sqlite3.connect(path, timeout=5)) as store:
+    with closing(sqlite3.connect(path, timeout=30)) as store:
         return [seq for (seq,) in store.execute("SELECT seq FROM document ORDER BY stream, epoch, seq")]
 
 
 def missing(folder: Path) -> list[tuple[str, str, int]]:
-    with closing(sqlite3.connect(folder / "collected.db", timeout=5)) as store:
+    with closing(sqlite3.connect(folder / "collected.db", timeout=30)) as store:
         rows = store.execute(example("sql", "missing")).fetchall()
     return [(device, stream, count) for device, stream, _, count in rows]
 
