@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -16,6 +17,8 @@ from appliance.cli.numbers import Number
 
 if TYPE_CHECKING:
     from appliance.config import Config
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_CONFIG = Path("/etc/appliance/appliance.toml")
 
@@ -62,16 +65,18 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     from appliance.assembly import state_folder
     from appliance.catalogue import Catalogue
     from appliance.daemon import Broken, Daemon
-    from appliance.outbox.file import OutboxError
+    from appliance.outbox.file import NO_ROOM, OutboxError
     from appliance.wiring import make_uplink
 
     folder = state_folder(config, dict(os.environ))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(
-            f"{folder}: cannot hold the appliance's state: {error.strerror}; set state_dir under [device]"
-        ) from error
+        sentence = f"{folder}: cannot hold the appliance's state: {error.strerror}; set state_dir under [device]"
+        if error.errno not in (*NO_ROOM, errno.EROFS):
+            raise BadInput(sentence) from error
+        # A disk's trouble may pass: results go out meanwhile, and the uplink goes on trying to open its outbox.
+        logger.error("%s", sentence)
     try:
         daemon = Daemon(config, path, Catalogue.default(folder), make_uplink(config, folder))
         daemon.run(for_s)

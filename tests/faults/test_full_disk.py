@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from appliance.outbox.outbox import Entry, Outbox
 from appliance.result import Gap, Spool, to_json
 from appliance.uplink.outgoing import Publish
+from tests.appliance_process import ApplianceProcess
 from tests.chaos.scene import tell
 from tests.conftest import Broker
 from tests.disks import fill, small_disk
@@ -223,3 +225,20 @@ def test_a_disk_with_no_more_room_for_files_is_full_too(tmp_path: Path, files: i
         running.uplink.claim()
         with running as uplink:
             until(lambda: any("the disk is full" in alarm for alarm in uplink.figures().alarms))
+
+
+@pytest.mark.faults
+def test_a_state_folder_that_cannot_be_made_on_a_full_disk_is_made_when_there_is_room(
+    broker: Broker, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "state", files=1) as disk:
+        (disk / "somebody-elses.log").touch()
+        appliance = ApplianceProcess(tmp_path, "")
+        state = disk / "folder"
+        appliance.path.write_text(
+            f'[device]\nstate_dir = "{state}"\n[mqtt]\nbroker = "{broker.url}"\n', encoding="utf-8"
+        )
+        with appliance:
+            until(lambda: f"{state}: cannot hold the appliance's state: No space left" in appliance.log, 15)
+            subprocess.run(["mount", "-o", "remount,nr_inodes=64", str(disk)], check=True)
+            until((state / "outbox.db").exists, 15)
