@@ -1,4 +1,4 @@
-"""`appliance models`: add, list, show and remove models."""
+"""`appliance models`: add, list, show and remove models; the workbench stands in a folder of its own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from appliance.cli import parameters
-from appliance.cli.errors import BadInput, Failed
+from appliance.cli import parameters, workbench
+from appliance.cli.errors import BadInput
+from appliance.cli.model_errors import model_errors
 from engines.engine import EngineError, EngineUnavailable
 from engines.manifest import DecoderName, Manifest, Task
 
@@ -31,23 +32,10 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def models(ctx: click.Context, folder: Path | None) -> None:
-    """Add, list, show and remove models."""
+    """Add, list, show and remove models; make them fit, and find out what they do."""
     from engines.library import Library
 
     ctx.obj = Library(folder) if folder else Library.default()
-
-
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """What the library raises, as an exit code and a sentence."""
-    try:
-        yield
-    except EngineUnavailable as error:
-        raise Failed(str(error)) from error
-    except EngineError as error:
-        raise BadInput(str(error)) from error
-    except OSError as error:
-        raise Failed(f"{error.filename or 'the library of models'}: {error.strerror or error}") from error
 
 
 # -- add --------------------------------------------------------------------------------------------------------------
@@ -102,7 +90,7 @@ def add(
     if not file.exists():
         raise BadInput(f"{file}: no such file or folder")
     hints = Hints(labels=parameters.read_labels(labels) if labels else None, **given)
-    with _errors():
+    with model_errors():
         trial = _try_out(_preview(file, hints), time_limit)
         added = library.add(file, name=name, version=version, hints=hints)
     for warning in added.warnings:
@@ -166,7 +154,7 @@ def _alarm(after_s: float, action: Callable[[], None]) -> Iterator[None]:
 @click.pass_obj
 def list_models(library: Library, as_json: bool) -> None:
     """List the installed models; their files are not checked."""
-    with _errors():
+    with model_errors():
         rows = [_row(library, installed) for installed in library.list()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -216,7 +204,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 @click.pass_obj
 def show(library: Library, model: str, as_json: bool) -> None:
     """Check and describe MODEL: NAME, NAME@VERSION, a bundle folder or an .onnx file."""
-    with _errors():
+    with model_errors():
         bundle = library.find(model)
     manifest = bundle.manifest
     document = {
@@ -256,9 +244,13 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
 @click.pass_obj
 def remove(library: Library, model: str) -> None:
     """Remove MODEL: NAME with all its versions, or NAME@VERSION."""
-    with _errors():
+    with model_errors():
         gone = library.remove(model)
     click.echo(f"{model.partition('@')[0]}: removed version{'s' * (len(gone) > 1)} {', '.join(gone)}")
+
+
+for command in workbench.COMMANDS:
+    models.add_command(command)
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""Small networks that do something: for the workbench to take apart, shrink and explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import helper
+
+from tests.networks import tensor, write
+
+SIZE = 32
+
+
+def quadrant(path: Path) -> Path:
+    """A classifier of 32x32 pictures (0 to 1) that looks at the upper right quarter only: bright or dark.
+
+    `bright` is the mean of that quarter, `dark` is one minus it.
+    """
+    nodes = [
+        helper.make_node("Slice", ["x", "starts", "ends", "axes"], ["corner"]),
+        helper.make_node("ReduceMean", ["corner"], ["bright"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["bright", "one"], ["column"]),
+        helper.make_node("Sub", ["whole", "column"], ["dark"]),
+        helper.make_node("Concat", ["column", "dark"], ["y"], axis=1),
+    ]
+    weights: dict[str, npt.NDArray[Any]] = {
+        "starts": np.array([0, SIZE // 2], np.int64),
+        "ends": np.array([SIZE // 2, SIZE], np.int64),
+        "axes": np.array([2, 3], np.int64),
+        "one": np.array([1], np.int64),
+        "whole": np.array([[1]], np.float32),
+    }
+    return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("y", [1, 2])], weights=weights)
+
+
+def blob(path: Path) -> Path:
+    """A detector of 32x32 pictures: one box in the middle, (8, 8) to (24, 24), that scores its mean brightness."""
+    nodes = [
+        helper.make_node("Slice", ["x", "starts", "ends", "axes"], ["middle"]),
+        helper.make_node("ReduceMean", ["middle"], ["score"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Reshape", ["score", "shape"], ["column"]),
+        helper.make_node("Concat", ["box", "column"], ["y"], axis=1),
+    ]
+    weights: dict[str, npt.NDArray[Any]] = {
+        "starts": np.array([8, 8], np.int64),
+        "ends": np.array([24, 24], np.int64),
+        "axes": np.array([2, 3], np.int64),
+        "shape": np.array([1, 1, 1], np.int64),
+        "box": np.array([[[16], [16], [16], [16]]], np.float32),
+    }
+    return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("y", [1, 5, 1])], weights=weights)
