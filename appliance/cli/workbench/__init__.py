@@ -1,9 +1,10 @@
-"""`appliance models explain | …`: the workbench on the command line, one file for each verb."""
+"""`appliance models explain | split | …`: the workbench on the command line, one file for each verb."""
 
 from __future__ import annotations
 
 import click
 
 from appliance.cli.workbench.explain import explain
+from appliance.cli.workbench.split import split
 
-COMMANDS: tuple[click.Command, ...] = (explain,)
+COMMANDS: tuple[click.Command, ...] = (explain, split)

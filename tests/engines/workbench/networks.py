@@ -52,3 +52,20 @@ def blob(path: Path) -> Path:
         "box": np.array([[[16], [16], [16], [16]]], np.float32),
     }
     return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("y", [1, 5, 1])], weights=weights)
+
+
+def with_short_cut(path: Path) -> Path:
+    """y = (relu(-x) + x) . w: three nodes, and `x` goes around the first two."""
+    nodes = [
+        helper.make_node("Neg", ["x"], ["minus"]),
+        helper.make_node("Relu", ["minus"], ["cut_off"]),
+        helper.make_node("Mul", ["factor", "factor"], ["square"]),
+        helper.make_node("Add", ["cut_off", "x"], ["sum"]),
+        helper.make_node("Mul", ["sum", "square"], ["scaled"]),
+        helper.make_node("MatMul", ["scaled", "w"], ["y"]),
+    ]
+    weights: dict[str, npt.NDArray[Any]] = {
+        "factor": np.array([2.0], np.float32),
+        "w": np.random.default_rng(0).standard_normal((64, 3)).astype(np.float32),
+    }
+    return write(path, nodes, [tensor("x", ["n", 64])], [tensor("y", ["n", 3])], weights=weights)
