@@ -75,6 +75,11 @@ class Model:
         self._stack = contextlib.ExitStack()
 
     @property
+    def threshold(self) -> float:
+        """Least score of what is reported, unless a question says otherwise."""
+        return self._threshold
+
+    @property
     def batch_limit(self) -> int | None:
         """How many samples one run takes; None: any number. `predict` takes any number, in as many runs as it needs."""
         spec = self.manifest.input

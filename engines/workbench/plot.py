@@ -28,6 +28,25 @@ def stacked_bars(title: str, rows: Sequence[tuple[str, Mapping[str, float]]], un
     return _svg(lines, 54 + len(rows) * ROW + 10)
 
 
+def matrix(title: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> bytes:
+    """Rows are what is true, columns what was said; darker is more of the row."""
+    cell = max(14.0, min(40.0, 700 / max(len(names), 1)))
+    lines = [_text(10, 20, title, "bold"), _text(10, 36, "rows: true, columns: said")]
+    left, top = 170.0, 130.0
+    for row, (name, values) in enumerate(zip(names, counts, strict=True)):
+        lines.append(_text(left - 6, top + row * cell + cell * 0.7, name[:24], anchor="end"))
+        x = left + row * cell + cell * 0.6
+        lines.append(f'<g transform="translate({x:.1f} {top - 6:.1f}) rotate(-60)">{_text(0, 0, name[:16])}</g>')
+        for column, value in enumerate(values):
+            share = value / max(sum(values), 1)
+            shade = round(255 - 200 * share)
+            lines.append(_box(left + column * cell, top + row * cell, cell - 1, cell - 1, f"rgb({shade},{shade},255)"))
+            if value and cell >= 20:
+                middle = left + (column + 0.5) * cell
+                lines.append(_text(middle, top + row * cell + cell * 0.65, str(value), anchor="middle"))
+    return _svg(lines, top + len(names) * cell + 10)
+
+
 def _box(x: float, y: float, width: float, height: float, colour: str) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>'
 

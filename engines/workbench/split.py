@@ -315,8 +315,8 @@ def report(priced: Sequence[Priced], model: str, link: Link) -> Report:
         "as this machine.\n\n"
         "![what every cut costs](split.svg)\n\n"
         + table(["cut at", "device ms", "kB", "link ms", "server ms", "total ms"], rows)
-        + "\nTimes are medians of runs of each part on this machine; the server's are divided by its speed. What crosses "
-        "is counted as plain tensors.\n"
+        + "\nTimes are medians of runs of each part on this machine; the server's are divided by its speed. "
+        "What crosses is counted as plain tensors.\n"
     )
     bars = [
         (_name(each), {"device": each.device_ms, "link": each.link_ms, "server": each.server_ms}) for each in priced

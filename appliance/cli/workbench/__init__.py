@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from appliance.cli.workbench.compare import compare
+from appliance.cli.workbench.evaluate import evaluate
 from appliance.cli.workbench.explain import explain
 from appliance.cli.workbench.split import split
 
-COMMANDS: tuple[click.Command, ...] = (explain, split)
+COMMANDS: tuple[click.Command, ...] = (explain, evaluate, compare, split)
