@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 Task: TypeAlias = Literal["detect", "classify", "audio-labels", "vad"]
 DecoderName: TypeAlias = Literal[
-    "yolo-v5", "yolo-v8", "yolo-end2end", "ssd", "fastestdet", "classify", "audio-labels", "vad"
+    "yolo-v5", "yolo-v8", "yolo-end2end", "ssd", "fastestdet", "classify", "audio-labels", "keywords", "vad"
 ]
 Scalar: TypeAlias = bool | int | float | str
 
@@ -34,7 +42,7 @@ Batch: TypeAlias = Annotated[int, Field(ge=1, le=1024)] | None
 DECODERS_OF_TASK: dict[Task, tuple[DecoderName, ...]] = {
     "detect": ("yolo-v5", "yolo-v8", "yolo-end2end", "ssd", "fastestdet"),
     "classify": ("classify",),
-    "audio-labels": ("audio-labels",),
+    "audio-labels": ("audio-labels", "keywords"),
     "vad": ("vad",),
 }
 
@@ -98,12 +106,39 @@ class AudioInput(_Strict):
         return self
 
 
+class Variant(_Strict):
+    """The network of a stage once more, made for one back end: smaller, faster, a little less exact."""
+
+    engine: Name
+    """The back end that runs it in place of the stage's own file; all others do not look at it."""
+    precision: Literal["int8", "float16"]
+    file: FileName
+    digest: Digest
+
+
 class Stage(_Strict):
     """One network. The outputs of a stage are the inputs, by name, of the next."""
 
     name: Name
     file: FileName
     digest: Digest
+    variants: tuple[Variant, ...] = ()
+    """At most one for each back end; the same inputs and outputs, names and types, as `file`."""
+
+    @model_validator(mode="after")
+    def _one_variant_for_each_engine(self) -> Stage:
+        engines = [variant.engine for variant in self.variants]
+        if len(set(engines)) != len(engines):
+            raise ValueError(f"stage {self.name} has two variants for the same engine")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_variants(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A manifest without variants reads, and is named, as it was before there were any."""
+        document: dict[str, Any] = dump(self)
+        if not self.variants:
+            document.pop("variants", None)
+        return document
 
 
 class Decoder(_Strict):
@@ -118,6 +153,10 @@ class Decoder(_Strict):
       `background` (true: column 0 is "nothing" and has no label), `activation`.
     - `fastestdet`: `output` (batch, 5 + classes, rows, columns).
     - `classify`, `audio-labels`: `output` (batch, classes), `activation`.
+    - `keywords`: `output` (batch, classes), `activation`; `background`, the labels that are no words, between commas
+      (`silence,unknown`); `smooth_ms` (200), over which scores are averaged before a word begins; `lower_by` (0.2), by
+      which a window may fall below the threshold before the word is over; `rest_ms` (200), from then until the same
+      word can begin again.
     - `vad`: `output` (batch, 1), `close_threshold`, `min_speech_ms`, `min_silence_ms`, `pad_ms`.
 
     `activation` is what remains to be applied to raw scores: `none` (default), `softmax` or `sigmoid`.
@@ -160,6 +199,11 @@ class Manifest(_Strict):
     """For people: licence, source, author."""
 
     @property
+    def networks(self) -> dict[str, str]:
+        """File of every stage and of every variant: its digest."""
+        return {each.file: each.digest for stage in self.stages for each in (stage, *stage.variants)}
+
+    @property
     def digest(self) -> str:
         """Names this exact model everywhere: sha256 of the canonical JSON, which covers the digest of every file."""
         return "sha256:" + hashlib.sha256(self.canonical()).hexdigest()
@@ -181,7 +225,7 @@ class Manifest(_Strict):
 
     @model_validator(mode="after")
     def _every_file_is_named_once(self) -> Manifest:
-        names = [stage.file for stage in self.stages] + list(self.files)
+        names = [each.file for stage in self.stages for each in (stage, *stage.variants)] + list(self.files)
         for name in names:
             if name in RESERVED_FILES:
                 raise ValueError(f"{name} cannot be a stage or a further file")

@@ -110,6 +110,9 @@ class Model:
     def _choose(self, path: Path) -> Engine:
         choice = choose(path, self._engine, self._threads)
         self.refusals = choice.refusals
+        made_for_it = self._bundle.made_for(path, choice.engine.name)
+        if made_for_it != path:
+            return choose(made_for_it, choice.engine.name, self._threads).engine
         return choice.engine
 
     def new_stream(self) -> Stream:
@@ -147,7 +150,7 @@ class Model:
 
     def finish(self, stream: Stream) -> tuple[Segment, ...]:
         """The sound of this stream has ended: what was still going on."""
-        ended = stream.utterances.finish(stream.end) if stream.utterances is not None else []
+        ended = stream.memory.finish(stream.end) if stream.memory is not None else []
         return tuple(stream.take_finished() + ended)
 
     def warm_up(self) -> None:

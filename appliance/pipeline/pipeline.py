@@ -125,6 +125,8 @@ class Pipeline:
             return
         if not isinstance(manifest.input, AudioInput):
             return
+        if manifest.decoder.name == "keywords":
+            self._sounds.forget_s = 0.0  # the decoder says when a word is over; waiting would join it to the next
         rate = manifest.input.rate_hz
         hop = max(1, round(self.config.hop_s * rate)) if self.config.hop_s else manifest.input.hop
         if not self.config.every:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from engines.decode.asked import Asked, Decoder, Shape, check_finite, misfit
 from engines.decode.boxes import BoxDecoder
 from engines.decode.fastestdet import FastestDet
+from engines.decode.keywords import KeywordDecoder
 from engines.decode.labels import LabelDecoder
 from engines.decode.ssd import Ssd
 from engines.decode.vad import VadDecoder
@@ -29,6 +30,7 @@ _DECODERS: dict[DecoderName, Callable[[Manifest, str], Decoder]] = {
         manifest, output, min(_BEST_LABELS, manifest.decoder.max_detections)
     ),
     "audio-labels": lambda manifest, output: LabelDecoder(manifest, output, manifest.decoder.max_detections),
+    "keywords": KeywordDecoder,
     "vad": VadDecoder,
 }
 
