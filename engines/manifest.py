@@ -201,7 +201,8 @@ class Manifest(_Strict):
     @property
     def networks(self) -> dict[str, str]:
         """File of every stage and of every variant: its digest."""
-        return {each.file: each.digest for stage in self.stages for each in (stage, *stage.variants)}
+        stages = {stage.file: stage.digest for stage in self.stages}
+        return stages | {each.file: each.digest for stage in self.stages for each in stage.variants}
 
     @property
     def digest(self) -> str:
@@ -225,7 +226,8 @@ class Manifest(_Strict):
 
     @model_validator(mode="after")
     def _every_file_is_named_once(self) -> Manifest:
-        names = [each.file for stage in self.stages for each in (stage, *stage.variants)] + list(self.files)
+        names = [stage.file for stage in self.stages] + list(self.files)
+        names += [variant.file for stage in self.stages for variant in stage.variants]
         for name in names:
             if name in RESERVED_FILES:
                 raise ValueError(f"{name} cannot be a stage or a further file")

@@ -55,6 +55,11 @@ class Agreement:
         return 2 * sum(each.same for each in self.samples) / total if total else 1.0
 
     @property
+    def answers(self) -> int:
+        """Of the first model, to all samples."""
+        return sum(each.first for each in self.samples)
+
+    @property
     def score_difference(self) -> float:
         """The mean over the samples of the largest difference of the score of the same answer."""
         return float(np.mean([each.score_difference for each in self.samples]))

@@ -24,13 +24,10 @@ def restaged(bundle: Bundle, stages: tuple[Stage, ...], files: Mapping[str, Path
 
     Further files stay, except external weights that no stage reads any more.
     """
-    kept_networks = {each.file for each in bundle.manifest.stages} & {each.file for each in stages}
-    weights = {
-        name
-        for each in bundle.manifest.stages
-        if each.file not in kept_networks
-        for name in external_files(bundle.files[each.file])
-    }
+    staying = {stage.file for stage in stages} | {each.file for stage in stages for each in stage.variants}
+    kept_networks = set(bundle.manifest.networks) & staying
+    gone = set(bundle.manifest.networks) - kept_networks
+    weights = {name for file in gone for name in external_files(bundle.files[file])}
     for name in kept_networks:
         weights -= set(external_files(bundle.files[name]))
     further = {name: digest for name, digest in bundle.manifest.files.items() if name not in weights}
@@ -42,5 +39,5 @@ def restaged(bundle: Bundle, stages: tuple[Stage, ...], files: Mapping[str, Path
             "about": bundle.manifest.about | {"made": how},
         }
     )
-    names = {each.file for each in stages} | set(further)
+    names = set(manifest.networks) | set(further)
     return Made(manifest, {name: files.get(name) or bundle.files[name] for name in names})

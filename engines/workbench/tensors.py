@@ -99,3 +99,18 @@ def largest_difference(some: Tensors, others: Tensors) -> float:
             scale = max(1.0, float(np.abs(one.astype(np.float64)).max()))
             worst = max(worst, float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max()) / scale)
     return worst
+
+
+def take_turns_ms(first: Path, second: Path, inputs: Tensors, seconds: float = 1.0) -> tuple[float, float]:
+    """Milliseconds of one run of two networks, in turn, so that a busy machine slows both: medians."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with OnnxEngine(first) as one, OnnxEngine(second) as other:
+        one.run(inputs)
+        other.run(inputs)
+        until = time.perf_counter() + seconds
+        while len(times[0]) < 10 or time.perf_counter() < until:
+            for engine, own in zip((one, other), times, strict=True):
+                start = time.perf_counter()
+                engine.run(inputs)
+                own.append((time.perf_counter() - start) * 1e3)
+    return float(np.median(times[0])), float(np.median(times[1]))

@@ -7,6 +7,7 @@ import click
 from appliance.cli.workbench.compare import compare
 from appliance.cli.workbench.evaluate import evaluate
 from appliance.cli.workbench.explain import explain
+from appliance.cli.workbench.quantize import quantize
 from appliance.cli.workbench.split import split
 
-COMMANDS: tuple[click.Command, ...] = (explain, evaluate, compare, split)
+COMMANDS: tuple[click.Command, ...] = (explain, evaluate, compare, quantize, split)

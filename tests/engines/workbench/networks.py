@@ -69,3 +69,35 @@ def with_short_cut(path: Path) -> Path:
         "w": np.random.default_rng(0).standard_normal((64, 3)).astype(np.float32),
     }
     return write(path, nodes, [tensor("x", ["n", 64])], [tensor("y", ["n", 3])], weights=weights)
+
+
+def convolutions(path: Path, *, spread: float = 1.0, seed: int = 0) -> Path:
+    """A classifier of 32x32 pictures into four: four convolutions, a mean, a matrix product; random weights.
+
+    `spread`: how much larger one channel between the first two convolutions is than the rest; the second evens it out.
+    8-bit integers have nothing left for the others where it is large.
+    """
+    random = np.random.default_rng(seed)
+    scale = np.ones(16)
+    scale[0] = spread
+    weights: dict[str, npt.NDArray[Any]] = {
+        "first": (random.standard_normal((16, 3, 3, 3)) * 0.3 * scale[:, None, None, None]).astype(np.float32),
+        "second": (random.standard_normal((32, 16, 3, 3)) * 0.1 / scale[None, :, None, None]).astype(np.float32),
+        "third": (random.standard_normal((32, 32, 3, 3)) * 0.1).astype(np.float32),
+        "fourth": (random.standard_normal((32, 32, 3, 3)) * 0.1).astype(np.float32),
+        "last": (random.standard_normal((32, 4)) * 0.5).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "first"], ["a"], name="first conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "second"], ["c"], name="second conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("Conv", ["d", "third"], ["g"], name="third conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["g"], ["h"]),
+        helper.make_node("Conv", ["h", "fourth"], ["i"], name="fourth conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["i"], ["j"]),
+        helper.make_node("ReduceMean", ["j"], ["e"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["e", "last"], ["f"], name="last product"),
+        helper.make_node("Softmax", ["f"], ["y"], axis=1),
+    ]
+    return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("y", [1, 4])], weights=weights)
