@@ -22,7 +22,19 @@ from pydantic import (
 
 Task: TypeAlias = Literal["detect", "classify", "audio-labels", "vad"]
 DecoderName: TypeAlias = Literal[
-    "yolo-v5", "yolo-v8", "yolo-end2end", "ssd", "fastestdet", "classify", "audio-labels", "keywords", "vad"
+    "yolo-v5",
+    "yolo-v8",
+    "yolo-end2end",
+    "yolo-seg",
+    "yolo-pose",
+    "yolo-obb",
+    "detr",
+    "ssd",
+    "fastestdet",
+    "classify",
+    "audio-labels",
+    "keywords",
+    "vad",
 ]
 Scalar: TypeAlias = bool | int | float | str
 
@@ -40,7 +52,17 @@ Batch: TypeAlias = Annotated[int, Field(ge=1, le=1024)] | None
 """None: the network takes any number of samples at once."""
 
 DECODERS_OF_TASK: dict[Task, tuple[DecoderName, ...]] = {
-    "detect": ("yolo-v5", "yolo-v8", "yolo-end2end", "ssd", "fastestdet"),
+    "detect": (
+        "yolo-v5",
+        "yolo-v8",
+        "yolo-end2end",
+        "yolo-seg",
+        "yolo-pose",
+        "yolo-obb",
+        "detr",
+        "ssd",
+        "fastestdet",
+    ),
     "classify": ("classify",),
     "audio-labels": ("audio-labels", "keywords"),
     "vad": ("vad",),
@@ -149,6 +171,13 @@ class Decoder(_Strict):
     - `yolo-v5`: `output` (batch, n, 5 + classes): centre, size in input pixels, objectness, class scores.
     - `yolo-v8`: `output` (batch, 4 + classes, n): centre, size in input pixels, class scores.
     - `yolo-end2end`: `output` (batch, n, 6): corners in input pixels, score, class; already without duplicates.
+    - `yolo-seg`, `yolo-pose`, `yolo-obb`: as `yolo-v8`, or as `yolo-end2end` with `end2end` true, and behind the class
+      scores (end to end: behind the class) of each box the `coefficients` of its mask, whose prototypes are the output
+      `protos` (batch, coefficients, rows, columns); `points` of `values` 2 or 3 numbers: across and down in input
+      pixels and how visible; or the angle in radians.
+    - `detr`: `boxes` (batch, n, 4) centre and size as shares, `scores` (batch, n, classes), `activation`; or `output`
+      (batch, n, 4 + classes) of both, of which the best class of each box counts, or with `selected` true (batch, n, 6)
+      of box, score and class.
     - `ssd`: `boxes` (batch, n, 4) corners, `scores` (batch, n, columns), `normalised` (true: corners of 0 to 1),
       `background` (true: column 0 is "nothing" and has no label), `activation`.
     - `fastestdet`: `output` (batch, 5 + classes, rows, columns).
