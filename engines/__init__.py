@@ -1,7 +1,7 @@
 """Arrays to predictions: bundles, engines, decoders."""
 
 from engines.engine import Engine, EngineError, EngineUnavailable, Tensors, TensorSpec
-from engines.predictions import Answer, Detection, Label, Prediction, Segment, StageTimes
+from engines.predictions import Answer, Detection, Keypoint, Label, Mask, Pose, Prediction, Segment, StageTimes
 
 __all__ = [
     "Answer",
@@ -9,7 +9,10 @@ __all__ = [
     "Engine",
     "EngineError",
     "EngineUnavailable",
+    "Keypoint",
     "Label",
+    "Mask",
+    "Pose",
     "Prediction",
     "Segment",
     "StageTimes",

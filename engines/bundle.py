@@ -69,6 +69,14 @@ class Bundle:
         """The network of the stage of this name."""
         return self.files[next(each.file for each in self.manifest.stages if each.name == stage)]
 
+    def made_for(self, path: Path, engine: str) -> Path:
+        """The variant of a stage's network `path` that is made for this back end; `path` itself where there is none."""
+        for stage in self.manifest.stages:
+            for variant in stage.variants:
+                if variant.engine == engine and self.files[stage.file] == path:
+                    return self.files[variant.file]
+        return path
+
     def file_path(self, name: str) -> Path:
         """A further file, such as `golden/1.npz`; BundleError when the manifest does not list it."""
         if name not in self.manifest.files:
@@ -159,7 +167,7 @@ def _for_people(manifest: Manifest) -> bytes:
 
 
 def _digests(manifest: Manifest) -> dict[str, str]:
-    return {stage.file: stage.digest for stage in manifest.stages} | manifest.files
+    return manifest.networks | manifest.files
 
 
 def _paths(folder: Path, manifest: Manifest) -> Mapping[str, Path]:

@@ -177,6 +177,19 @@ class Library:
                 )
             return self._install(candidate, candidate.version or _next(versions))
 
+    def install(self, manifest: Manifest, files: Mapping[str, Path]) -> Added:
+        """Install what was made from another version: as the next one, above that of `manifest` too.
+
+        `files`: where each file of the manifest is. A content that is installed already is not added again.
+        """
+        candidate = _Candidate(manifest, files, None)
+        with self._locked():
+            versions = self._versions(manifest.name)
+            for installed in versions:
+                if self._is_same(manifest, installed):
+                    return self._again(candidate, installed)
+            return self._install(candidate, _next((*versions, manifest.version)))
+
     def _again(self, candidate: _Candidate, version: str) -> Added:
         """Nothing to do, unless what is installed is damaged: then the same again takes its place."""
         name = candidate.manifest.name

@@ -8,13 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 Task: TypeAlias = Literal["detect", "classify", "audio-labels", "vad"]
 DecoderName: TypeAlias = Literal[
-    "yolo-v5", "yolo-v8", "yolo-end2end", "ssd", "fastestdet", "classify", "audio-labels", "vad"
+    "yolo-v5",
+    "yolo-v8",
+    "yolo-end2end",
+    "yolo-seg",
+    "yolo-pose",
+    "yolo-obb",
+    "detr",
+    "ssd",
+    "fastestdet",
+    "classify",
+    "audio-labels",
+    "keywords",
+    "vad",
 ]
 Scalar: TypeAlias = bool | int | float | str
 
@@ -33,9 +53,19 @@ Batch: TypeAlias = Annotated[int, Field(ge=1, le=1024)] | None
 """None: the network takes any number of samples at once."""
 
 DECODERS_OF_TASK: dict[Task, tuple[DecoderName, ...]] = {
-    "detect": ("yolo-v5", "yolo-v8", "yolo-end2end", "ssd", "fastestdet"),
+    "detect": (
+        "yolo-v5",
+        "yolo-v8",
+        "yolo-end2end",
+        "yolo-seg",
+        "yolo-pose",
+        "yolo-obb",
+        "detr",
+        "ssd",
+        "fastestdet",
+    ),
     "classify": ("classify",),
-    "audio-labels": ("audio-labels",),
+    "audio-labels": ("audio-labels", "keywords"),
     "vad": ("vad",),
 }
 
@@ -100,12 +130,39 @@ class AudioInput(_Strict):
         return self
 
 
+class Variant(_Strict):
+    """The network of a stage once more, made for one back end: smaller, faster, a little less exact."""
+
+    engine: Name
+    """The back end that runs it in place of the stage's own file; all others do not look at it."""
+    precision: Literal["int8", "float16"]
+    file: FileName
+    digest: Digest
+
+
 class Stage(_Strict):
     """One network. The outputs of a stage are the inputs, by name, of the next."""
 
     name: Name
     file: FileName
     digest: Digest
+    variants: tuple[Variant, ...] = ()
+    """At most one for each back end; the same inputs and outputs, names and types, as `file`."""
+
+    @model_validator(mode="after")
+    def _one_variant_for_each_engine(self) -> Stage:
+        engines = [variant.engine for variant in self.variants]
+        if len(set(engines)) != len(engines):
+            raise ValueError(f"stage {self.name} has two variants for the same engine")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_variants(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A manifest without variants reads, and is named, as it was before there were any."""
+        document: dict[str, Any] = dump(self)
+        if not self.variants:
+            document.pop("variants", None)
+        return document
 
 
 class Decoder(_Strict):
@@ -116,10 +173,21 @@ class Decoder(_Strict):
     - `yolo-v5`: `output` (batch, n, 5 + classes): centre, size in input pixels, objectness, class scores.
     - `yolo-v8`: `output` (batch, 4 + classes, n): centre, size in input pixels, class scores.
     - `yolo-end2end`: `output` (batch, n, 6): corners in input pixels, score, class; already without duplicates.
+    - `yolo-seg`, `yolo-pose`, `yolo-obb`: as `yolo-v8`, or as `yolo-end2end` with `end2end` true, and behind the class
+      scores (end to end: behind the class) of each box the `coefficients` of its mask, whose prototypes are the output
+      `protos` (batch, coefficients, rows, columns); `points` of `values` 2 or 3 numbers: across and down in input
+      pixels and how visible; or the angle in radians.
+    - `detr`: `boxes` (batch, n, 4) centre and size as shares, `scores` (batch, n, classes), `activation`; or `output`
+      (batch, n, 4 + classes) of both, of which the best class of each box counts, or with `selected` true (batch, n, 6)
+      of box, score and class.
     - `ssd`: `boxes` (batch, n, 4) corners, `scores` (batch, n, columns), `normalised` (true: corners of 0 to 1),
       `background` (true: column 0 is "nothing" and has no label), `activation`.
     - `fastestdet`: `output` (batch, 5 + classes, rows, columns).
     - `classify`, `audio-labels`: `output` (batch, classes), `activation`.
+    - `keywords`: `output` (batch, classes), `activation`; `background`, the labels that are no words, between commas
+      (`silence,unknown`); `smooth_ms` (200), over which scores are averaged before a word begins; `lower_by` (0.2), by
+      which a window may fall below the threshold before the word is over; `rest_ms` (200), from then until the same
+      word can begin again.
     - `vad`: `output` (batch, 1), `close_threshold`, `min_speech_ms`, `min_silence_ms`, `pad_ms`.
 
     `activation` is what remains to be applied to raw scores: `none` (default), `softmax` or `sigmoid`.
@@ -162,6 +230,12 @@ class Manifest(_Strict):
     """For people: licence, source, author."""
 
     @property
+    def networks(self) -> dict[str, str]:
+        """File of every stage and of every variant: its digest."""
+        stages = {stage.file: stage.digest for stage in self.stages}
+        return stages | {each.file: each.digest for stage in self.stages for each in stage.variants}
+
+    @property
     def digest(self) -> str:
         """Names this exact model everywhere: sha256 of the canonical JSON, which covers the digest of every file."""
         return "sha256:" + hashlib.sha256(self.canonical()).hexdigest()
@@ -184,6 +258,7 @@ class Manifest(_Strict):
     @model_validator(mode="after")
     def _every_file_is_named_once(self) -> Manifest:
         names = [stage.file for stage in self.stages] + list(self.files)
+        names += [variant.file for stage in self.stages for variant in stage.variants]
         for name in names:
             if name in RESERVED_FILES:
                 raise ValueError(f"{name} cannot be a stage or a further file")

@@ -75,6 +75,11 @@ class Model:
         self._stack = contextlib.ExitStack()
 
     @property
+    def threshold(self) -> float:
+        """Least score of what is reported, unless a question says otherwise."""
+        return self._threshold
+
+    @property
     def batch_limit(self) -> int | None:
         """How many samples one run takes; None: any number. `predict` takes any number, in as many runs as it needs."""
         spec = self.manifest.input
@@ -105,6 +110,9 @@ class Model:
     def _choose(self, path: Path) -> Engine:
         choice = choose(path, self._engine, self._threads)
         self.refusals = choice.refusals
+        made_for_it = self._bundle.made_for(path, choice.engine.name)
+        if made_for_it != path:
+            return choose(made_for_it, choice.engine.name, self._threads).engine
         return choice.engine
 
     def new_stream(self) -> Stream:
@@ -142,7 +150,7 @@ class Model:
 
     def finish(self, stream: Stream) -> tuple[Segment, ...]:
         """The sound of this stream has ended: what was still going on."""
-        ended = stream.utterances.finish(stream.end) if stream.utterances is not None else []
+        ended = stream.memory.finish(stream.end) if stream.memory is not None else []
         return tuple(stream.take_finished() + ended)
 
     def warm_up(self) -> None:

@@ -32,6 +32,11 @@ class Placement:
         limits = (self.picture_width, self.picture_height, self.picture_width, self.picture_height)
         return np.asarray(np.minimum(np.maximum(boxes, 0), limits))
 
+    def points_to_picture(self, points: Array) -> Array:
+        """Points (…, 2): from input pixels to float64 picture pixels; not clipped."""
+        gains = (self.picture_width / self.width, self.picture_height / self.height)
+        return np.asarray((points - np.array([self.left, self.top], np.float64)) * gains)
+
 
 def place(spec: ImageInput, height: int, width: int) -> Placement:
     """How a picture of this size is laid into the input."""

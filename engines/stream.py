@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from engines.decode.utterances import Utterances
 from engines.engine import Array
 from engines.manifest import AudioInput, ImageInput
 from engines.predictions import Segment
+
+if TYPE_CHECKING:
+    from engines.decode.asked import Memory
 
 
 class Stream:
     """Made by `Model.new_stream`, one for each camera or microphone; to be used on the model's thread.
 
     Pictures leave nothing. Sound leaves the end of the last window as context for the next, the state tensors of a
-    recurrent network, and the utterance that is going on.
+    recurrent network, and what the decoder keeps: the utterance or the word that is going on.
     """
 
-    def __init__(self, spec: ImageInput | AudioInput, utterances: Utterances | None) -> None:
+    def __init__(self, spec: ImageInput | AudioInput, memory: Memory | None) -> None:
         self.position = 0
         """Index of the first sample of the next window, from the start of the sound."""
         self.end = 0
@@ -25,7 +29,8 @@ class Stream:
         self.context: Array = np.zeros(0, np.float32)
         self.state: dict[str, Array] = {}
         """Name of an input: its value for the next window."""
-        self.utterances = utterances
+        self.memory = memory
+        """Of the model's decoder."""
         self._spec = spec
         self._finished: list[Segment] = []
         self._forget()
@@ -38,17 +43,17 @@ class Stream:
 
     def seek(self, start: int) -> None:
         """The next window starts at sample `start`. Elsewhere than expected, sound was lost: what was heard before
-        does not count any more, and an utterance that was going on has ended there."""
+        does not count any more, and an utterance or a word that was going on has ended there."""
         if start == self.position:
             return
-        if self.utterances is not None:
-            self._finished += self.utterances.finish(self.end)
-            self.utterances.restart(start)
+        if self.memory is not None:
+            self._finished += self.memory.finish(self.end)
+            self.memory.restart(start)
         self.position = self.end = start
         self._forget()
 
     def take_finished(self) -> list[Segment]:
-        """Utterances that `seek` has ended; each is given out once."""
+        """Utterances and words that `seek` has ended; each is given out once."""
         finished, self._finished = self._finished, []
         return finished
 

@@ -16,7 +16,7 @@ COMMANDS = {
     "demo": "Show the appliance at work, with nothing attached.",
     "predict": "Run a model on images, videos or sound files.",
     "watch": "Follow the results of an appliance.",
-    "models": "Add, list, show and remove models.",
+    "models": "Add, list and remove models; make them fit, and find out what they do.",
     "config": "Check a configuration, or write one to start from.",
     "doctor": "Find out what is wrong on this machine and how to mend it.",
     "bench": "Measure a model on this machine.",

@@ -1,4 +1,4 @@
-"""`appliance models`: add, list, show and remove models."""
+"""`appliance models`: add, list, show and remove models; the workbench stands in a folder of its own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from appliance.cli import parameters
-from appliance.cli.errors import BadInput, Failed
+from appliance.cli import parameters, workbench
+from appliance.cli.errors import BadInput
+from appliance.cli.model_errors import model_errors
 from appliance.cli.numbers import Number
 from engines.engine import EngineError, EngineUnavailable
 from engines.manifest import DecoderName, Fit, Manifest, Task
@@ -32,23 +33,10 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def models(ctx: click.Context, folder: Path | None) -> None:
-    """Add, list, show and remove models."""
+    """Add, list, show and remove models; make them fit, and find out what they do."""
     from engines.library import Library
 
     ctx.obj = Library(folder) if folder else Library.default()
-
-
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """What the library raises, as an exit code and a sentence."""
-    try:
-        yield
-    except EngineUnavailable as error:
-        raise Failed(str(error)) from error
-    except EngineError as error:
-        raise BadInput(str(error)) from error
-    except OSError as error:
-        raise Failed(f"{error.filename or 'the library of models'}: {error.strerror or error}") from error
 
 
 # -- add --------------------------------------------------------------------------------------------------------------
@@ -103,7 +91,7 @@ def add(
     if not file.exists():
         raise BadInput(f"{file}: no such file or folder")
     hints = Hints(labels=parameters.read_labels(labels) if labels else None, **given)
-    with _errors():
+    with model_errors():
         trial = _try_out(_preview(file, hints), time_limit)
         added = library.add(file, name=name, version=version, hints=hints)
     for warning in added.warnings:
@@ -170,7 +158,7 @@ def list_models(library: Library, as_json: bool) -> None:
     from appliance.catalogue import Catalogue
 
     catalogue = Catalogue.before_shipped(library)
-    with _errors():
+    with model_errors():
         rows = [_row(library, installed) | {"shipped": False} for installed in library.list()]
         shipped = [_row(catalogue.shipped, each) | {"shipped": True} for each in catalogue.brought_along()]
     if as_json:
@@ -224,7 +212,7 @@ def show(library: Library, model: str, as_json: bool) -> None:
     """Check and describe MODEL: NAME, NAME@VERSION, a bundle folder or an .onnx file."""
     from appliance.catalogue import Catalogue
 
-    with _errors():
+    with model_errors():
         bundle = Catalogue.before_shipped(library).find(model)
     manifest = bundle.manifest
     document = {
@@ -266,12 +254,16 @@ def remove(library: Library, model: str) -> None:
     """Remove MODEL: NAME with all its versions, or NAME@VERSION."""
     from appliance.catalogue import Catalogue
 
-    with _errors():
+    with model_errors():
         name = model.partition("@")[0]
         if name in {each.name for each in Catalogue.before_shipped(library).brought_along()}:
             raise BadInput(f"{name}: comes with the appliance and stays; a model added under this name goes before it")
         gone = library.remove(model)
     click.echo(f"{model.partition('@')[0]}: removed version{'s' * (len(gone) > 1)} {', '.join(gone)}")
+
+
+for command in workbench.COMMANDS:
+    models.add_command(command)
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

@@ -111,7 +111,8 @@ class SoundLives:
 
     def __init__(self, confirm: int = 1, forget_s: float = 0.5, update_s: float = 5.0) -> None:
         self._confirm = confirm
-        self._forget_s = forget_s
+        self.forget_s = forget_s
+        """Seconds unheard until a sound has ended; 0: with the first window without it."""
         self._update_s = update_s
         self._lives: dict[str, _Life] = {}
         self._last_s: float | None = None
@@ -123,7 +124,7 @@ class SoundLives:
         heard = {label.label: label for label in labels if label.label not in QUIET}
         steps = [step for label in heard.values() if (step := self._heard(label, now_s, at))]
         for name in [name for name in self._lives if name not in heard]:
-            step = self._unheard(name, min(passed, self._forget_s / 2))
+            step = self._unheard(name, min(passed, self.forget_s / 2))
             if step is not None:
                 steps.append(step)
         return steps
@@ -157,7 +158,7 @@ class SoundLives:
         if not life.born:
             del self._lives[name]
             return None
-        if life.unheard_s < self._forget_s:
+        if life.unheard_s < self.forget_s:
             return None
         del self._lives[name]
         return Step(life.id, "end", "not heard any more", life.state, None, None, life.last_s - life.first_s)

@@ -129,6 +129,8 @@ class Pipeline:
             return
         if not isinstance(manifest.input, AudioInput):
             return
+        if manifest.decoder.name == "keywords":
+            self._sounds.forget_s = 0.0  # the decoder says when a word is over; waiting would join it to the next
         if not self.config.every:
             self.mailbox = Mailbox(QUEUE, self._ready)
         self._windows = Windows(manifest.input.samples, fit.hop(self.config, manifest.input))

@@ -10,10 +10,9 @@ import numpy as np
 
 from engines.engine import Array, EngineError
 from engines.placement import Placement
-from engines.predictions import Prediction
+from engines.predictions import Prediction, Segment
 
 if TYPE_CHECKING:
-    from engines.decode.utterances import Utterances
     from engines.stream import Stream
 
 _PIECE = 1 << 15
@@ -41,6 +40,16 @@ class Asked:
         return self.labels is None or label in self.labels
 
 
+class Memory(Protocol):
+    """What a decoder keeps of one stream of sound from window to window."""
+
+    def finish(self, end: int) -> list[Segment]:
+        """The stream ends at sample `end`: what was still going on."""
+
+    def restart(self, start: int) -> None:
+        """The stream goes on at sample `start`, after it was finished elsewhere."""
+
+
 class Decoder(Protocol):
     """Outputs of the last stage to predictions."""
 
@@ -53,7 +62,7 @@ class Decoder(Protocol):
         Raises EngineError for values that cannot be: NaN, infinity, a class without a label.
         """
 
-    def memory(self) -> Utterances | None:
+    def memory(self) -> Memory | None:
         """What a new stream starts to remember for this decoder."""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from engines.decode.asked import Asked, Shape
 from engines.decode.nms import suppress
 from engines.engine import Array
 from engines.manifest import Manifest
+from engines.placement import Placement
 from engines.predictions import Detection
 
 _SCORE_DIGITS = 5
@@ -28,6 +29,8 @@ class Candidates:
     """(n,), 0 to 1."""
     classes: Array
     """(n,), integers."""
+    extras: Array | None = None
+    """(n, k): what else the network says of each box; only its family knows what."""
 
 
 class Family(Protocol):
@@ -39,12 +42,34 @@ class Family(Protocol):
         """Every box with a score of at least `threshold`; raises EngineError for values that cannot be."""
 
 
+class Dress(Protocol):
+    """Makes more of detections than boxes. Its `shapes`, if it has any, are the further outputs it reads."""
+
+    def __call__(
+        self, detections: Sequence[Detection], found: Candidates, outputs: Mapping[str, Array], placement: Placement
+    ) -> tuple[Detection, ...]:
+        """`found`: the candidates of these detections, in the same order."""
+
+
+Suppress: TypeAlias = "Callable[[Candidates, Array | None, float], Array]"
+"""Of candidates, classes (None: all the same) and the share of overlap, the indices that stay, the best first."""
+
+
+def upright(found: Candidates, classes: Array | None, iou: float) -> Array:
+    """Plain boxes."""
+    return suppress(found.corners, found.scores, classes, iou)
+
+
 class BoxDecoder:
     """A `Decoder` for a family of object detectors."""
 
-    def __init__(self, manifest: Manifest, family: Family) -> None:
-        self.shapes = family.shapes
+    def __init__(
+        self, manifest: Manifest, family: Family, dress: Dress | None = None, suppress: Suppress = upright
+    ) -> None:
+        self.shapes = family.shapes | getattr(dress, "shapes", {})
         self._family = family
+        self._dress = dress
+        self._suppress = suppress
         self._labels = manifest.labels
         self._settings = manifest.decoder
         self._wanted: dict[frozenset[str], Array] = {}
@@ -56,15 +81,15 @@ class BoxDecoder:
             return ()
         if asked.labels is not None:
             found = _only(found, self._classes(asked.labels)[found.classes])
-        best = self._best(found)
-        boxes = asked.placement.to_picture(found.corners[best]).round(_BOX_DIGITS).tolist()
-        scores = found.scores[best].astype(np.float64).round(_SCORE_DIGITS).tolist()
-        classes = found.classes[best].tolist()
+        found = _only(found, self._best(found))
+        boxes = asked.placement.to_picture(found.corners).round(_BOX_DIGITS).tolist()
+        scores = found.scores.astype(np.float64).round(_SCORE_DIGITS).tolist()
         labels = self._labels
-        return tuple(
+        detections = tuple(
             Detection(labels[number], number, score, (box[0], box[1], box[2], box[3]))
-            for number, score, box in zip(classes, scores, boxes, strict=True)
+            for number, score, box in zip(found.classes.tolist(), scores, boxes, strict=True)
         )
+        return self._dress(detections, found, outputs, asked.placement) if self._dress else detections
 
     def memory(self) -> None:
         """Pictures leave nothing behind."""
@@ -76,7 +101,7 @@ class BoxDecoder:
             order = np.argsort(-found.scores, kind="stable")
         else:
             classes = found.classes if settings.class_aware else None
-            order = suppress(found.corners, found.scores, classes, settings.nms_iou)
+            order = self._suppress(found, classes, settings.nms_iou)
         return order[: settings.max_detections]
 
     def _classes(self, labels: frozenset[str]) -> Array:
@@ -87,7 +112,8 @@ class BoxDecoder:
 
 
 def _only(found: Candidates, keep: Array) -> Candidates:
-    return Candidates(found.corners[keep], found.scores[keep], found.classes[keep])
+    extras = None if found.extras is None else found.extras[keep]
+    return Candidates(found.corners[keep], found.scores[keep], found.classes[keep], extras)
 
 
 def from_centres(centres: Array, sizes: Array) -> Array:

@@ -44,8 +44,8 @@ class VadDecoder:
 
     def decode(self, outputs: Mapping[str, Array], asked: Asked) -> tuple[Prediction, ...]:
         """`speech` with its score while an utterance goes on, else `silence` with one minus it; then what ended."""
-        utterances = asked.stream.utterances
-        assert utterances is not None, "the stream was made by another model"
+        utterances = asked.stream.memory
+        assert isinstance(utterances, Utterances), "the stream was made by another model"
         check_finite(self._output, outputs[self._output])
         probability = float(outputs[self._output][0])
         end_below = max(asked.threshold - self._lower_by, 0.01)

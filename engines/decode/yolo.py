@@ -14,19 +14,23 @@ from engines.engine import Array, EngineError
 class YoloV8:
     """(4 + classes, n), as YOLOv8, v9, 11 and 12 are exported, and v5 and v6 by Ultralytics."""
 
-    def __init__(self, output: str, classes: int) -> None:
-        self.shapes: dict[str, Shape] = {output: (4 + classes, None)}
-        self._output = output
+    def __init__(self, output: str, classes: int, extras: int = 0) -> None:
+        """`extras`: further numbers of each box, behind the class scores."""
+        self.shapes: dict[str, Shape] = {output: (4 + classes + extras, None)}
+        self._output, self._scores = output, slice(4, 4 + classes)
 
     def candidates(self, outputs: Mapping[str, Array], threshold: float) -> Candidates:
         table = outputs[self._output]
         # The largest score of every box first: few get further, and only their columns are copied.
-        best = table[4:].max(axis=0)
+        best = table[self._scores].max(axis=0)
         check_finite(self._output, best)  # NaN and infinity among the scores are the largest of their box
         check_finite(self._output, table[:4])
         chosen = (best >= threshold).nonzero()[0]
         columns = table.take(chosen, axis=1)
-        return Candidates(from_centres(columns[:2], columns[2:4]), best[chosen], columns[4:].argmax(axis=0))
+        extras = columns[self._scores.stop :].T
+        check_finite(self._output, extras)
+        corners = from_centres(columns[:2], columns[2:4])
+        return Candidates(corners, best[chosen], columns[self._scores].argmax(axis=0), extras)
 
 
 class YoloV5:
@@ -48,9 +52,10 @@ class YoloV5:
 class YoloEnd2End:
     """(n, 6): left, top, right, bottom, score, class, as YOLOv10 and YOLO26 are exported; no duplicates."""
 
-    def __init__(self, output: str, classes: int) -> None:
-        self.shapes: dict[str, Shape] = {output: (None, 6)}
-        self._output, self._count = output, classes
+    def __init__(self, output: str, classes: int, extras: int = 0, *, centred: bool = False) -> None:
+        """`extras`: further numbers of each box, behind the class. `centred`: boxes as centre and size."""
+        self.shapes: dict[str, Shape] = {output: (None, 6 + extras)}
+        self._output, self._count, self._centred = output, classes, centred
 
     def candidates(self, outputs: Mapping[str, Array], threshold: float) -> Candidates:
         table = outputs[self._output]
@@ -59,4 +64,5 @@ class YoloEnd2End:
         classes = rows[:, 5].astype(np.intp)
         for wrong in classes[(classes < 0) | (classes >= self._count)]:
             raise EngineError(f"the network found class {wrong}, but the model has {self._count} labels")
-        return Candidates(rows[:, :4], rows[:, 4], classes)
+        corners = from_centres(rows[:, :2].T, rows[:, 2:4].T) if self._centred else rows[:, :4]
+        return Candidates(corners, rows[:, 4], classes, rows[:, 6:])

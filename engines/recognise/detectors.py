@@ -12,11 +12,12 @@ from engines import coco
 from engines.engine import TensorSpec
 from engines.manifest import Decoder, DecoderName
 from engines.recognise.draft import Draft
+from engines.recognise.dressed import DRESSED, detr, dressed, is_detr
 from engines.recognise.hints import Hints
 from engines.recognise.network import Network, name_classes
 from engines.recognise.pictures import Picture, image_input
 
-UNSUPPORTED_TASKS = ("segment", "semantic", "pose", "obb", "depth")
+UNSUPPORTED_TASKS = ("semantic", "depth")
 """Of Ultralytics, with outputs that would pass for detections."""
 
 NMS_IOU: dict[DecoderName, float | None] = {"yolo-v8": 0.7, "yolo-v5": 0.45, "yolo-end2end": None}
@@ -30,8 +31,10 @@ def detector(network: Network, picture: Picture, hints: Hints) -> Draft | None:
         raise network.unrecognised(
             f"made for the task {exported.task}, which cannot be decoded yet: export a detect or classify model"
         )
-    if exported.head == "RTDETRDecoder" or {spec.name for spec in network.outputs} == {"logits", "pred_boxes"}:
-        raise network.unrecognised("a DETR model, which cannot be decoded yet: export a YOLO model")
+    if exported.task in DRESSED:
+        return dressed(network, picture, hints)
+    if is_detr(network):
+        return detr(network, picture, hints)
     ranks = sorted(len(spec.shape) for spec in network.outputs)
     if ranks == [3, 3]:
         return _ssd(network, picture, hints)

@@ -34,6 +34,8 @@ class Exported:
     """From the YOLOv5 repository."""
     channels: int | None = None
     rate_hz: int | None = None
+    points: tuple[int, int] | None = None
+    """Of a pose model: how many, and how many numbers each has."""
     about: tuple[tuple[str, str], ...] = ()
 
 
@@ -51,6 +53,7 @@ def read(metadata: Mapping[str, str]) -> Exported:
         yolov5={"names", "stride"} <= set(metadata) and "task" not in metadata,
         channels=_integer(metadata.get("channels")),
         rate_hz=next((rate for key in _RATES if (rate := _integer(metadata.get(key)))), None),
+        points=(points[0], points[1]) if _is_size(points := _value(metadata.get("kpt_shape"))) else None,
         about=tuple((key, metadata[key][:500]) for key in _ABOUT if metadata.get(key)),
     )
 

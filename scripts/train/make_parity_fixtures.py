@@ -53,7 +53,21 @@ FAMILIES = {
     "yolo26": Family("26/yolo26.yaml", "yolo-v8"),
     "yolo26-end2end": Family("26/yolo26.yaml", "yolo-end2end", end_to_end=True),
     "yolo11-cls": Family("11/yolo11-cls.yaml", "classify"),
+    "yolo11-seg": Family("11/yolo11-seg.yaml", "yolo-seg"),
+    "yolo26-seg-end2end": Family("26/yolo26-seg.yaml", "yolo-seg", end_to_end=True),
+    "yolo11-pose": Family("11/yolo11-pose.yaml", "yolo-pose"),
+    "yolo26-pose-end2end": Family("26/yolo26-pose.yaml", "yolo-pose", end_to_end=True),
+    "yolo11-obb": Family("11/yolo11-obb.yaml", "yolo-obb"),
+    "yolo26-obb-end2end": Family("26/yolo26-obb.yaml", "yolo-obb", end_to_end=True),
+    "rtdetr": Family("rt-detr/rtdetr-l.yaml", "detr", width=1.0),
 }
+
+DRESSED = ("yolo-seg", "yolo-pose", "yolo-obb")
+"""Decoders whose boxes come with more."""
+TASKS = {"classify": "classify", "yolo-seg": "segment", "yolo-pose": "pose", "yolo-obb": "obb"}
+"""Of Ultralytics, by decoder; all others detect."""
+PROTOTYPES, POINTS = 8, 5
+"""Of segmenters, and of pose models: as few as show that the number is read from the file."""
 
 
 def frames() -> list[Any]:
@@ -77,7 +91,7 @@ def export(name: str, folder: Path) -> Path:
     """The ONNX file of a narrow, random, lively network of this family."""
     import torch
     import yaml
-    from ultralytics import YOLO
+    from ultralytics import RTDETR, YOLO
     from ultralytics import cfg as ultralytics_cfg
 
     family = FAMILIES[name]
@@ -85,11 +99,15 @@ def export(name: str, folder: Path) -> Path:
     description = yaml.safe_load(described.read_text())
     description.pop("scales", None)
     description |= {"nc": len(NAMES), "depth_multiple": 0.33, "width_multiple": family.width}
+    if family.decoder == "yolo-seg":
+        description["head"][-1][-1][1] = PROTOTYPES
+    if family.decoder == "yolo-pose":
+        description["kpt_shape"] = [POINTS, 3]
     narrow = folder / "narrow.yaml"  # no number in its name, which Ultralytics would take for a size
     narrow.write_text(yaml.safe_dump(description))
 
     torch.manual_seed(SEED)
-    model = YOLO(str(narrow))
+    model = RTDETR(str(narrow)) if family.decoder == "detr" else YOLO(str(narrow))
     model.model.names = dict(enumerate(NAMES))
     size = CROP if family.decoder == "classify" else SIZE
     liven(model.model, size)
@@ -121,6 +139,9 @@ def liven(network: Any, size: int) -> None:
         if hasattr(head, "linear"):
             head.linear.weight.mul_(5)
             return
+        if hasattr(head, "dec_score_head"):
+            temper(network, [head.dec_score_head[-1]], batch, candidates=60)
+            return
         for name in ("cv2", "one2one_cv2"):
             for layers in getattr(head, name, None) or ():
                 sides = layers[-1].bias.view(4, -1)
@@ -131,14 +152,15 @@ def liven(network: Any, size: int) -> None:
                 temper(network, last, batch)
 
 
-def temper(network: Any, last: list[Any], batch: Any) -> None:
+def temper(network: Any, last: list[Any], batch: Any, candidates: int = CANDIDATES) -> None:
     """Scale and shift one class head, of which these are the last layers."""
     for layer in last:
         layer.bias.fill_(0)
         layer.weight.mul_(SPREAD / float(np.std(logits_of(network, [layer], batch))))
-    best = np.sort(np.concatenate([each.max(axis=1).ravel() for each in logits_of(network, last, batch)]))
+    logits = logits_of(network, last, batch)
+    best = np.sort(np.concatenate([each.max(axis=1 if each.ndim == 4 else -1).ravel() for each in logits]))
     for layer in last:
-        layer.bias.fill_(float(np.log(CONFIDENCE / (1 - CONFIDENCE)) - best[-CANDIDATES]))
+        layer.bias.fill_(float(np.log(CONFIDENCE / (1 - CONFIDENCE)) - best[-candidates]))
 
 
 def logits_of(network: Any, layers: list[Any], batch: Any) -> list[Any]:
@@ -161,9 +183,9 @@ def letterboxed(frame: Any, size: int) -> Any:
 
 def peer(path: Path, task: str) -> Any:
     """Ultralytics with this ONNX file."""
-    from ultralytics import YOLO
+    from ultralytics import RTDETR, YOLO
 
-    return YOLO(str(path), task=task)
+    return RTDETR(str(path)) if task == "rtdetr" else YOLO(str(path), task=task)
 
 
 def found_by(model: Any, frame: Any) -> tuple[Any, Any, Any]:
@@ -171,6 +193,29 @@ def found_by(model: Any, frame: Any) -> tuple[Any, Any, Any]:
     [result] = model.predict(frame, imgsz=SIZE, conf=CONFIDENCE, iou=IOU, device="cpu", verbose=False)
     boxes = result.boxes
     return boxes.xyxy.numpy(), boxes.conf.numpy(), boxes.cls.numpy().astype(np.int64)
+
+
+def dressed_by(model: Any, frame: Any) -> dict[str, Any]:
+    """What comes with each box as Ultralytics reports it: masks at the size of the input, points, turned boxes."""
+    [result] = model.predict(frame, imgsz=SIZE, conf=CONFIDENCE, iou=IOU, device="cpu", verbose=False)
+    if result.obb is not None:
+        turned = result.obb
+        return {
+            "corners": turned.xyxyxyxy.numpy(),
+            "scores": turned.conf.numpy(),
+            "classes": turned.cls.numpy().astype(np.int64),
+        }
+    boxes = result.boxes
+    said = {
+        "boxes": boxes.xyxy.numpy(),
+        "scores": boxes.conf.numpy(),
+        "classes": boxes.cls.numpy().astype(np.int64),
+    }
+    if result.keypoints is not None:
+        said["points"] = result.keypoints.data.numpy()
+    if result.masks is not None:
+        said["masks"] = np.packbits(result.masks.data.numpy().astype(bool), axis=2)
+    return said
 
 
 def classes_by(model: Any, frame: Any) -> tuple[Any, Any]:
@@ -185,11 +230,11 @@ def input_of(model: Any, frame: Any) -> Any:
     return predictor.preprocess([frame]).numpy().astype(np.float32)
 
 
-def raw_output(path: Path, tensor: Any) -> Any:
+def raw_outputs(path: Path, tensor: Any) -> list[Any]:
     import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: tensor})[0]
+    return list(session.run(None, {session.get_inputs()[0].name: tensor}))
 
 
 def fixture(name: str, folder: Path) -> dict[str, Any]:
@@ -197,16 +242,21 @@ def fixture(name: str, folder: Path) -> dict[str, Any]:
     family = FAMILIES[name]
     path = export(name, folder)
     arrays: dict[str, Any] = {}
-    model = peer(path, "classify" if family.decoder == "classify" else "detect")
+    model = peer(path, "rtdetr" if family.decoder == "detr" else TASKS.get(family.decoder, "detect"))
     for number, frame in enumerate(frames()):
         if family.decoder == "classify":
             arrays[f"classes_{number}"], arrays[f"scores_{number}"] = classes_by(model, frame)
+        elif family.decoder in DRESSED:
+            arrays |= {f"{key}_{number}": value for key, value in dressed_by(model, frame).items()}
         else:
             boxes, scores, classes = found_by(model, frame)
             arrays |= {f"boxes_{number}": boxes, f"scores_{number}": scores, f"classes_{number}": classes}
         tensor = input_of(model, frame)
         arrays[f"input_{number}"] = np.round(tensor[0] * 255).astype(np.uint8)
-        arrays[f"output_{number}"] = raw_output(path, tensor)
+        outputs = raw_outputs(path, tensor)
+        arrays[f"output_{number}"] = outputs[0]
+        if family.decoder == "yolo-seg":
+            arrays[f"protos_{number}"] = outputs[1]
     return arrays
 
 
@@ -218,7 +268,9 @@ def main(target: Path) -> None:
             arrays = fixture(name, Path(folder))
             kind = "crop" if family.decoder == "classify" else "letterbox"
             for number in range(len(frames())):
-                inputs[f"{kind}_{number}"] = arrays.pop(f"input_{number}")
+                shown = arrays.pop(f"input_{number}")
+                if family.decoder != "detr":  # which stretches the picture instead
+                    inputs[f"{kind}_{number}"] = shown
             np.savez_compressed(target / f"{name}.npz", **arrays)
             counts = [len(arrays[f"scores_{number}"]) for number in range(len(frames()))]
             print(f"{name}: output {arrays['output_0'].shape}, {counts} found")

@@ -6,7 +6,7 @@ from appliance.pipeline.compose import Served, compose
 from appliance.result import ModelId, Result, to_json, utc
 from capture.samples import AudioWindow, Frame, Stamp
 from engines.engine import EngineError
-from engines.predictions import Answer, Detection, Label, StageTimes
+from engines.predictions import Answer, Detection, Keypoint, Label, Mask, Pose, StageTimes
 from tests.arrays import picture, silence
 
 SERVED = Served(5_000_000, 9_000_000, "onnxruntime", ModelId("people", "3", "sha256:0"), "local engine healthy")
@@ -66,3 +66,19 @@ def test_sound_says_where_in_the_stream_it_was_heard() -> None:
     assert document["window"] == {"start_s": 2.0, "seconds": 0.5, "rate_hz": 16_000, "gap": 5}
     assert document["labels"] == [{"label": "low", "class_id": 1, "score": 0.8}]
     assert "detections" not in document
+
+
+def test_outlines_points_and_turned_corners_are_published_where_a_model_finds_them() -> None:
+    found = Detection(
+        "person",
+        0,
+        0.91,
+        (1.0, 2.0, 9.0, 8.0),
+        mask=Mask((((1.0, 2.0), (9.0, 2.0), (9.0, 8.0)),)),
+        pose=Pose((Keypoint(3.0, 4.0, 0.5),)),
+        corners=((1.0, 5.0), (5.0, 2.0), (9.0, 5.0), (5.0, 8.0)),
+    )
+    [published] = json.loads(to_json(result(Answer("detect", (found,), TIMES))))["detections"]
+    assert published["mask"] == {"polygons": [[[1.0, 2.0], [9.0, 2.0], [9.0, 8.0]]]}
+    assert published["pose"] == {"points": [{"x": 3.0, "y": 4.0, "score": 0.5}]}
+    assert published["corners"] == [[1.0, 5.0], [5.0, 2.0], [9.0, 5.0], [5.0, 8.0]]

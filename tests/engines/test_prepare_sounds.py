@@ -15,7 +15,7 @@ from tests.engines.models import sounds
 
 
 def stream(spec: AudioInput) -> Stream:
-    return Stream(spec, utterances=None)
+    return Stream(spec, memory=None)
 
 
 def ramp(start: int, count: int) -> Any:

@@ -336,20 +336,41 @@ def test_a_sound_classifier_is_asked_for_rate_and_length(tmp_path: Path) -> None
 # -- what cannot be told ----------------------------------------------------------------------------------------------
 
 UNKNOWN: dict[str, tuple[networks.Tensors, networks.Tensors, dict[str, str], str]] = {
-    "segmentation": (
+    "semantic segmentation": (
         IMAGES_320,
         {"output0": [1, 39, 2100], "output1": [1, 32, 80, 80]},
-        exported(task="segment"),
-        "made for the task segment, which cannot be decoded yet",
+        exported(task="semantic"),
+        "made for the task semantic, which cannot be decoded yet",
     ),
-    "pose": (IMAGES_320, {"output0": [1, 56, 2100]}, exported(task="pose"), "made for the task pose"),
-    "oriented boxes": (IMAGES_320, {"output0": [1, 8, 2100]}, exported(task="obb"), "made for the task obb"),
-    "RT-DETR": (IMAGES_320, {"output0": [1, 300, 7]}, exported(head="RTDETRDecoder"), "a DETR model"),
+    "masks without prototypes": (
+        IMAGES_320,
+        {"output0": [1, 39, 2100]},
+        exported(task="segment"),
+        "made for the task segment, but its outputs do not fit",
+    ),
+    "pose": (
+        IMAGES_320,
+        {"output0": [1, 56, 2100]},
+        exported(task="pose"),
+        "a pose model that does not say how many points it finds",
+    ),
+    "other labels than boxes": (
+        IMAGES_320,
+        {"output0": [1, 10, 2100]},
+        exported(task="obb"),
+        "it names 3 classes but answers for 5",
+    ),
+    "RT-DETR": (
+        IMAGES_320,
+        {"output0": [1, 300, 17]},
+        exported(head="RTDETRDecoder"),
+        "an RT-DETR whose output cannot be told",
+    ),
     "DETR": (
         IMAGES_320,
         {"logits": [1, 100, 92], "pred_boxes": [1, 100, 4]},
         {},
-        "a DETR model, which cannot be decoded yet",
+        "the original DETR, which cannot be decoded",
     ),
     "raw grids": (
         IMAGES_320,

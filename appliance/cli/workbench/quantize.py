@@ -1,0 +1,130 @@
+"""`appliance models quantize`: smaller and faster variants, each for one back end."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from appliance.cli.errors import BadInput, Failed
+from appliance.cli.model_errors import model_errors
+from appliance.cli.numbers import Number
+from appliance.cli.workbench.bench import called, find, leave, out_option, progress
+
+if TYPE_CHECKING:
+    from engines.bundle import Bundle
+    from engines.engine import Array
+    from engines.library import Library
+
+LEAST_SAMPLES = 2
+
+
+@click.command()
+@click.argument("model")
+@click.option("--frames", metavar="SOURCE", help="What to calibrate with: files, a folder, or a source.  [required]")
+@click.option("--most", type=click.IntRange(2), default=200, show_default=True, help="Frames or windows to use.")
+@click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Only every Nth frame or window.")
+@click.option(
+    "--for",
+    "engines",
+    type=click.Choice(["onnxruntime", "tensorrt"]),
+    multiple=True,
+    help="Back ends to make a variant for; default: both.",
+)
+@click.option("--precision", type=click.Choice(["int8", "float16"]), default="int8", show_default=True)
+@click.option(
+    "--labelled", type=click.Path(path_type=Path), metavar="DATA", help="Judge by accuracy on this, as evaluate does."
+)
+@click.option("--tolerance", type=Number(0, 1), default=0.01, show_default=True, help="What may be lost.")
+@click.option("--method", type=click.Choice(["minmax", "entropy", "percentile"]), default="minmax", show_default=True)
+@out_option
+@click.pass_obj
+def quantize(
+    library: Library,
+    /,
+    model: str,
+    frames: str | None,
+    most: int,
+    every: int,
+    engines: tuple[str, ...],
+    precision: str,
+    labelled: Path | None,
+    tolerance: float,
+    method: str,
+    out: Path | None,
+) -> None:
+    """Make variants of MODEL in 8-bit integers (or 16-bit floats), as a new version that holds the old network too.
+
+    Half of the frames calibrate, the other half judge: how far the variant says the same as the model, or with
+    --labelled how often it is right. Where that falls, the layers that suffer most stay in floats. A variant that is
+    not faster than the network as it is, is refused.
+    """
+    from appliance.material import material
+    from engines.workbench import quantize as verb
+    from engines.workbench.tensors import inputs_of_stages
+
+    if frames is None:
+        raise BadInput("calibration needs frames: name a recording, a folder or a source with --frames")
+    with model_errors(), tempfile.TemporaryDirectory() as scratch, progress() as tell:
+        bundle = find(library, model)
+        samples = list(material(frames, bundle.manifest, most, every))
+        if len(samples) < LEAST_SAMPLES:
+            raise BadInput(f"{frames}: {len(samples)} frames are too few to calibrate and to judge with: give more")
+        inputs = inputs_of_stages(bundle, samples[::2])
+        judge = _accuracy(labelled, bundle) if labelled else _agreement(bundle, samples[1::2])
+        wanted = [verb.Goal(engine, precision) for engine in engines or ("onnxruntime", "tensorrt")]  # type: ignore[arg-type]  # click has looked
+        outcomes = verb.quantize(
+            bundle, wanted, inputs, judge, Path(scratch), tolerance=tolerance, method=method, tell=tell
+        )
+        report = verb.report(outcomes, called(bundle), "accuracy" if labelled else "agreement")
+        where = leave(report, out, bundle.manifest.name)
+        added = None
+        if any(outcome.path is not None for outcome in outcomes):
+            made = verb.made(bundle, outcomes)
+            added = library.install(made.manifest, made.files)
+    for outcome in outcomes:
+        click.echo(f"{outcome.stage} {outcome.goal.name}: {outcome.why}")
+    click.echo(f"report: {where / 'quantize.md'}")
+    if added is None:
+        raise Failed(f"{called(bundle)}: no variant is worth having here; nothing was installed")
+    click.echo(f"{called(added.bundle)}: installed")
+
+
+def _agreement(bundle: Bundle, samples: list[Array]) -> Callable[[Bundle], float]:
+    from engines.model import Model
+    from engines.workbench.agreement import compare
+    from engines.workbench.work import WorkbenchError
+
+    def judge(candidate: Bundle) -> float:
+        with Model(bundle) as one, Model(candidate) as other:
+            found = compare(one, other, samples)
+        if not found.answers:
+            words = "finds nothing in these frames, so nothing can be judged: give some that show what it looks for"
+            raise WorkbenchError(f"{bundle.manifest.name} {words}")
+        return found.share
+
+    return judge
+
+
+def _accuracy(data: Path, bundle: Bundle) -> Callable[[Bundle], float]:
+    from appliance.material import material
+    from appliance.predict import PICTURES, SOUNDS
+    from engines.manifest import AudioInput
+    from engines.model import Model
+    from engines.workbench.evaluate import evaluate
+    from engines.workbench.labelled import read_labelled
+
+    manifest = bundle.manifest
+    suffixes = SOUNDS if isinstance(manifest.input, AudioInput) else PICTURES
+    labelled = read_labelled(data, None, manifest.labels, suffixes)
+
+    def judge(candidate: Bundle) -> float:
+        with Model(candidate) as model:
+            samples = ((each, list(material(str(each.path), manifest))) for each in labelled)
+            of = evaluate(model, samples)
+        return of.accuracy if of.accuracy is not None else of.precision.map50 if of.precision else 0.0
+
+    return judge

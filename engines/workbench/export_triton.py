@@ -1,0 +1,125 @@
+"""`export`: a bundle as a Triton model repository, for a server that is run by others.
+
+The layout and the text format of `config.pbtxt` are those of Triton Inference Server ("Model Repository" and "Model
+Configuration" in its documentation): a folder for each network with `config.pbtxt` and `1/model.onnx`; where there are
+several stages, an ensemble with the model's own name that runs them in a row. Preparing samples and decoding outputs
+stays with the client, who finds what to do in `bundle.json` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from engines.bundle import LABELS_FILE, MANIFEST_FILE, Bundle, labels_text
+from engines.engine import TensorSpec
+from engines.external import external_files
+from engines.manifest import Manifest
+from engines.onnxrt import OnnxEngine
+from engines.workbench.work import WorkbenchError
+
+TYPES = {
+    "float32": "TYPE_FP32",
+    "float16": "TYPE_FP16",
+    "float64": "TYPE_FP64",
+    "uint8": "TYPE_UINT8",
+    "int8": "TYPE_INT8",
+    "uint16": "TYPE_UINT16",
+    "int16": "TYPE_INT16",
+    "uint32": "TYPE_UINT32",
+    "int32": "TYPE_INT32",
+    "uint64": "TYPE_UINT64",
+    "int64": "TYPE_INT64",
+    "bool": "TYPE_BOOL",
+}
+MOST_IN_A_BATCH = 8
+
+
+def triton_repository(bundle: Bundle) -> dict[str, bytes]:
+    """File name to content of everything in the repository; raises EngineError when a network cannot be loaded."""
+    manifest, files = bundle.manifest, dict[str, bytes]()
+    looked = [_look(bundle.stage_path(stage.name)) for stage in manifest.stages]
+    single = len(manifest.stages) == 1
+    batched = all(_is_batched(inputs, outputs) for inputs, outputs in looked)
+    for stage, (inputs, outputs) in zip(manifest.stages, looked, strict=True):
+        name = manifest.name if single else f"{manifest.name}-{stage.name}"
+        path = bundle.stage_path(stage.name)
+        files[f"{name}/config.pbtxt"] = _network(name, inputs, outputs, batched).encode()
+        files[f"{name}/1/model.onnx"] = path.read_bytes()
+        files |= {f"{name}/1/{weights}": (path.parent / weights).read_bytes() for weights in external_files(path)}
+    if not single:
+        files[f"{manifest.name}/config.pbtxt"] = _ensemble(manifest, looked, batched).encode()
+        files[f"{manifest.name}/1/.keep"] = b""  # Triton wants a version of it, with nothing inside
+    document = manifest.model_dump(mode="json", by_alias=True)
+    files[f"{manifest.name}/{MANIFEST_FILE}"] = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    files[f"{manifest.name}/{LABELS_FILE}"] = labels_text(manifest)
+    return files
+
+
+def _look(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    with OnnxEngine(path, optimise=False) as engine:
+        return engine.inputs, engine.outputs
+
+
+def _is_batched(inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> bool:
+    """Triton may put requests together where every tensor begins with an axis of any size."""
+    return all(len(spec.shape) > 1 and spec.shape[0] is None for spec in (*inputs, *outputs))
+
+
+def _network(name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], batched: bool) -> str:
+    parts = [
+        f"name: {_quoted(name)}",
+        'backend: "onnxruntime"',
+        f"max_batch_size: {MOST_IN_A_BATCH if batched else 0}",
+        *(_tensor("input", spec, batched) for spec in inputs),
+        *(_tensor("output", spec, batched) for spec in outputs),
+    ]
+    if batched:
+        parts.append("dynamic_batching { }")
+    return "\n".join(parts) + "\n"
+
+
+def _ensemble(
+    manifest: Manifest, looked: Sequence[tuple[Sequence[TensorSpec], Sequence[TensorSpec]]], batched: bool
+) -> str:
+    """What goes in from outside, and what the last stage and nobody else makes of it."""
+    made = {spec.name for _, outputs in looked for spec in outputs}
+    given = {spec.name: spec for inputs, _ in looked for spec in inputs if spec.name not in made}
+    used = {spec.name for inputs, _ in looked for spec in inputs}
+    told = {spec.name: spec for _, outputs in looked for spec in outputs if spec.name not in used}
+    steps = [
+        _step(f"{manifest.name}-{stage.name}", *tensors) for stage, tensors in zip(manifest.stages, looked, strict=True)
+    ]
+    parts = [
+        f"name: {_quoted(manifest.name)}",
+        'platform: "ensemble"',
+        f"max_batch_size: {MOST_IN_A_BATCH if batched else 0}",
+        *(_tensor("input", spec, batched) for spec in given.values()),
+        *(_tensor("output", spec, batched) for spec in told.values()),
+        "ensemble_scheduling {\n" + "\n".join(steps) + "\n}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _step(name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
+    def pairs(kind: str, specs: Sequence[TensorSpec]) -> str:
+        return "\n".join(f"    {kind} {{ key: {_quoted(s.name)} value: {_quoted(s.name)} }}" for s in specs)
+
+    return (
+        f"  step {{\n    model_name: {_quoted(name)}\n    model_version: -1\n"
+        f"{pairs('input_map', inputs)}\n{pairs('output_map', outputs)}\n  }}"
+    )
+
+
+def _tensor(kind: str, spec: TensorSpec, batched: bool) -> str:
+    if spec.dtype.name not in TYPES:
+        raise WorkbenchError(f"{spec.name} is {spec.dtype}, which Triton has no type for")
+    sizes = spec.shape[1:] if batched else spec.shape
+    dims = ", ".join("-1" if size is None else str(size) for size in sizes)
+    return f"{kind} {{\n  name: {_quoted(spec.name)}\n  data_type: {TYPES[spec.dtype.name]}\n  dims: [ {dims} ]\n}}"
+
+
+def _quoted(text: str) -> str:
+    """A string of the text format."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

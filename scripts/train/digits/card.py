@@ -1,0 +1,98 @@
+"""The model card: what a person should know before trusting the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from digits.evaluate import Scores
+from digits.network import Detector
+
+ABOUT = {
+    "licence": "Apache-2.0",
+    "author": "the appliance's own script scripts/train/train_digits.py",
+    "data": "scenes rendered by us from free fonts of Debian; no photographs",
+    "what": "finds and reads the digits 0 to 9: meters, displays, counters, labels, paper",
+    "limits": "upright digits of at least 10 pixels in 256; see MODEL_CARD.md",
+}
+WORDS = {
+    "dots": "dot matrix displays",
+    "drums": "mechanical counters, rolling",
+    "hand": "handwriting-like fonts",
+    "licence": "licence plates",
+    "print": "print, labels, screens",
+    "scale": "numbers on scales and dials",
+    "segments": "seven segments, LCD and LED",
+    "single": "one digit, cropped",
+    "strip": "one display or line, cropped",
+    "view": "digits somewhere in a picture",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """How the model came about."""
+
+    scenes: int
+    epochs: int
+    seed: int
+    minutes: float
+    machine: str
+    network_bytes: int
+    judged: int
+
+
+def written(story: Story, scores: Scores) -> str:
+    """The card, as Markdown."""
+    weights = sum(parameter.numel() for parameter in Detector().parameters())
+    rows = [
+        f"| {WORDS[name]} | {100 * share:.1f} % | {count} |"
+        for table in (scores.by_style, scores.by_kind)
+        for name, (share, count) in table.items()
+    ]
+    return _CARD.format(story=story, weights=weights, reading=100 * scores.reading, scores=scores, rows="\n".join(rows))
+
+
+_CARD = """\
+# digits
+
+Finds the digits 0 to 9 in a picture: a box, a class and a score for each. Read from left to right they are the number
+on a meter, a display, a counter, a label.
+
+## Model
+
+One-stage, anchor-free detector: plain 3 x 3 convolutions with residual blocks, features at 1/4 to 1/32 of the input,
+answers on grids of 4, 8 and 16 pixels. {weights} weights, {story.network_bytes} bytes of ONNX in FP32. Input 256 x 256,
+letterboxed. Licence Apache-2.0.
+
+## Data
+
+Nothing but scenes rendered by `scripts/train/digits`: free fonts from Debian's packages (named in `fonts.py`), seven
+segments, dot matrices and drum counters drawn by geometry; colours, textures, perspective, blur, noise, glare, shadow,
+low light, JPEG; clutter without digits. No photograph was used, neither to train nor to judge.
+{story.scenes} scenes, each shown {story.epochs} times in varied sizes and colours, seed {story.seed}.
+Trained in {story.minutes:.0f} minutes ({story.machine}).
+
+## Accuracy
+
+On {story.judged} rendered scenes with fonts of packages of which nothing was used in training, DSEG's seven segments
+among them (half of the seven-segment displays and the common 5 by 7 dot pattern are drawn by the same code as in
+training, with other proportions):
+
+- reading accuracy {reading:.1f} % of strings (every digit of a display, counter or line right, none too many),
+- mAP50 {scores.map50:.3f},
+- {scores.stray:.2f} false digits per picture that has none.
+
+| strings | read exactly | of |
+| --- | --- | --- |
+{rows}
+
+How both are counted stands at the head of `scripts/train/digits/evaluate.py`.
+
+## Limits
+
+- Digits less than about 10 pixels tall in the 256 pixels that the network sees: crop the meter, or add a closer camera.
+- Turned by more than about 20 degrees, or upside down: rotate the camera in the configuration.
+- A drum between two digits is given as the one that shows most; one that shows less than about 60 % may be missed.
+- Letters that look like digits (O, I, l, S, B in some types) may be read as digits. No decimal points, no signs.
+- Photographs differ from rendered scenes: measure on your own before you trust it.
+"""

@@ -1,0 +1,141 @@
+"""How well a bundle reads scenes: through the appliance's own preparation, engine and decoder.
+
+Reading accuracy: of all strings (the digits of one display, counter, or line of print), the share whose digits are
+exactly right. What was read of a string are the detections at or above the bundle's threshold whose centre lies in the
+string's place (the rectangle around its digits, wider by a third of a digit's width at both ends and higher by a
+quarter of its height), sorted by the x of their centre. A digit too many, too few or wrong makes the string wrong.
+
+mAP50: mean over the ten digits of the average precision at an IoU of 0.5, every point of the curve (VOC 2010), of all
+detections that score 0.01 or more.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.dataset import Dataset
+from digits.scene import String
+from engines.bundle import Bundle
+from engines.model import Model
+from engines.predictions import Answer, Detection
+
+LOWEST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One detection."""
+
+    box: NDArray[np.float32]
+    digit: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Shares of 1."""
+
+    reading: float
+    map50: float
+    by_style: dict[str, tuple[float, int]]
+    """Reading accuracy and number of strings."""
+    by_kind: dict[str, tuple[float, int]]
+    stray: float
+    """False digits per scene without any."""
+    wrong: tuple[tuple[int, str, str], ...]
+    """Scene, truth and what was read instead."""
+
+
+def evaluate(bundle: Bundle, data: Dataset, threshold: float | None = None) -> Scores:
+    """The accuracy of a bundle on a data set."""
+    least = bundle.manifest.decoder.threshold if threshold is None else threshold
+    styles: dict[str, list[bool]] = defaultdict(list)
+    kinds: dict[str, list[bool]] = defaultdict(list)
+    wrong, stray, everything = [], [], []
+    with Model(bundle) as model:
+        for number in range(len(data.pixels)):
+            found = detections(model, data.pixels[number])
+            everything.append(found)
+            sure = [each for each in found if each.score >= least]
+            if not data.strings[number]:
+                stray.append(len(sure))
+            for string in data.strings[number]:
+                text = read(sure, string)
+                styles[string.style].append(text == string.digits)
+                kinds[data.kinds[number]].append(text == string.digits)
+                if text != string.digits:
+                    wrong.append((number, string.digits, text))
+    right = [each for style in styles.values() for each in style]
+    return Scores(
+        reading=float(np.mean(right)),
+        map50=map50(everything, [data.digits(number) for number in range(len(data.pixels))]),
+        by_style={style: (float(np.mean(each)), len(each)) for style, each in sorted(styles.items())},
+        by_kind={kind: (float(np.mean(each)), len(each)) for kind, each in sorted(kinds.items())},
+        stray=float(np.mean(stray)) if stray else 0.0,
+        wrong=tuple(wrong),
+    )
+
+
+def detections(model: Model, pixels: Any) -> list[Found]:
+    """Whatever the model believes at all."""
+    [answer] = model.predict([np.ascontiguousarray(pixels)], thresholds=[LOWEST])
+    if not isinstance(answer, Answer):
+        raise SystemExit(f"the model failed on a rendered scene: {answer}")
+    return [
+        Found(np.array(each.box, np.float32), each.class_id, each.score)
+        for each in answer.predictions
+        if isinstance(each, Detection)
+    ]
+
+
+def read(found: list[Found], string: String) -> str:
+    """What was read at a string's place."""
+    wide, tall = np.median(string.boxes[:, 2:] - string.boxes[:, :2], axis=0)
+    low = string.boxes[:, :2].min(axis=0) - np.array([wide / 3, tall / 4])
+    high = string.boxes[:, 2:].max(axis=0) + np.array([wide / 3, tall / 4])
+    middles = [(each.box[:2] + each.box[2:]) / 2 for each in found]
+    inside = [
+        (float(middle[0]), each.digit)
+        for middle, each in zip(middles, found, strict=True)
+        if (middle >= low).all() and (middle <= high).all()
+    ]
+    return "".join(str(digit) for _, digit in sorted(inside))
+
+
+def map50(found: list[list[Found]], truth: list[tuple[NDArray[np.int64], NDArray[np.float32]]]) -> float:
+    """Mean average precision at an IoU of 0.5; see the head of this file."""
+    return float(np.mean([_precision(digit, found, truth) for digit in range(10)]))
+
+
+def _precision(
+    digit: int, found: list[list[Found]], truth: list[tuple[NDArray[np.int64], NDArray[np.float32]]]
+) -> float:
+    wanted = [boxes[digits == digit] for digits, boxes in truth]
+    taken = [np.zeros(len(boxes), bool) for boxes in wanted]
+    ranked = sorted(
+        ((each.score, scene, each.box) for scene, all_of in enumerate(found) for each in all_of if each.digit == digit),
+        key=lambda candidate: -candidate[0],
+    )
+    right = np.zeros(len(ranked))
+    for place, (_, scene, box) in enumerate(ranked):
+        overlap = overlaps(box, wanted[scene])
+        if len(overlap) and overlap.max() >= 0.5 and not taken[scene][overlap.argmax()]:
+            taken[scene][overlap.argmax()] = True
+            right[place] = 1
+    recall = np.cumsum(right) / max(1, sum(map(len, wanted)))
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0) * best_from_here).sum())
+
+
+def overlaps(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) IoU of one box with each of `boxes` (n, 4)."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = (high - low).clip(min=0).prod(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
+    return np.asarray(shared / np.maximum(areas - shared, 1e-6))

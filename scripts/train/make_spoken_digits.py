@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Makes the model `spoken-digits`: speaks its own training words, trains, measures, writes the bundle.
+
+    git clone https://github.com/Jakobovski/free-spoken-digit-dataset
+    pip install -e . torch==2.13.0 scipy            the CPU build of torch will do
+    python scripts/train/make_spoken_digits.py free-spoken-digit-dataset/recordings --output FOLDER
+
+The synthesisers it needs stand in spoken_digits/voices.py. Under 45 minutes on two cores. Everything is seeded: the
+same packages and the same recordings give a model of the same accuracy. One speaker of the recordings is held out:
+nothing of theirs is trained on, and what is reported is how well they are understood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from spoken_digits import card, evaluation, export
+from spoken_digits.bank import SPEAKERS, Word, recordings, synthesised
+from spoken_digits.network import Recogniser
+from spoken_digits.scenes import Scenes
+from spoken_digits.surroundings import Surroundings
+from spoken_digits.training import Effort, train
+from spoken_digits.variations import varied
+from spoken_digits.voices import missing
+
+DIGITS, DECOYS, SENTENCES = 400, 3000, 500
+"""So many synthesised: of each digit, of words that are none, of sentences."""
+RECORDED_VARIATIONS, SPOKEN_VARIATIONS = 6, 1
+STEPS = 2400
+HELD_OUT = "jackson"
+
+
+def main() -> None:
+    given = _arguments()
+    began = time.monotonic()
+    torch.set_num_threads(1)  # a second thread makes the windows
+    if absent := missing():
+        print(f"not installed, so that their voices are left out: {', '.join(absent)} (see spoken_digits/voices.py)")
+    recorded = [word for word in recordings(given.recordings) if word.speaker in SPEAKERS]
+    spoken, sentences = synthesised(DIGITS, DECOYS, SENTENCES, given.seed)
+    print(f"{len(recorded)} recordings, {len(spoken)} words, {len(sentences)} sentences: {_minutes(began)}", flush=True)
+    known = [word for word in recorded if word.speaker != given.hold_out]
+    network = _trained(known, spoken, sentences, Effort(given.steps, given.seed))
+    print(f"trained: {_minutes(began)}")
+    golden = evaluation.placed(next(word.sound for word in spoken if word.digit == 5), "middle")
+    unknown = [word for word in recorded if word.speaker == given.hold_out]
+    measured = card.measure(network, golden, unknown, given.speech, given.seed)
+    bundle = export.write(given.output, network, golden, card.text(given.hold_out, measured, given.steps, given.seed))
+    print(card.text(given.hold_out, measured, given.steps, given.seed))
+    print(f"{bundle.manifest.name} {bundle.manifest.digest} in {bundle.folder}: {_minutes(began)}")
+
+
+def _trained(known: list[Word], spoken: list[Word], sentences: list[Word], effort: Effort) -> Recogniser:
+    dice = np.random.default_rng(effort.seed)
+    known = known + [replace(w, sound=varied(w.sound, dice)) for w in known for _ in range(RECORDED_VARIATIONS)]
+    spoken = spoken + [replace(w, sound=varied(w.sound, dice)) for w in spoken for _ in range(SPOKEN_VARIATIONS)]
+    surroundings = Surroundings(sentences, dice)
+    return train(Scenes(known, spoken, sentences, dice), surroundings, effort)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Makes the model spoken-digits.")
+    parser.add_argument("recordings", type=Path, help="folder of <digit>_<speaker>_<number>.wav")
+    parser.add_argument("--output", type=Path, required=True, help="folder that gets spoken-digits/1; must not have it")
+    parser.add_argument("--hold-out", default=HELD_OUT, choices=SPEAKERS, help=f"speaker that is tested ({HELD_OUT})")
+    parser.add_argument("--speech", type=Path, help="speech without digits, for the rate of false alarms only")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"training steps ({STEPS}); fewer for a trial")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    there = given.output / export.NAME / export.VERSION
+    if there.exists():
+        sys.exit(f"{there} is there already: name another folder, or remove it")
+    return given
+
+
+def _minutes(began: float) -> str:
+    return f"{(time.monotonic() - began) / 60:.1f} minutes"
+
+
+if __name__ == "__main__":
+    main()

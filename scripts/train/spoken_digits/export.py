@@ -1,0 +1,81 @@
+"""The trained network as a bundle: two graphs, a golden window, a model card."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from spoken_digits.bank import RATE_HZ, Sound
+from spoken_digits.graphs import recogniser_graph, spectrogram_graph
+from spoken_digits.network import Recogniser
+from spoken_digits.scenes import LABELS, WINDOW
+
+from engines.bundle import Bundle, write_bundle
+from engines.digest import of_bytes
+from engines.engine import Array
+from engines.manifest import AudioInput, Decoder, Manifest, Stage
+from engines.onnxrt import OnnxEngine
+
+NAME, VERSION = "spoken-digits", "1"
+HOP = RATE_HZ // 10
+CARD = "model-card.md"
+DECODER = Decoder(
+    name="keywords",
+    threshold=0.7,
+    options={"background": "silence,unknown", "smooth_ms": 200, "lower_by": 0.3, "rest_ms": 200},
+)
+
+
+def write(folder: Path, network: Recogniser, golden: Sound, card: str) -> Bundle:
+    """The bundle under `folder`/spoken-digits/1, which must not be there. `golden`: (WINDOW,), with a word in it."""
+    files = {"spectrogram.onnx": spectrogram_graph(), "recogniser.onnx": recogniser_graph(network)}
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        for name, content in files.items():
+            (place / name).write_bytes(content)
+        given = {"sound": golden[np.newaxis]}
+        with OnnxEngine(place / "spectrogram.onnx") as first, OnnxEngine(place / "recogniser.onnx") as second:
+            bands = {name: np.array(value) for name, value in first.run(given).items()}
+            scores = {name: np.array(value) for name, value in second.run(bands).items()}
+        further = {"golden/input.npz": _packed(given), "golden/output.npz": _packed(bands | scores)}
+        further[CARD] = card.encode()
+        sources = {}
+        for number, (name, content) in enumerate((files | further).items()):
+            sources[name] = place / f"source{number}"
+            sources[name].write_bytes(content)
+        made = _manifest(
+            [Stage(name=Path(name).stem, file=name, digest=of_bytes(content)) for name, content in files.items()],
+            {name: of_bytes(content) for name, content in further.items()},
+        )
+        return write_bundle(folder / NAME / VERSION, made, sources)
+
+
+def _manifest(stages: list[Stage], files: Mapping[str, str]) -> Manifest:
+    return Manifest.model_validate(
+        {
+            "name": NAME,
+            "version": VERSION,
+            "task": "audio-labels",
+            "labels": LABELS,
+            "input": AudioInput(tensor="sound", rate_hz=RATE_HZ, samples=WINDOW, hop=HOP),
+            "stages": tuple(stages),
+            "decoder": DECODER,
+            "files": dict(files),
+            "about": {
+                "what": "hears the English words zero to nine, each once; silence and unknown are everything else",
+                "author": "the appliance's own script scripts/train/make_spoken_digits.py",
+                "licence": "CC BY-SA 4.0, as the recordings it learned from",
+                "data": "recordings of github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0) and "
+                f"synthetic speech; see {CARD}",
+            },
+        }
+    )
+
+
+def _packed(arrays: Mapping[str, Array]) -> bytes:
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # names of arrays, not options
+    return packed.getvalue()

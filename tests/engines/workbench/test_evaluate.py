@@ -1,0 +1,197 @@
+"""`evaluate` and `compare`: labelled folders are read, and models judged, as the formats and formulas say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines.engine import Array, Tensors
+from engines.model import Model
+from engines.predictions import Detection, Label
+from engines.workbench.agreement import compare, likeness
+from engines.workbench.evaluate import NOTHING, evaluate, report
+from engines.workbench.labelled import Labelled, TrueBox, read_labelled
+from engines.workbench.work import WorkbenchError
+from tests.engines import models
+from tests.engines.models import Scripted
+
+PNG = (".png",)
+NAMES = ("cat", "dog")
+
+
+def touch(path: Path, content: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_for_each_class_is_read(tmp_path: Path) -> None:
+    first, second = touch(tmp_path / "dog" / "1.png"), touch(tmp_path / "cat" / "deep" / "2.png")
+    touch(tmp_path / "cat" / "notes.md")
+    assert read_labelled(tmp_path, None, NAMES, PNG) == [Labelled(second, "cat"), Labelled(first, "dog")]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_yolo_text_files_are_read(tmp_path: Path, apart: bool) -> None:
+    pictures, texts = (tmp_path / "images", tmp_path / "labels") if apart else (tmp_path, tmp_path)
+    first, second = touch(pictures / "a.png"), touch(pictures / "b.png")
+    touch(texts / "a.txt", "1 0.5 0.5 0.2 0.4\n\n")
+    one, other = read_labelled(tmp_path, None, NAMES, PNG)
+    assert (one.path, other.path, other.boxes) == (first, second, ())
+    [box] = one.boxes
+    assert box.label == "dog"
+    assert box.in_pixels(100, 50) == pytest.approx((40, 15, 60, 35))
+
+
+def test_a_class_file_goes_before_the_numbers_of_the_model(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png")
+    touch(tmp_path / "a.txt", "0 0.5 0.5 1 1")
+    touch(tmp_path / "classes.txt", "dog\ncat\n")
+    [only] = read_labelled(tmp_path, "yolo", NAMES, PNG)
+    assert only.boxes[0].label == "dog"
+
+
+def coco(folder: Path, **changes: Any) -> Path:
+    touch(folder / "images" / "a.png")
+    document = {
+        "images": [{"id": 7, "file_name": "a.png", "width": 20, "height": 10}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 3, "bbox": [1, 2, 3, 4]},
+            {"id": 2, "image_id": 7, "category_id": 3, "bbox": [0, 0, 9, 9], "iscrowd": 1},
+        ],
+        "categories": [{"id": 3, "name": "cat"}],
+    }
+    return touch(folder / "annotations.json", json.dumps(document | changes))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_coco_json_is_read(tmp_path: Path, whole: bool) -> None:
+    file = coco(tmp_path)
+    [only] = read_labelled(tmp_path if whole else file, None, NAMES, PNG)
+    assert only.boxes == (TrueBox("cat", (1, 2, 4, 6)), TrueBox("cat", (0, 0, 9, 9), crowd=True))
+
+
+def test_what_is_wrong_with_the_labels_is_said(tmp_path: Path) -> None:
+    def refused(folder: Path, words: str, kind: Any = None) -> None:
+        with pytest.raises(WorkbenchError, match=words):
+            read_labelled(folder, kind, NAMES, PNG)
+
+    refused(tmp_path / "nowhere", "no such folder")
+    refused(tmp_path, "nothing labelled in it")
+    refused(coco(tmp_path / "a", images=[]), "not annotations in COCO's format")
+    missing = [{"id": 7, "file_name": "b.png"}]
+    refused(coco(tmp_path / "b", images=missing), r"b\.png is neither beside it nor in images/")
+    touch(tmp_path / "c" / "a.png")
+    for text, words in {
+        "1 2 3": "line 1: expected five numbers",
+        "7 0.5 0.5 0.1 0.1": "class 7, but there are 2 names",
+        "1 0.5 0.5 0.1 0.1\n1 320 200 50 50": "line 2: expected shares of the picture",
+    }.items():
+        touch(tmp_path / "c" / "a.txt", text)
+        refused(tmp_path / "c", words)
+    refused(tmp_path / "c", "no labelled sample in it; expected a folder for each class", "folders")
+
+
+# -- judging ----------------------------------------------------------------------------------------------------------
+
+
+def namer(*scores: list[float]) -> Model:
+    """A classifier that answers with these scores, one row after the other."""
+    rows = iter(scores)
+
+    def answer(_: Tensors) -> dict[str, Array]:
+        return {"y": np.array([next(rows)], np.float32)}
+
+    of = models.manifest("classify", models.pictures(8, 8, fit="stretch"), ["cat", "dog", "cow"], name="classify")
+    return models.model(of, Scripted({"x": (1, 3, 8, 8)}, {"y": (1, 3)}, answer), threshold=0.0)
+
+
+def picture(label: str) -> tuple[Labelled, list[Array]]:
+    return Labelled(Path(f"{label}.png"), label), [np.zeros((8, 8, 3), np.uint8)]
+
+
+def test_accuracy_and_confusion_count_what_was_taken_for_what() -> None:
+    with namer([0.9, 0.1, 0], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1]) as model:
+        of = evaluate(model, [picture("cat"), picture("cat"), picture("dog"), picture("horse")])
+    assert (of.samples, of.names, of.left_out) == (3, ("cat", "dog"), ("horse",))
+    assert of.accuracy == pytest.approx(1 / 3)
+    assert of.top5 == 1.0
+    assert of.confusion == ((1, 1), (1, 0))
+    told = report(of, "it 1", "folder")
+    assert "Left out, because the model does not know them: horse." in told.text
+    assert told.pictures["confusion.svg"].startswith(b"<svg")
+
+
+def test_data_without_a_common_label_is_refused() -> None:
+    with namer() as model, pytest.raises(WorkbenchError, match="the data has horse: no label in common"):
+        evaluate(model, [picture("horse")])
+
+
+def finder(rows: list[list[float]]) -> Model:
+    """A detector that finds these boxes: left, top, right, bottom, score, class."""
+    output = np.array([rows], np.float32)
+    of = models.manifest("detect", models.pictures(64, 64, fit="stretch"), NAMES, name="yolo-end2end")
+    return models.model(of, Scripted({"x": (1, 3, 64, 64)}, {"y": output.shape}, lambda _: {"y": output}))
+
+
+def test_boxes_are_judged_in_pixels_of_the_picture() -> None:
+    truth = (TrueBox("cat", (0, 0, 64, 64)), TrueBox("dog", (0.5, 0.5, 1, 1), relative=True))
+    samples = [(Labelled(Path("a.png"), boxes=truth), [np.zeros((128, 128, 3), np.uint8)])]
+    with finder([[0, 0, 32, 32, 0.9, 0], [32, 32, 64, 60, 0.8, 0]]) as model:
+        of = evaluate(model, samples)
+    assert of.precision is not None
+    assert of.precision.by_class["cat"] == pytest.approx((1.0, 1.0))
+    assert of.precision.by_class["dog"] == (0.0, 0.0)
+    assert of.names == ("cat", "dog", NOTHING)
+    assert of.confusion == ((1, 0, 0), (1, 0, 0), (0, 0, 0))
+
+
+def test_boxes_for_a_namer_and_classes_for_a_finder_are_refused() -> None:
+    with namer() as model, pytest.raises(WorkbenchError, match="names whole samples"):
+        evaluate(model, [(Labelled(Path("a.png")), [])])
+    with finder([[0, 0, 1, 1, 0.5, 0]]) as model, pytest.raises(WorkbenchError, match="finds boxes"):
+        evaluate(model, [picture("cat")])
+
+
+# -- comparing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_agrees_with_itself_and_half_with_one_that_finds_one_of_two() -> None:
+    both = [[0, 0, 32, 32, 0.9, 0], [32, 32, 64, 64, 0.8, 1]]
+    sample = [np.zeros((64, 64, 3), np.uint8)]
+    with finder(both) as one, finder(both) as same, finder(both[:1]) as fewer:
+        assert compare(one, same, sample).share == 1.0
+        found = compare(one, fewer, sample)
+    assert found.share == pytest.approx(2 / 3)
+    assert found.least_like == [0]
+
+
+@pytest.mark.parametrize(
+    ("said", "also", "share"),
+    [
+        ([], [], 1.0),
+        ([Label("a", 0, 0.9), Label("b", 1, 0.1)], [Label("a", 0, 0.7)], 1.0),
+        ([Label("a", 0, 0.9)], [Label("b", 1, 0.7)], 0.0),
+        ([Label("a", 0, 0.9)], [], 0.0),
+        ([Detection("a", 0, 0.9, (0, 0, 9, 9))], [Detection("a", 0, 0.8, (0, 0, 9, 8))], 1.0),
+        ([Detection("a", 0, 0.9, (0, 0, 9, 9))], [Detection("b", 1, 0.8, (0, 0, 9, 8))], 0.0),
+        ([Detection("a", 0, 0.9, (0, 0, 9, 9))], [Detection("a", 0, 0.8, (5, 5, 14, 14))], 0.0),
+    ],
+)
+def test_what_is_the_same_answer(said: Any, also: Any, share: float) -> None:
+    assert likeness(said, also).share == share
+
+
+def test_models_with_other_labels_are_not_compared() -> None:
+    with finder([[0, 0, 1, 1, 0.9, 0]]) as one, namer() as other:
+        with pytest.raises(WorkbenchError, match="only one of them knows cow"):
+            compare(one, other, [np.zeros((8, 8, 3), np.uint8)])
+        with pytest.raises(WorkbenchError, match="no sample was given"):
+            compare(one, one, [])

@@ -1,0 +1,226 @@
+"""Variants in integers: right, worth it, and used by the back end they are made for; refused otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from engines.bundle import Bundle, BundleError, write_bundle
+from engines.digest import of_file
+from engines.engine import Array, Tensors
+from engines.library import Library
+from engines.manifest import Manifest, Stage
+from engines.model import Model
+from engines.onnxrt import OnnxEngine
+from engines.predictions import Answer
+from engines.workbench import quantize as verb
+from engines.workbench.agreement import compare
+from engines.workbench.quantize import Goal, Outcome, quantize
+from engines.workbench.tensors import inputs_of_stages, noise
+from engines.workbench.work import WorkbenchError
+from tests.engines import models
+from tests.engines.workbench import networks
+
+ROOT = Path(__file__).parent.parent.parent.parent
+CPU, GPU, HALF = Goal("onnxruntime", "int8"), Goal("tensorrt", "int8"), Goal("tensorrt", "float16")
+LABELS = ("a", "b", "c", "d")
+
+
+def classifier(folder: Path, **how: float) -> Bundle:
+    path = networks.convolutions(folder / "net.onnx", spread=how.get("spread", 1.0))
+    of = models.manifest("classify", models.pictures(32, 32, fit="stretch"), LABELS, name="classify", threshold=0)
+    stage = Stage(name="only", file="net.onnx", digest=of_file(path))
+    return Bundle(of.model_copy(update={"stages": (stage,)}), folder, {"net.onnx": path})
+
+
+def scores(bundle: Bundle, samples: Sequence[Array]) -> Array:
+    with Model(bundle) as model:
+        answers = model.predict(samples, thresholds=[0.0] * len(samples))
+    rows = []
+    for answer in answers:
+        assert isinstance(answer, Answer)
+        said = {each.label: each.score for each in answer.predictions}  # type: ignore[union-attr]  # labels have scores
+        rows.append([said[label] for label in LABELS])
+    return np.array(rows)
+
+
+def closeness(bundle: Bundle, samples: Sequence[Array]) -> Callable[[Bundle], float]:
+    """A judge: one minus three times the mean error of the scores."""
+    expected = scores(bundle, samples)
+    return lambda candidate: 1 - 3 * float(np.abs(scores(candidate, samples) - expected).mean())
+
+
+def faster(_: Path, __: Path, ___: Tensors) -> tuple[float, float]:
+    return 2.0, 1.0
+
+
+def slower(_: Path, __: Path, ___: Tensors) -> tuple[float, float]:
+    return 1.0, 1.5
+
+
+def tried(folder: Path, *goals: Goal, measure: verb.Measure = faster, **how: float) -> tuple[Bundle, list[Outcome]]:
+    bundle = classifier(folder, **how)
+    samples = noise(bundle.manifest.input, 8)
+    inputs = inputs_of_stages(bundle, samples)
+    judge = closeness(bundle, samples)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    return bundle, quantize(bundle, goals, inputs, judge, scratch, tolerance=0.02, measure=measure)
+
+
+def types(path: Path) -> set[str]:
+    """Types of the zero points of activations."""
+    graph = onnx.load(str(path)).graph
+    weights = {each.name: each for each in graph.initializer}
+    kinds = {
+        weights[node.input[2]].data_type if len(node.input) > 2 else onnx.TensorProto.UINT8
+        for node in graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    return {onnx.TensorProto.DataType.Name(kind) for kind in kinds}
+
+
+def test_each_back_end_gets_the_integers_it_wants(tmp_path: Path) -> None:
+    _, (cpu, gpu) = tried(tmp_path, CPU, GPU)
+    assert cpu.path is not None
+    assert gpu.path is not None
+    assert types(cpu.path) == {"UINT8"}
+    assert types(gpu.path) == {"INT8"}
+    graph = onnx.load(str(gpu.path)).graph
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    points = [weights[node.input[2]] for node in graph.node if "Quantize" in node.op_type and len(node.input) > 2]
+    assert points
+    assert all((each == 0).all() for each in points)
+    assert (cpu.before - cpu.after, gpu.before - gpu.after) < (0.02, 0.02)
+    assert gpu.after_ms is None
+    assert "cannot be measured on this machine" in gpu.why
+
+
+def test_the_variant_is_used_by_its_back_end_and_the_network_stays(tmp_path: Path) -> None:
+    bundle, outcomes = tried(tmp_path, CPU, GPU)
+    made = verb.made(bundle, outcomes)
+    added = Library(tmp_path / "library").install(made.manifest, made.files)
+    opened = Bundle.open(added.bundle.folder)
+    assert {path.name for path in opened.folder.glob("*.onnx")} == {
+        "net.onnx",
+        "only-int8-onnxruntime.onnx",
+        "only-int8-tensorrt.onnx",
+    }
+    network = opened.stage_path("only")
+    assert opened.made_for(network, "onnxruntime").name == "only-int8-onnxruntime.onnx"
+    assert opened.made_for(network, "tensorrt").name == "only-int8-tensorrt.onnx"
+    assert opened.made_for(network, "another") == network
+    samples = noise(bundle.manifest.input, 3)
+    found = scores(opened, samples)
+    [cpu] = [each.path for each in outcomes if each.goal == CPU]
+    assert cpu is not None
+    np.testing.assert_array_equal(found, scores(verb.with_stage(bundle, "only", cpu), samples))
+    assert 0 < np.abs(found - scores(bundle, samples)).max() < 0.02
+
+
+def test_a_variant_that_is_not_faster_is_refused(tmp_path: Path) -> None:
+    bundle, [outcome] = tried(tmp_path, CPU, measure=slower)
+    assert outcome.path is None
+    assert outcome.why == "refused: 1.50 ms is not faster than 1.00 ms without it on this machine"
+    assert verb.made(bundle, [outcome]).manifest.stages[0].variants == ()
+    assert "refused: 1.50 ms" in verb.report([outcome], "it 1", "agreement").text
+
+
+def test_the_layers_that_suffer_stay_in_floats(tmp_path: Path) -> None:
+    _, [outcome] = tried(tmp_path, CPU, spread=3000.0)
+    assert outcome.path is not None
+    assert set(outcome.in_float) == {"first conv", "second conv"}
+    assert outcome.before - outcome.after <= 0.02
+    kinds = [node.op_type for node in onnx.load(str(outcome.path)).graph.node]
+    assert kinds.count("Conv") == 4
+
+
+def test_a_network_that_loses_too_much_is_refused(tmp_path: Path) -> None:
+    bundle = classifier(tmp_path)
+    inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 4))
+    original = bundle.stage_path("only")
+
+    def judge(candidate: Bundle) -> float:
+        return 1.0 if candidate.stage_path("only") == original else 0.5
+
+    [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
+    assert outcome.path is None
+    assert outcome.why.startswith("refused: it loses 50.0%, more than 1.0%")
+
+
+def test_half_precision_answers_nearly_the_same(tmp_path: Path) -> None:
+    _, [outcome] = tried(tmp_path, HALF)
+    assert outcome.path is not None
+    assert outcome.after_bytes < 0.65 * outcome.before_bytes
+    with OnnxEngine(outcome.path) as engine:
+        assert {spec.dtype.name for spec in (*engine.inputs, *engine.outputs)} == {"float32"}
+
+
+def test_calibration_without_frames_and_networks_without_layers_are_refused(tmp_path: Path) -> None:
+    bundle = classifier(tmp_path)
+    with pytest.raises(WorkbenchError, match="no frame to calibrate with"):
+        quantize(bundle, [CPU], [[]], lambda _: 1.0, tmp_path)
+    of = models.manifest("classify", models.pictures(32, 32, fit="stretch"), ["bright", "dark"], name="classify")
+    plain = models.bundle(of, networks.quadrant(tmp_path / "quadrant.onnx"))
+    inputs = inputs_of_stages(plain, noise(plain.manifest.input, 2))
+    with pytest.raises(WorkbenchError, match="there is no convolution or matrix product"):
+        quantize(plain, [CPU], inputs, lambda _: 1.0, tmp_path)
+
+
+def test_a_real_detector_says_the_same_in_integers(data: Path, tmp_path: Path) -> None:
+    import cv2
+
+    bundle = Library(tmp_path).find(data / "models" / "ultraface-slim-320.onnx")
+    pictures = [cv2.imread(str(path)) for path in sorted((data / "images").glob("*.jpg"))]
+    samples = [each for each in pictures if each is not None]
+
+    def judge(candidate: Bundle) -> float:
+        with Model(bundle) as one, Model(candidate) as other:
+            found = compare(one, other, samples)
+        assert found.answers > 20
+        return found.share
+
+    inputs = inputs_of_stages(bundle, samples)
+    for outcome in quantize(bundle, [CPU, GPU], inputs, judge, tmp_path, tolerance=0.05, measure=faster):
+        assert outcome.path is not None
+        assert outcome.after_bytes < outcome.before_bytes / 2.5
+
+
+# -- manifest ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_without_variants_keeps_its_name() -> None:
+    known = {
+        "tones": "sha256:e6c4c92a89522c177f43d3d797c002e3b9fb587c1b292bca83f5820ccd9ed711",
+        "shapes": "sha256:4513c19db705c67a267b70532fff5e49ddcc9b21b4dc23da5ab1604f710ec708",
+    }
+    for name, digest in known.items():
+        assert Bundle.open(ROOT / "appliance" / "bundles" / name / "1").manifest.digest == digest
+
+
+def test_a_stage_has_one_variant_for_a_back_end_and_every_file_one_place() -> None:
+    def manifest(*variants: dict[str, str]) -> Manifest:
+        of = models.manifest("classify", models.pictures(8, 8, fit="stretch"), LABELS, name="classify")
+        document = of.model_dump(by_alias=True)
+        document["stages"][0]["variants"] = variants
+        return Manifest.model_validate(document)
+
+    one = {"engine": "onnxruntime", "precision": "int8", "file": "a.onnx", "digest": models.ANY_DIGEST}
+    assert manifest(one).networks["a.onnx"] == models.ANY_DIGEST
+    with pytest.raises(ValueError, match="two variants for the same engine"):
+        manifest(one, one | {"file": "b.onnx"})
+    with pytest.raises(ValueError, match="two stages or files have the same name"):
+        manifest(one, one | {"engine": "tensorrt"})
+
+
+def test_a_damaged_variant_is_noticed(tmp_path: Path) -> None:
+    bundle, outcomes = tried(tmp_path, CPU)
+    made = verb.made(bundle, outcomes)
+    written = write_bundle(tmp_path / "written", made.manifest, made.files)
+    (written.folder / "only-int8-onnxruntime.onnx").write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=r"only-int8-onnxruntime\.onnx is damaged or was changed"):
+        Bundle.open(written.folder)
