@@ -12,13 +12,18 @@ import contextlib
 import ctypes
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pycuda.driver as driver
 
 from engines.engine import Array, EngineError, EngineLost
 from engines.gpu import LIBRARY
+
+_NO_CONTEXT = 201
+"""CUDA_ERROR_INVALID_CONTEXT: what a thread is answered that has not entered."""
+
+Size: TypeAlias = tuple[int, int, int]
 
 _THREAD_LOCAL = 1
 """CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may go on allocating while this one records."""
@@ -51,8 +56,14 @@ class Cuda:
     ) -> None:
         context, self._context = self._context, None
         buffers, self._buffers = self._buffers, []
-        if context is None or (kind is not None and issubclass(kind, EngineLost)):
-            return  # what is lost cannot be freed; the process ends
+        if context is None:
+            return
+        if kind is not None and issubclass(kind, EngineLost):
+            # What is lost cannot be freed; but PyCUDA aborts a process that ends with a context still current.
+            with contextlib.suppress(driver.Error):
+                driver.Context.pop()
+                context.detach()
+            return
         for buffer in buffers:
             buffer.free()
         driver.Context.pop()
@@ -64,7 +75,8 @@ class Cuda:
         try:
             yield
         except driver.Error as error:
-            if self._context is not None and (code := self._call("cuCtxSynchronize")):
+            code = self._call("cuCtxSynchronize") if self._context is not None else 0
+            if code not in (0, _NO_CONTEXT):
                 # After an illegal access and the like every further call answers the same until the process ends.
                 raise EngineLost(
                     f"{what}: {error}; the GPU takes no more work from this process (CUDA {code})"
@@ -208,7 +220,9 @@ class Graph:
 
     def close(self) -> None:
         if self._executable:
-            self._cuda.ask("cuGraphExecDestroy", self._executable)
+            # Fails only where the context is dead, and with it the graph.
+            with contextlib.suppress(CaptureFailed):
+                self._cuda.ask("cuGraphExecDestroy", self._executable)
             self._executable = ctypes.c_void_p()
 
 
@@ -218,6 +232,8 @@ class Kernel:
     def __init__(self, cuda: Cuda, module: driver.Module, function: driver.Function, name: str) -> None:
         self._cuda, self._module, self._function, self._name = cuda, module, function, name
 
-    def enqueue(self, stream: Stream, grid: tuple[int, int, int], block: tuple[int, int, int], *arguments: int) -> None:
+    def enqueue(
+        self, stream: Stream, grid: tuple[int, int, int], block: tuple[int, int, int], *arguments: float
+    ) -> None:
         with self._cuda.border(f"kernel {self._name} cannot be started"):
             self._function.prepared_async_call(grid, block, stream.raw, *arguments)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
+import logging
 import threading
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,13 +18,17 @@ import numpy as np
 from engines.engine import Array, EngineError, EngineUnavailable, PictureInput, Tensors, TensorSpec
 from engines.gpu import Gpu, probe
 from engines.manifest import ImageInput
-from engines.tensorrt import bindings
+from engines.pictures import Pictures
+from engines.tensorrt import bindings, kernels
 from engines.tensorrt.options import Target
 from engines.tensorrt.plan_cache import Description, PlanCache, PlanMissing, PlanRefused
 from engines.tensorrt.recipe import Recipe
 
 if TYPE_CHECKING:
+    from engines.tensorrt.cuda import Cuda
     from engines.tensorrt.session import Feed, Session
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,10 @@ def engine_for(recipe: Recipe) -> TensorRTEngine:
     """The engine, not yet opened. Raises EngineUnavailable; PlanNeeded when all that is missing is a plan."""
     found = offer()
     cache = PlanCache(recipe.options.folder)
-    key = recipe.key(found.target)
+    try:
+        key = recipe.key(found.target)
+    except OSError as error:
+        raise EngineError(f"{recipe.network}: cannot be read: {error.strerror}") from error
     if not cache.has(key):
         raise _needed("no plan has been built for this network on this machine yet", recipe, found.target)
     return TensorRTEngine(recipe, found, cache, key)
@@ -89,6 +96,7 @@ class TensorRTEngine:
         self._recipe, self._offer, self._cache, self._key = recipe, offer, cache, key
         self._stack = contextlib.ExitStack()
         self._session: Session | None = None
+        self._cuda: Cuda | None = None
         self._feeds: dict[str, Feed] = {}
         self._running = threading.Event()
         self._cancelled = False
@@ -120,7 +128,7 @@ class TensorRTEngine:
                 raise EngineUnavailable(str(error)) from error
             stack.callback(session.close)
             self._stack = stack.pop_all()
-        self._session, self.description = session, plan.description
+        self._session, self._cuda, self.description = session, cuda, plan.description
         self.inputs, self.outputs = session.inputs, session.outputs
         return self
 
@@ -128,7 +136,7 @@ class TensorRTEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._feeds.clear()
-        self._session = None
+        self._session = self._cuda = None
         self._stack.__exit__(kind, error, trace)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
@@ -158,6 +166,26 @@ class TensorRTEngine:
         if self._running.is_set():
             self._cancelled = True
 
+    def run_bare(self, rows: int) -> None:
+        """The network alone, on what lies in its memory: what an answer costs at least."""
+        session = self._session
+        assert session is not None, "an open engine is measured"
+        session.run_bare(rows)
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes to the GPU and back in one run with one sample, as it was run last."""
+        session = self._session
+        assert session is not None, "an open engine is measured"
+        fed = {name: feed.upload_bytes(1) for name, feed in self._feeds.items()}
+        up = sum(fed.get(name, size) for name, size in session.bytes_of(session.inputs, 1).items())
+        return up, sum(session.bytes_of(session.outputs, 1).values())
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the work of a frame is one CUDA graph."""
+        return self._session is not None and self._session.recorded
+
     @property
     def most_rows(self) -> int | None:
         """Of a network that takes any number of samples, as many as its plan was built for."""
@@ -165,8 +193,24 @@ class TensorRTEngine:
         return session.most_rows if session is not None and session.free_rows else None
 
     def pictures(self, spec: ImageInput, rows: int) -> PictureInput | None:
-        """Preparation on the GPU, or on the processor into the network's own memory; None where neither fits."""
-        return None
+        """Prepared on the GPU where the kernel is compiled, else on the processor into the network's own memory."""
+        session, cuda = self._session, self._cuda
+        assert session is not None, "pictures are prepared for an open engine"
+        assert cuda is not None, "an open session has a context"
+        host = session.host(spec.tensor) if spec.tensor in session.names else None
+        if host is None or host.dtype != spec.dtype or host.shape[1:] != _sample_shape(spec):
+            return None  # the manifest does not fit the network; whoever runs it will say how
+        if kernels.can_prepare(spec):
+            try:
+                from engines.tensorrt.letterbox import GpuPictures
+
+                image = kernels.load(self._offer.gpu.compute_capability, self._recipe.options.folder)
+                prepared = GpuPictures(cuda, image, spec, host, mapped=self._offer.gpu.integrated)
+                self._feeds[spec.tensor] = prepared
+                return prepared
+            except EngineError as error:
+                logger.info("%s", error)
+        return Pictures(spec, rows, into=host)
 
     def _in_turn(self, inputs: Tensors, rows: int, most: int) -> dict[str, Array]:
         """More samples than one run takes."""
@@ -201,6 +245,11 @@ class TensorRTEngine:
 
     def _wrong(self, words: str) -> EngineError:
         return EngineError(f"{self._recipe.network}: {words}")
+
+
+def _sample_shape(spec: ImageInput) -> tuple[int, ...]:
+    size = (spec.height, spec.width)
+    return (3, *size) if spec.layout == "nchw" else (*size, 3)
 
 
 def _same(given: Array, host: Array) -> bool:

@@ -7,7 +7,7 @@ thread that has entered `Cuda`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,12 +31,14 @@ class PlanStale(EngineError):
 class Feed(Protocol):
     """What fills an input on the GPU instead of a copy from the host."""
 
-    @property
-    def key(self) -> Hashable:
+    def key(self, rows: int) -> Hashable:
         """Work of the same key is the same work on other contents: one recording serves it."""
 
-    def enqueue(self, stream: Stream, target: int) -> None:
-        """Put the work on the stream; `target` is the address of the input."""
+    def upload_bytes(self, rows: int) -> int:
+        """What is copied to the GPU for so many samples."""
+
+    def enqueue(self, stream: Stream, target: int, rows: int) -> None:
+        """Put the work for so many samples on the stream; `target` is the address of the input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +55,7 @@ class _Tensor:
 class _Bound:
     """An execution context whose shapes are set for one number of rows."""
 
+    rows: int
     context: trt.IExecutionContext
     shapes: Mapping[str, tuple[int, ...]]
     graphs: dict[Hashable, Graph | None] = field(default_factory=dict)
@@ -71,8 +74,8 @@ class Session:
         if engine is None:
             raise PlanStale(str(LOG.failure("TensorRT does not take this plan")))
         self._engine = engine
-        self._names = tuple(engine.get_tensor_name(number) for number in range(engine.num_io_tensors))
-        self.free_rows = any(map(self._has_free_rows, self._names))
+        self.names = tuple(engine.get_tensor_name(number) for number in range(engine.num_io_tensors))
+        self.free_rows = any(map(self._has_free_rows, self.names))
         """Whether the network takes any number of samples."""
         self.most_rows = self._most_rows()
         self._stream = cuda.stream()
@@ -92,7 +95,7 @@ class Session:
         """
         feeds = feeds or {}
         bound = self._of(self._bucket(rows))
-        key = tuple((name, feed.key) for name, feed in feeds.items())
+        key = tuple((name, feed.key(bound.rows)) for name, feed in feeds.items())
 
         def enqueue() -> None:
             self._enqueue(bound, feeds)
@@ -108,7 +111,12 @@ class Session:
             for spec in self.outputs
         }
 
-    def submit_only(self, rows: int) -> None:
+    def bytes_of(self, specs: Iterable[TensorSpec], rows: int) -> dict[str, int]:
+        """Size of each tensor in a run of so many rows."""
+        bound = self._of(self._bucket(rows))
+        return {spec.name: self._view(spec.name, bound).nbytes for spec in specs}
+
+    def run_bare(self, rows: int) -> None:
         """The network alone, without copies or recording, and wait: what an answer costs at least."""
         self._execute(self._of(self._bucket(rows)))
         self._stream.wait()
@@ -144,7 +152,7 @@ class Session:
         if not self.free_rows:
             return 1
         last = self._engine.num_optimization_profiles - 1
-        return int(self._largest(next(filter(self._has_free_rows, self._names)), last)[0])
+        return int(self._largest(next(filter(self._has_free_rows, self.names)), last)[0])
 
     def _largest(self, name: str, profile: int) -> tuple[int, ...]:
         """The largest shape of an input that this profile allows."""
@@ -177,20 +185,20 @@ class Session:
         ):
             raise LOG.failure(f"TensorRT has no shapes for {rows} samples")
         self._stream.wait()
-        for name in filter(self._is_input, self._names):
+        for name in filter(self._is_input, self.names):
             shape = self._given(name, rows)
             if not context.set_input_shape(name, shape):
                 raise LOG.failure(f"TensorRT refuses shape {shape} for input {name}")
         if missing := context.infer_shapes():
             raise EngineError(f"TensorRT needs the contents of {', '.join(missing)} to know the shapes of this network")
-        shapes = {name: tuple(context.get_tensor_shape(name)) for name in self._names}
+        shapes = {name: tuple(context.get_tensor_shape(name)) for name in self.names}
         for name, known in shapes.items():
             if any(size < 0 for size in known):
                 raise EngineError(
                     f"the shape of output {name} depends on what the network sees, which is not run here: export the "
                     "model without NonMaxSuppression, or with a fixed number of detections"
                 )
-        return _Bound(context, shapes)
+        return _Bound(rows, context, shapes)
 
     def _given(self, name: str, rows: int) -> tuple[int, ...]:
         """An input's shape: the sizes that are free are those of the profile."""
@@ -203,7 +211,7 @@ class Session:
     def _allocated(self) -> dict[str, _Tensor]:
         most = self._bind(self.most_rows)
         tensors = {}
-        for name in self._names:
+        for name in self.names:
             declared = tuple(self._engine.get_tensor_shape(name))
             dtype = _numpy_type(name, self._engine.get_tensor_dtype(name))
             host = self._cuda.pinned(most.shapes[name], dtype)
@@ -229,7 +237,7 @@ class Session:
             if feed is None:
                 self._stream.upload(self._view(name, bound), tensor.device.address)
             else:
-                feed.enqueue(self._stream, tensor.device.address)
+                feed.enqueue(self._stream, tensor.device.address, bound.rows)
         self._execute(bound)
         for name, tensor in self._tensors.items():
             if not tensor.is_input:

@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 class Error(Exception): ...
 
+def get_version() -> tuple[int, ...]: ...
 def init(flags: int = ...) -> None: ...
 
 class Context:
@@ -51,7 +52,7 @@ def memcpy_dtod_async(dest: int, src: int, size: int, stream: Stream | None = ..
 class Function:
     def prepare(self, arg_types: str) -> Function: ...
     def prepared_async_call(
-        self, grid: tuple[int, int, int], block: tuple[int, int, int], stream: Stream, *args: int
+        self, grid: tuple[int, int, int], block: tuple[int, int, int], stream: Stream, *args: float
     ) -> None: ...
 
 class Module:
