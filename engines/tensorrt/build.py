@@ -18,6 +18,9 @@ from engines.tensorrt.log import LOG
 from engines.tensorrt.options import GpuOptions, Target
 from engines.tensorrt.progress import Progress, Report
 
+_RTX = hasattr(trt, "ComputeCapability")
+"""TensorRT-RTX builds for a GPU it need not see, and measures nothing."""
+
 
 def build(
     network_file: Path,
@@ -37,7 +40,8 @@ def build(
     network, parser = _parsed(builder, network_file)
     config = _configured(builder, options, target)
     _add_profiles(builder, network, config, options.most_rows, sizes)
-    _use_timings(config, timings)
+    if not _RTX:
+        _use_timings(config, timings)
     progress = Progress(report)
     config.progress_monitor = progress
     plan = builder.build_serialized_network(network, config)
@@ -47,7 +51,7 @@ def build(
             LOG.forget()
             raise BuildCancelled(f"{network_file.name}: the build was cancelled")
         raise LOG.failure(f"TensorRT cannot build {network_file.name}")
-    measured = config.get_timing_cache()
+    measured = None if _RTX else config.get_timing_cache()
     kept = bytes(memoryview(measured.serialize())) if measured is not None else timings
     return bytes(memoryview(plan)), kept
 
@@ -78,7 +82,7 @@ def _configured(builder: trt.Builder, options: GpuOptions, target: Target) -> tr
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
     config.builder_optimization_level = options.effort
-    if hasattr(trt, "ComputeCapability"):  # RTX builds for a GPU it need not see
+    if _RTX:
         _aim(config, target)
     if options.dla_core is not None:
         if options.dla_core >= builder.num_DLA_cores:

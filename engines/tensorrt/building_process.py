@@ -88,7 +88,7 @@ def _build(job: Job, news: _News) -> Description:
     with cache.building():
         if cache.has(job.key):  # another process was quicker
             return cache.load(job.key).description
-        refused = []
+        refused: list[str] = []
         wanted = candidates(job.recipe, job.target.compute_capability)
         for number, precision in enumerate(wanted):
 
@@ -96,7 +96,7 @@ def _build(job: Job, news: _News) -> Description:
                 return news.fraction((number + 0.95 * fraction) / len(wanted), f"{precision}: {phase}")
 
             try:
-                return _build_one(job, cache, precision, report)
+                return _build_one(job, cache, precision, report, refused)
             except BuildCancelled:
                 raise
             except EngineError as error:
@@ -104,7 +104,7 @@ def _build(job: Job, news: _News) -> Description:
     raise EngineError("; ".join(refused))
 
 
-def _build_one(job: Job, cache: PlanCache, precision: str, report: Report) -> Description:
+def _build_one(job: Job, cache: PlanCache, precision: str, report: Report, refused: list[str]) -> Description:
     from engines.tensorrt.build import build
 
     begun_s = time.monotonic()
@@ -117,13 +117,18 @@ def _build_one(job: Job, cache: PlanCache, precision: str, report: Report) -> De
         elif precision == "fp16":
             network = write_fp16(recipe.network, Path(scratch))
         content, timings = build(network, recipe.options, job.target, recipe.sizes, cache.timings(job.target), report)
-    cache.keep_timings(job.target, timings)
+    if timings:
+        cache.keep_timings(job.target, timings)
     report(1.0, "trying it")
     verdict = _tried(content, recipe, precision)
     if not verdict.admitted:
         raise EngineError(f"built and refused: {verdict.words}")
     description = Description(
-        precision, verdict.words, round(time.monotonic() - begun_s, 1), job.target.tensorrt, job.target.gpu
+        precision,
+        "; ".join([verdict.words, *refused]),
+        round(time.monotonic() - begun_s, 1),
+        job.target.tensorrt,
+        job.target.gpu,
     )
     cache.store(job.key, Plan(content, description))
     return description

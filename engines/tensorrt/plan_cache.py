@@ -47,7 +47,7 @@ class Description:
     precision: str
     """What it was built with: fp32, fp16 or int8."""
     drift: str
-    """In words, how far its answers are from those of ONNX Runtime."""
+    """In words, how far its answers are from those of ONNX Runtime, and why quicker precisions were refused."""
     build_s: float
     tensorrt: str
     gpu: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from engines.engine import EngineError, EngineUnavailable
 from engines.tensorrt.recipe import Recipe
@@ -41,8 +42,22 @@ def write_fp16(network: Path, into: Path) -> Path:
     try:
         model = onnx.load(str(network))
         half = convert_float_to_float16(model, keep_io_types=True)
+        _drop_repeated_casts(half.graph)
         path = into / f"{network.stem}.fp16.onnx"
         onnx.save(half, str(path))
     except Exception as error:  # the converter raises many types; this is the border
         raise EngineError(f"{network.name} cannot be converted to half precision: {error}") from error
     return path
+
+
+def _drop_repeated_casts(graph: Any) -> None:
+    """The converter casts a tensor once for every node that reads it, all under one name, which no reader accepts."""
+    made: set[str] = set()
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Cast" and node.output[0] in made:
+            continue
+        made.update(node.output)
+        kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
