@@ -18,6 +18,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--soak", type=int, default=100_000, metavar="N", help="runs of the soak (100000)")
     parser.add_argument("--seconds", type=float, default=600, metavar="S", help="length of the tail's look (600)")
     parser.add_argument("--quick", action="store_true", help="2000 runs and 10 seconds")
+    parser.add_argument("--no-goals", action="store_true", help="a goal that is missed is no failure")
     parser.add_argument("--report", type=Path, default=Path("gpu-results"), metavar="DIR", help="where the report goes")
     parser.add_argument("--plans", type=Path, metavar="DIR", help="keep plans and kernels there")
     given = parser.parse_args()
@@ -28,7 +29,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     given = _arguments()
-    table = Table()
+    table = Table(strict=not given.no_goals)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as scratch:
         _look(table, given, given.plans or Path(scratch))
     report = table.write(given.report)
