@@ -27,6 +27,7 @@ from capture.source import CaptureError, Source
 from engines.bundle import Bundle
 from engines.engine import EngineError
 from engines.manifest import AudioInput
+from engines.tensorrt.options import GpuOptions
 
 if TYPE_CHECKING:
     from engines.model import Model
@@ -122,7 +123,7 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalo
         def open_model(bundle: Bundle) -> Model:
             from engines.model import Model
 
-            return Model(bundle, engine=settings.engine, threads=config.device.threads)
+            return Model(bundle, engine=settings.engine, threads=config.device.threads, gpu=gpu_options(config))
 
         assembly.workers[name] = Worker(
             name,
@@ -132,6 +133,18 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalo
             max_batch=config.device.max_batch,
         )
     return assembly.workers[name]
+
+
+def gpu_options(config: Config) -> GpuOptions:
+    """How this configuration wants models on the GPU."""
+    gpu = config.gpu
+    return GpuOptions(
+        precision=gpu.precision,
+        most_rows=config.device.max_batch or GpuOptions().most_rows,
+        graph=gpu.graph,
+        dla_core=gpu.dla_core,
+        workspace_mb=gpu.workspace_mb,
+    )
 
 
 def _maker(source: Camera | Microphone, users: list[PipelineConfig], catalogue: Catalogue) -> Callable[[], Source]:

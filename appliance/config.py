@@ -97,6 +97,29 @@ class Device(Table):
     )
 
 
+class Gpu(Table):
+    """How models run on an NVIDIA GPU. Of no effect where there is none."""
+
+    precision: Literal["auto", "fp32", "fp16", "int8"] = Field(
+        "auto",
+        description="auto takes the quickest that sees what the model sees without a GPU; int8 needs a bundle that "
+        "brings it",
+        examples=["auto"],
+    )
+    build: bool = Field(
+        True,
+        description="build missing plans while ONNX Runtime answers; false leaves it to `appliance models build`",
+        examples=[True],
+    )
+    graph: bool = Field(True, description="record the work of a frame as one CUDA graph", examples=[True])
+    dla_core: int | None = Field(
+        None, ge=0, le=7, description="deep-learning accelerator of an Orin to run on; left out: the GPU", examples=[0]
+    )
+    workspace_mb: int = Field(
+        1024, ge=16, le=65536, description="most memory in MB that one layer may use", examples=[1024]
+    )
+
+
 class Mqtt(Table):
     """The broker. Without this table results are computed and counted, not published."""
 
@@ -288,6 +311,7 @@ class Config(Table):
     """The whole file."""
 
     device: Device = Field(default_factory=lambda: Device())
+    gpu: Gpu = Field(default_factory=lambda: Gpu())
     mqtt: Mqtt | None = None
     outbox: Outbox = Field(default_factory=lambda: Outbox())
     camera: list[Camera] = []

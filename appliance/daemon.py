@@ -22,6 +22,7 @@ from appliance.info import info
 from appliance.mqtt.topics import Topics
 from appliance.notify import Notifier
 from appliance.pipeline.feed import Availability
+from appliance.plans import Plans
 from appliance.result import Clock
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
@@ -78,6 +79,9 @@ class Daemon:
         self._started_ns = time.monotonic_ns()
         self._clock: Clock = clock_state()
         self._clock_ns = self._started_ns
+        self._plans = Plans(build=config.gpu.build)
+        self._successors: dict[str, _Thread] = {}
+        """Name of a worker: the thread that is to take it over."""
         self._told: dict[str, Availability] = {}
         self._health_ns = 0
         self._told_health: tuple[str, tuple[str, ...]] = ("", ())
@@ -139,7 +143,10 @@ class Daemon:
     def _end(self) -> None:
         """Stop what `_begin` started, in order: first what captures, then what infers."""
         deadline = time.monotonic() + STOP_WITHIN_S
+        self._plans.close()
         threads, self._threads = self._threads, {}
+        threads |= {f"{name} (successor)": running for name, running in self._successors.items()}
+        self._successors = {}
         for running in threads.values():
             running.stopping.set()
         for feed in self.assembly.feeds.values():
@@ -185,6 +192,7 @@ class Daemon:
         for worker in self.assembly.workers.values():
             worker.check(now_ns)
         self._replace_hung_captures(now_ns)
+        self._hand_over()
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
@@ -198,13 +206,27 @@ class Daemon:
             feed.abandon()
             self._threads[f"capture {feed.name}"] = self._start(f"capture {feed.name}", feed.run)
 
+    def _hand_over(self) -> None:
+        """A model whose plan is ready goes on in a thread that opens it on the GPU; the old one answers until then."""
+        ready = self._plans.tick(self.assembly.workers)
+        if ready is not None and ready.name not in self._successors:
+            self._successors[ready.name] = self._start(f"model {ready.name}", ready.take_over)
+        for name, running in list(self._successors.items()):
+            serving = self._threads[f"model {name}"]
+            if self.assembly.workers[name].relieved and not serving.thread.is_alive():
+                self._threads[f"model {name}"] = self._successors.pop(name)
+            elif not running.thread.is_alive():  # it could not open its model and said so
+                del self._successors[name]
+
     def _watch_threads(self, now_ns: int) -> None:
         """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
         if self._uplink_thread is not None and not self._uplink_thread.thread.is_alive():
             raise Broken("uplink: the thread ended unexpectedly; see the traceback above")
         for name, running in self._threads.items():
             feed = self.assembly.feeds.get(name.removeprefix("capture "))
-            if not running.thread.is_alive() and not (feed is not None and feed.finished):
+            worker = name.removeprefix("model ")
+            relieved = worker in self._successors and self.assembly.workers[worker].relieved
+            if not running.thread.is_alive() and not (feed is not None and feed.finished) and not relieved:
                 raise Broken(f"{name}: the thread ended unexpectedly; see the traceback above")
         stuck = [worker.name for worker in self.assembly.workers.values() if worker.stuck(now_ns)]
         if self._uplink is not None and self._uplink.stuck(now_ns):
@@ -262,6 +284,7 @@ class Daemon:
             pipelines=pipelines,
             uplink=uplink,
             restart_required=self.restart_required,
+            plans=dict(self._plans.news),
         )
 
     def _hear(self) -> None:

@@ -50,6 +50,8 @@ class Health:
     uplink: dict[str, Any]
     restart_required: tuple[str, ...]
     """Tables of the configuration that changed and need a restart."""
+    plans: dict[str, str] = field(default_factory=dict)
+    """Name of a model: how its plan for the GPU is: being built, refused, or how far it is from ONNX Runtime."""
     schema: int = SCHEMA
     type: str = field(default="health")
 

@@ -1,6 +1,6 @@
 """Arrays to predictions: bundles, engines, decoders."""
 
-from engines.engine import Engine, EngineError, EngineUnavailable, Tensors, TensorSpec
+from engines.engine import Engine, EngineError, EngineLost, EngineUnavailable, Tensors, TensorSpec
 from engines.predictions import Answer, Detection, Keypoint, Label, Mask, Pose, Prediction, Segment, StageTimes
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Detection",
     "Engine",
     "EngineError",
+    "EngineLost",
     "EngineUnavailable",
     "Keypoint",
     "Label",

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from engines.manifest import ImageInput
+    from engines.placement import Placement
 
 Array: TypeAlias = npt.NDArray[Any]
 Tensors: TypeAlias = Mapping[str, Array]
@@ -20,6 +24,13 @@ class EngineError(Exception):
 
 class EngineUnavailable(EngineError):
     """This machine cannot run this back end; the message says what is missing and the next step."""
+
+
+class EngineLost(Exception):
+    """The device takes no more work from this process, whatever is tried: end it in order and start afresh.
+
+    Not an EngineError: nobody who leaves an engine alone for a while and tries again may catch it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +66,25 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class PictureInput(Protocol):
+    """How pictures get into the input of a network."""
+
+    def put(self, row: int, pixels: Array) -> Placement:
+        """Fill one row from uint8 (height, width, 3) BGR, which is read before this returns; raises EngineError."""
+
+    def tensors(self, rows: int) -> Tensors:
+        """The first `rows` rows as the network's input, good until the next `put`."""
+
+
+@runtime_checkable
+class PreparesPictures(Protocol):
+    """An engine that can prepare pictures itself, where its network runs."""
+
+    @property
+    def most_rows(self) -> int | None:
+        """Samples that one run takes at most; None: as the manifest says."""
+
+    def pictures(self, spec: ImageInput, rows: int) -> PictureInput | None:
+        """Of an open engine. None: it does not prepare such pictures."""

@@ -13,14 +13,16 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.chain import Chain, Outputs
-from engines.choose import Refusal, choose
+from engines.choose import Refusal, open_first
 from engines.decode import Asked, Decoder, check_finite, make_decoder
-from engines.engine import Array, Engine, EngineError, Tensors
-from engines.manifest import AudioInput
+from engines.engine import Array, Engine, EngineError, PictureInput, PreparesPictures, Tensors
+from engines.manifest import AudioInput, ImageInput
 from engines.pictures import Pictures
 from engines.predictions import Answer, Prediction, Segment, StageTimes
 from engines.sounds import Sounds
 from engines.stream import Stream
+from engines.tensorrt.options import GpuOptions
+from engines.tensorrt.recipe import recipe_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +40,7 @@ class _Open:
     """What there is between `__enter__` and `__exit__`."""
 
     chain: Chain
-    inputs: Pictures | Sounds
+    inputs: PictureInput | Sounds
     decoder: Decoder
 
 
@@ -55,12 +57,13 @@ class Model:
         *,
         engine: str = "auto",
         threads: int | None = None,
+        gpu: GpuOptions | None = None,
         threshold: float | None = None,
         open_engine: Callable[[Path], Engine] | None = None,
     ) -> None:
         """`engine`: `auto`, or the name of the only back end that may be used. `threads`: of each network, None
-        chooses for this machine. `threshold`: instead of the manifest's. `open_engine`: makes the engine for a file, in
-        place of `choose`.
+        chooses for this machine. `gpu`: how TensorRT builds and runs them. `threshold`: instead of the manifest's.
+        `open_engine`: makes the engine for a file, in place of the choice.
         """
         self.manifest = bundle.manifest
         self.engine_name = "none"
@@ -68,9 +71,10 @@ class Model:
         self.refusals: tuple[Refusal, ...] = ()
         """Back ends that would have been preferred, and why they cannot be used."""
         self._bundle = bundle
-        self._engine, self._threads = engine, threads
+        self._engine, self._threads, self._gpu = engine, threads, gpu or GpuOptions()
+        self._most_rows: int | None = None
         self._threshold = self.manifest.decoder.threshold if threshold is None else threshold
-        self._open_engine = open_engine or self._choose
+        self._open_engine = open_engine
         self._open: _Open | None = None
         self._stack = contextlib.ExitStack()
 
@@ -85,15 +89,19 @@ class Model:
         spec = self.manifest.input
         if isinstance(spec, AudioInput) and (spec.state or spec.layout == "n"):
             return 1
-        return spec.batch
+        return spec.batch or self._most_rows
 
     def __enter__(self) -> Model:
         """Raises EngineUnavailable when no back end can be used here, EngineError when the bundle does not fit."""
         with contextlib.ExitStack() as stack:
-            paths = [self._bundle.stage_path(stage.name) for stage in self.manifest.stages]
-            engines = [stack.enter_context(self._open_engine(path)) for path in paths]
+            self.refusals, self._most_rows = (), None
+            engines = [self._engine_of(stage.name, stack) for stage in self.manifest.stages]
             spec, rows = self.manifest.input, self.batch_limit or 1
-            inputs = Sounds(spec, rows, engines[0].inputs) if isinstance(spec, AudioInput) else Pictures(spec, rows)
+            inputs = (
+                Sounds(spec, rows, engines[0].inputs)
+                if isinstance(spec, AudioInput)
+                else self._pictures(spec, rows, engines[0])
+            )
             chain = Chain(self.manifest, engines, given=inputs.tensors(rows))
             decoder = make_decoder(self.manifest, engines[-1].outputs)
             self.engine_name = engines[0].name
@@ -107,13 +115,22 @@ class Model:
         self._open = None
         self._stack.close()
 
-    def _choose(self, path: Path) -> Engine:
-        choice = choose(path, self._engine, self._threads)
-        self.refusals = choice.refusals
-        made_for_it = self._bundle.made_for(path, choice.engine.name)
-        if made_for_it != path:
-            return choose(made_for_it, choice.engine.name, self._threads).engine
+    def _engine_of(self, stage: str, stack: contextlib.ExitStack) -> Engine:
+        """The engine of this stage, open until `stack` ends."""
+        if self._open_engine is not None:
+            return stack.enter_context(self._open_engine(self._bundle.stage_path(stage)))
+        choice = open_first(stack, recipe_of(self._bundle, stage, self._gpu), self._engine, self._threads)
+        self.refusals += tuple(each for each in choice.refusals if each not in self.refusals)
         return choice.engine
+
+    def _pictures(self, spec: ImageInput, rows: int, engine: Engine) -> PictureInput:
+        """Prepared by the engine itself where it can, else here."""
+        if isinstance(engine, PreparesPictures):
+            self._most_rows = engine.most_rows
+            prepared = engine.pictures(spec, rows)
+            if prepared is not None:
+                return prepared
+        return Pictures(spec, rows)
 
     def new_stream(self) -> Stream:
         """The memory of one camera or microphone. Of an open model."""
@@ -212,9 +229,9 @@ class Model:
     def _put(self, row: int, question: _Question) -> Asked:
         inputs = self._opened.inputs
         sample, stream = question.sample, question.stream
-        if isinstance(inputs, Pictures):
-            return Asked(question.threshold, question.labels, stream, placement=inputs.put(row, sample))
-        return Asked(question.threshold, question.labels, stream, None, heard=inputs.put(row, sample, stream))
+        if isinstance(inputs, Sounds):
+            return Asked(question.threshold, question.labels, stream, None, heard=inputs.put(row, sample, stream))
+        return Asked(question.threshold, question.labels, stream, placement=inputs.put(row, sample))
 
     def _infer(self, asked: Sequence[Asked]) -> Outputs | EngineError:
         """The outputs for the rows that were filled; a fault of the engine itself concerns all of them."""

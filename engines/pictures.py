@@ -24,8 +24,10 @@ class Pictures:
     its place in the tensor: no allocation of the size of a picture.
     """
 
-    def __init__(self, spec: ImageInput, rows: int) -> None:
-        """`rows`: how many pictures the tensor holds at first; it grows when more are put in. Raises EngineError."""
+    def __init__(self, spec: ImageInput, rows: int, into: Array | None = None) -> None:
+        """`rows`: how many pictures the tensor holds at first; it grows when more are put in. `into`: memory to use as
+        the tensor for as many rows as it has. Raises EngineError.
+        """
         if 0 in spec.scale:
             raise EngineError(f"input {spec.tensor}: a scale of 0 leaves nothing of a picture")
         if spec.dtype == "uint8" and (any(spec.mean) or any(each != 1 for each in spec.scale)):
@@ -40,8 +42,11 @@ class Pictures:
         self._border = self._in_order((np.float32(spec.pad) - self._mean) / self._divisor)
         self._geometries: dict[tuple[int, int], _Geometry] = {}
         self._laid: list[_Geometry | None] = []
-        self._tensor: Array = np.empty(0, np.uint8)
-        self._grow(rows)
+        self._tensor: Array = np.empty(0, np.uint8) if into is None else into
+        if into is None:
+            self._grow(rows)
+        else:
+            self._laid = [None] * len(into)
 
     def tensors(self, rows: int) -> Tensors:
         """The first `rows` rows as the network's input. They belong to this object and change with the next `put`."""

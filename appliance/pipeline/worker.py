@@ -14,7 +14,9 @@ from appliance.pipeline.pipeline import Pipeline
 from appliance.result import ModelId
 from capture.samples import AudioWindow, Sample
 from engines.bundle import Bundle
+from engines.choose import NoEngine, Refusal
 from engines.engine import EngineError
+from engines.tensorrt.engine import PlanNeeded
 
 if TYPE_CHECKING:
     from engines.model import Model
@@ -54,6 +56,13 @@ class Worker:
         self.refusals: tuple[str, ...] = ()
         self.manifest_id: ModelId = ModelId(name, "", "")
         self.inferences = 0
+        self.needed: tuple[PlanNeeded, ...] = ()
+        """Plans that would let it run where it would rather run."""
+        self._next_ready = threading.Event()
+        """Set when a successor has opened its model and waits for this thread to leave."""
+        self._left = threading.Event()
+        """Set when the thread that served has left, between two samples."""
+        self._streams: dict[str, Stream] = {}
         self._find = find
         self._open_model = open_model
         self._max_batch = max_batch
@@ -70,22 +79,79 @@ class Worker:
                 bundle = self._find()
                 with self._open_model(bundle) as model:
                     self._opened(bundle, model)
+                    self._streams = self._new_streams(model)
                     self._serve(model, stopping, backoff)
             except EngineError as error:
-                self._busy_since_ns = None
-                if self.fault != str(error):
-                    logger.error("%s: %s", self.name, error)
-                self.fault, self.engine = str(error), "none"
-                self.settled.set()
+                self._failed(error)
                 self._refuse_for(backoff.next_s(), error, stopping)
             finally:
                 self._model, self._busy_since_ns, self._warming = None, None, False
+        if self._next_ready.is_set():
+            self._left.set()
+
+    def take_over(self, stopping: threading.Event) -> None:
+        """Body of the thread that goes on with the model opened anew, while the one before still answers: the next
+        sample after the last of the old thread is the first of this one. Returns at once when the model cannot be
+        opened, or is opened on the same engine as before; then nothing has changed.
+        """
+        try:
+            bundle = self._find()
+            with self._open_model(bundle) as model:
+                model.warm_up()
+                if model.engine_name == self.engine:
+                    refused = "; ".join(map(str, model.refusals)) or f"it is on {self.engine} already"
+                    raise EngineError(f"nothing to take over: {refused}")
+                if not self._relieve(stopping):
+                    return
+                same = bundle.manifest.digest == self.manifest_id.digest and self._streams
+                self._began(bundle, model)
+                self._streams = self._streams if same else self._new_streams(model)
+                try:
+                    self._serve(model, stopping, Backoff(RETRY_FIRST_S, RETRY_MOST_S))
+                finally:
+                    self._model, self._busy_since_ns = None, None
+        except EngineError as error:
+            if not self._left.is_set():
+                logger.warning("%s: stays on %s: %s", self.name, self.engine, error)
+                return
+            self._failed(error)
+        self.run(stopping)
+
+    def _relieve(self, stopping: threading.Event) -> bool:
+        """Ask the thread that serves to leave, and wait for it; false when everything stops first."""
+        self._left.clear()
+        self._next_ready.set()
+        try:
+            while not self._left.wait(0.01):
+                self.wake()
+                if stopping.is_set():
+                    return False
+        finally:
+            self._next_ready.clear()
+        return True
+
+    @property
+    def relieved(self) -> bool:
+        """Whether the thread that served has made room for its successor."""
+        return self._left.is_set()
+
+    def _leaves(self, stopping: threading.Event) -> bool:
+        return stopping.is_set() or self._next_ready.is_set()
+
+    def _failed(self, error: EngineError) -> None:
+        self._busy_since_ns = None
+        if self.fault != str(error):
+            logger.error("%s: %s", self.name, error)
+        self.fault, self.engine = str(error), "none"
+        if isinstance(error, NoEngine):
+            self._remember(error.refusals)
+        self.settled.set()
 
     def _await_use(self, stopping: threading.Event) -> bool:
-        """A model that only disabled pipelines name is not loaded until a command enables one. False: to stop."""
+        """A model that only disabled pipelines name is not loaded until a command enables one. False: to leave."""
 
         def wanted() -> bool:
-            return stopping.is_set() or any(pipeline.settings.enabled for pipeline in self.pipelines)
+            return self._leaves(stopping) or any(pipeline.settings.enabled for pipeline in self.pipelines)
 
         if not wanted():
             self.fault = "not loaded: its pipelines are disabled"
@@ -94,32 +160,42 @@ class Worker:
                 while not wanted():
                     self.ready.wait(IDLE_S)
             self.fault = LOADING
-        return not stopping.is_set()
+        return not self._leaves(stopping)
 
     def _opened(self, bundle: Bundle, model: Model) -> None:
-        manifest = bundle.manifest
-        self.manifest_id = ModelId(manifest.name, manifest.version, manifest.digest)
         self._model = model
         self._warming = True
         self._busy_since_ns = time.monotonic_ns()
         model.warm_up()
         self._warming, self._busy_since_ns = False, None
+        self._began(bundle, model)
+
+    def _began(self, bundle: Bundle, model: Model) -> None:
+        manifest = bundle.manifest
+        self.manifest_id = ModelId(manifest.name, manifest.version, manifest.digest)
+        self._model = model
         self.engine, self.fault = model.engine_name, None
-        self.refusals = tuple(str(refusal) for refusal in model.refusals)
+        self._remember(model.refusals)
         for pipeline in self.pipelines:
             pipeline.serve_with(manifest)
         logger.info("%s: ready on %s", self.name, self.engine)
         self.settled.set()
 
+    def _remember(self, refusals: Sequence[Refusal]) -> None:
+        self.refusals = tuple(str(refusal) for refusal in refusals)
+        self.needed = tuple(each.error for each in refusals if isinstance(each.error, PlanNeeded))
+
+    def _new_streams(self, model: Model) -> dict[str, Stream]:
+        return {pipeline.name: model.new_stream() for pipeline in self.pipelines}
+
     def _serve(self, model: Model, stopping: threading.Event, backoff: Backoff) -> None:
-        streams: dict[str, Stream] = {pipeline.name: model.new_stream() for pipeline in self.pipelines}
         most = self._batch(model)
         failures = 0
-        while not stopping.is_set():
+        while not self._leaves(stopping):
             batch = self._take(most, IDLE_S)
             if not batch:
                 continue
-            failure = self._answer(model, batch, streams)
+            failure = self._answer(model, batch, self._streams)
             if failure is None:
                 failures = 0
                 backoff.reset()
@@ -136,7 +212,12 @@ class Worker:
     def _take(self, most: int, timeout_s: float) -> list[tuple[Pipeline, Sample]]:
         """One sample of each of at most `most` pipelines: those that waited longest for the engine."""
         with self.ready:
-            self.ready.wait_for(lambda: any(len(pipeline.mailbox) for pipeline in self.pipelines), timeout_s)
+            self.ready.wait_for(
+                lambda: self._next_ready.is_set() or any(len(pipeline.mailbox) for pipeline in self.pipelines),
+                timeout_s,
+            )
+            if self._next_ready.is_set():
+                return []  # what waits is the successor's
             waiting = sorted((p for p in self.pipelines if len(p.mailbox)), key=lambda p: p.served_ns)[:most]
         taken = []
         for pipeline in waiting:
@@ -182,7 +263,7 @@ class Worker:
     def _refuse_for(self, seconds: float, error: EngineError, stopping: threading.Event) -> None:
         """While there is no engine, every pipeline says `failed` for what it is given."""
         until_ns = time.monotonic_ns() + int(seconds * 1e9)
-        while time.monotonic_ns() < until_ns and not stopping.is_set():
+        while time.monotonic_ns() < until_ns and not self._leaves(stopping):
             for pipeline, sample in self._take(len(self.pipelines), 0.1):
                 now_ns = time.monotonic_ns()
                 pipeline.unanswered(sample, error, Served(now_ns, now_ns, "none", self.manifest_id, str(error)))
