@@ -14,10 +14,14 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.scene import at_work
 from tests.conftest import REPOSITORY, Broker
 from tests.uplinks import Listener, Running, settings, spool
 from tests.waiting import until
+
+pytestmark = [pytest.mark.broker, pytest.mark.system]
 
 PAGE = (REPOSITORY / "docs" / "subscribe.md").read_text(encoding="utf-8")
 
