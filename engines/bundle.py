@@ -134,11 +134,10 @@ def write_bundle(folder: Path, manifest: Manifest, sources: Mapping[str, Path]) 
     `sources`: where the content of each file of the manifest is. Raises BundleError when a content is not what the
     manifest says or `folder` is there already, OSError when the disk refuses.
     """
-    is_first = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f"{DRAFT_PREFIX}{folder.name}-{secrets.token_hex(4)}"
+    draft.mkdir()
     try:
-        draft.mkdir()
         for name, digest in _digests(manifest).items():
             if copy(sources[name], draft / name) != digest:
                 raise BundleError(f"{sources[name]}: changed while it was read, or is not what {name} should be")
@@ -148,9 +147,6 @@ def write_bundle(folder: Path, manifest: Manifest, sources: Mapping[str, Path]) 
         _publish(draft, folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
-        if is_first:
-            with contextlib.suppress(OSError):  # somebody else has put something there
-                folder.parent.rmdir()
         raise
     return Bundle(manifest, folder, _paths(folder, manifest))
 
