@@ -15,10 +15,11 @@ def agreement_with(reference: Bundle, samples: Sequence[Array]) -> Callable[[Bun
     """Share of answers that are the same; raises WorkbenchError where the reference answers nothing."""
     from engines.model import Model
     from engines.workbench.agreement import compare
+    from engines.workbench.by_window import by_window
     from engines.workbench.work import WorkbenchError
 
     def judge(candidate: Bundle) -> float:
-        with Model(reference) as one, Model(candidate) as other:
+        with Model(by_window(reference)) as one, Model(by_window(candidate)) as other:
             found = compare(one, other, samples)
         if not found.answers:
             words = "finds nothing in these frames, so nothing can be judged: give some that show what it looks for"
@@ -30,10 +31,11 @@ def agreement_with(reference: Bundle, samples: Sequence[Array]) -> Callable[[Bun
 
 def accuracy_on(data: Path, bundle: Bundle) -> Callable[[Bundle], float]:
     """Accuracy, or mAP50, on a labelled folder as `evaluate` reads it."""
-    from appliance.material import material
+    from appliance.material import labelled_material
     from appliance.predict import PICTURES, SOUNDS
     from engines.manifest import AudioInput
     from engines.model import Model
+    from engines.workbench.by_window import by_window
     from engines.workbench.evaluate import evaluate
     from engines.workbench.labelled import read_labelled
 
@@ -42,8 +44,8 @@ def accuracy_on(data: Path, bundle: Bundle) -> Callable[[Bundle], float]:
     labelled = read_labelled(data, None, manifest.labels, suffixes)
 
     def judge(candidate: Bundle) -> float:
-        with Model(candidate) as model:
-            samples = ((each, list(material(str(each.path), manifest))) for each in labelled)
+        with Model(by_window(candidate)) as model:
+            samples = ((each, labelled_material(each.path, manifest)) for each in labelled)
             of = evaluate(model, samples)
         return of.accuracy if of.accuracy is not None else of.precision.map50 if of.precision else 0.0
 
