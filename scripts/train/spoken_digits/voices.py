@@ -136,7 +136,7 @@ def _festival(jobs: Sequence[tuple[Utterance, Path]]) -> None:
     if not jobs:
         return
     lines = ["(define (say voice text stretch file) (voice) (Parameter.set 'Duration_Stretch stretch)"]
-    lines += ["  (let ((u (Utterance Text text))) (utt.synth u) (utt.save.wave u file 'riff)))"]
+    lines += ["  (let ((u (eval (list 'Utterance 'Text text)))) (utt.synth u) (utt.save.wave u file 'riff)))"]
     for u, path in sorted(jobs, key=lambda job: job[0].voice.name):
         lines += [f'(unwind-protect (say voice_{u.voice.name} "{u.text}" {1 / u.tempo:.3f} "{path}"))']
     with tempfile.NamedTemporaryFile("w", suffix=".scm", encoding="latin-1") as script:
