@@ -34,6 +34,9 @@ class Trainable:
         import onnx
 
         self._torch = pytorch()
+        # Networks this small gain little from more, and on a busy machine the threads of PyTorch wait for each other:
+        # a run of half a minute was once seen not to end in ten.
+        self._torch.set_num_threads(1)
         self._graph = graph
         self._operators = _operators(self._torch)
         self._weights: dict[str, Any] = {}
