@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from appliance.predict import PICTURES, SOUNDS, VIDEOS
 from capture.open import is_audio, open_source
 from capture.options import AudioOptions, VideoOptions
@@ -26,6 +28,18 @@ def material(given: str, manifest: Manifest, most: int | None = None, every: int
     `most`. `every`: only every so many. Raises CaptureError, whose message names the next step, at what cannot be read.
     """
     yield from islice(islice(_all(given, manifest), 0, None, every), most)
+
+
+def labelled_material(path: Path, manifest: Manifest) -> list[Array]:
+    """All samples of one labelled file; sound comes out of silence and goes into it, as in front of a microphone."""
+    spec = manifest.input
+    if not isinstance(spec, AudioInput):
+        return list(material(str(path), manifest))
+    with _file(path, manifest) as source:
+        blocks = [block.samples for block in source if isinstance(block, AudioWindow)]
+    around = np.zeros(max(spec.samples - spec.hop, 0), np.float32)
+    sound = np.concatenate([around, *blocks, around])
+    return [sound[start : start + spec.samples] for start in range(0, len(sound), spec.hop)]
 
 
 def _all(given: str, manifest: Manifest) -> Iterator[Array]:

@@ -202,7 +202,15 @@ class Library:
 
     def _install(self, candidate: _Candidate, version: str) -> Added:
         manifest = Manifest.model_validate(candidate.manifest.model_dump(by_alias=True) | {"version": version})
-        bundle = write_bundle(self.folder / manifest.name / version, manifest, candidate.files)
+        folder = self.folder / manifest.name
+        is_first = not folder.exists()
+        try:
+            bundle = write_bundle(folder / version, manifest, candidate.files)
+        except BaseException:
+            if is_first:
+                with contextlib.suppress(OSError):  # it was never made, or something else is in it
+                    folder.rmdir()
+            raise
         return Added(bundle, new=True, warnings=candidate.warnings)
 
     def remove(self, model: str) -> tuple[str, ...]:

@@ -183,7 +183,8 @@ class Decoder(_Strict):
     - `ssd`: `boxes` (batch, n, 4) corners, `scores` (batch, n, columns), `normalised` (true: corners of 0 to 1),
       `background` (true: column 0 is "nothing" and has no label), `activation`.
     - `fastestdet`: `output` (batch, 5 + classes, rows, columns).
-    - `classify`, `audio-labels`: `output` (batch, classes), `activation`.
+    - `classify`, `audio-labels`: `output` (batch, classes), `activation`; with `frames` true (frames, classes) for one
+      sample, of which the mean counts.
     - `keywords`: `output` (batch, classes), `activation`; `background`, the labels that are no words, between commas
       (`silence,unknown`); `smooth_ms` (200), over which scores are averaged before a word begins; `lower_by` (0.2), by
       which a window may fall below the threshold before the word is over; `rest_ms` (200), from then until the same

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from engines.engine import TensorSpec
-from engines.manifest import AudioInput, Decoder
+from engines.manifest import AudioInput, Decoder, Scalar
 from engines.recognise.draft import Draft
 from engines.recognise.hints import Hints
 from engines.recognise.network import Network, name_classes, remaining_activation
@@ -65,12 +65,35 @@ def _silero(network: Network, hints: Hints, inputs: dict[str, TensorSpec]) -> Dr
     )
 
 
+def _scores(network: Network, hints: Hints) -> TensorSpec | None:
+    """The output with the scores; beside embeddings and spectrograms (as of YAMNet) it is told by the labels."""
+    if len(network.outputs) == 1:
+        return network.outputs[0]
+    labels = hints.labels or network.exported.names
+    if labels is None:
+        names = ", ".join(spec.name for spec in network.outputs)
+        raise network.unrecognised(f"which of its outputs ({names}) are the scores? Give --labels FILE")
+    fitting = [spec for spec in network.outputs if spec.shape and spec.shape[-1] == len(labels)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _options(network: Network, sound: TensorSpec, output: TensorSpec) -> dict[str, Scalar]:
+    """Many frames of scores for one stretch of sound are averaged."""
+    options: dict[str, Scalar] = {"activation": remaining_activation(network, output.name)}
+    if len(network.outputs) > 1:
+        options["output"] = output.name
+    if len(sound.shape) == 1 and len(output.shape) == 2 and output.shape[0] != 1:
+        options["frames"] = True
+    return options
+
+
 def _audio_labels(network: Network, hints: Hints, sound: TensorSpec) -> Draft | None:
-    if len(network.outputs) != 1 or len(network.outputs[0].shape) not in (1, 2):
+    output = _scores(network, hints)
+    if output is None or len(output.shape) not in (1, 2):
         return None
     if len(sound.shape) == 3 and sound.shape[1] not in (1, None):
         return None
-    count = network.outputs[0].shape[-1]
+    count = output.shape[-1]
     if count is None:
         raise network.unrecognised("it does not say how many classes there are: export it with fixed sizes")
     rate_hz = hints.rate_hz or network.exported.rate_hz
@@ -96,7 +119,7 @@ def _audio_labels(network: Network, hints: Hints, sound: TensorSpec) -> Draft | 
             name="audio-labels",
             threshold=0.5 if hints.threshold is None else hints.threshold,
             max_detections=5,
-            options={"activation": remaining_activation(network, network.outputs[0].name)},
+            options=_options(network, sound, output),
         ),
         labels,
         warnings,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from engines.engine import Tensors
-from engines.onnxrt import onnxruntime
 from engines.workbench.graph import Graph, uses
+from engines.workbench.prepared import prepared
 from engines.workbench.work import WorkbenchError
 
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -19,8 +19,6 @@ BETWEEN = (
     *("Add", "Mul", "Sigmoid", "Relu", "Clip", "LeakyRelu", "HardSigmoid", "Pad"),
 )
 """Taken along where another heavy layer follows, so that integers need not become floats on the way."""
-OPSET = 17
-_FATAL = 4
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 
 
@@ -52,7 +50,7 @@ class Integers:
         given. `folder`: for temporary files. Raises WorkbenchError when the network cannot be prepared."""
         self._symmetric = engine == "tensorrt"
         self._folder = folder
-        self._model = _prepared(graph, folder)
+        self._model = prepared(graph, folder)
         self._between = _taken_along(self._model)
         self.heavy = [each.name for each in self._model.graph.node if _is_heavy(self._model, each)]
         """Names of the layers that can be quantised."""
@@ -138,46 +136,6 @@ _TENSORRT = {
 }
 """What TensorRT's explicit quantisation takes: no zero points, float biases, a pair of nodes of its own for every
 consumer (docs.nvidia.com/deeplearning/tensorrt, "Working with quantized types")."""
-
-
-def _prepared(graph: Graph, folder: Path) -> Any:
-    """Constants folded, batch normalisation merged into convolutions, shapes known, every node named."""
-    import onnx
-
-    onnxruntime().set_default_logger_severity(_FATAL)
-    shapes = importlib.import_module("onnxruntime.quantization.shape_inference")
-    model = _with_fixed_weights(graph.model)
-    if next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), OPSET) < 13:
-        try:
-            model = onnx.version_converter.convert_version(model, OPSET)
-        except Exception as error:  # the converter raises RuntimeError, and others for what it does not know
-            raise WorkbenchError(f"written for an old ONNX (opset below 13) and not convertible: {error}") from error
-    source, made = folder / "before.onnx", folder / "after.onnx"
-    _save(model, source)
-    try:
-        shapes.quant_pre_process(str(source), str(made), skip_symbolic_shape=True)
-        prepared = onnx.load(str(made))
-    except Exception as error:  # ONNX Runtime raises many types; this is the border
-        raise WorkbenchError(f"the network cannot be prepared for quantisation: {error}") from error
-    finally:
-        source.unlink(missing_ok=True)
-        made.unlink(missing_ok=True)
-    for number, node in enumerate(prepared.graph.node):
-        node.name = f"{node.op_type}_{number}" if not node.name else node.name
-    return prepared
-
-
-def _with_fixed_weights(model: Any) -> Any:
-    """Weights that are declared as inputs too, as old exporters do, cannot be folded into anything."""
-    import onnx
-
-    weights = {each.name for each in model.graph.initializer}
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    given = [each for each in fixed.graph.input if each.name not in weights]
-    del fixed.graph.input[:]
-    fixed.graph.input.extend(given)
-    return fixed
 
 
 def _with_short_names(model: Any) -> Any:

@@ -25,10 +25,13 @@ class Recorder:
         self.name = engine.name
         self.inputs, self.outputs = engine.inputs, engine.outputs
         self.given: list[dict[str, Array]] = []
+        self.made: list[dict[str, Array]] = []
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         self.given.append({name: array.copy() for name, array in inputs.items()})
-        return self._engine.run(inputs)
+        outputs = self._engine.run(inputs)
+        self.made.append({name: array.copy() for name, array in outputs.items()})
+        return outputs
 
     def cancel(self) -> None:
         self._engine.cancel()
@@ -49,6 +52,11 @@ def inputs_of_stages(bundle: Bundle, samples: Iterable[Array], tell: Tell = sile
 
     Raises WorkbenchError when there is no sample, EngineError when the model fails at one.
     """
+    return [recorder.given for recorder in recorded(bundle, samples, tell)]
+
+
+def recorded(bundle: Bundle, samples: Iterable[Array], tell: Tell = silent) -> list[Recorder]:
+    """For every stage, what it was given and what it made of it; see `inputs_of_stages`."""
     recorders: list[Recorder] = []
 
     def open_engine(path: Path) -> Engine:
@@ -65,7 +73,7 @@ def inputs_of_stages(bundle: Bundle, samples: Iterable[Array], tell: Tell = sile
             count += 1
     if not count:
         raise WorkbenchError(f"{bundle.manifest.name}: no sample was given: name a recording, a folder or a source")
-    return [recorder.given for recorder in recorders]
+    return recorders
 
 
 def noise(spec: ImageInput | AudioInput, count: int, seed: int = 0) -> list[Array]:

@@ -31,10 +31,11 @@ def compare(library: Library, /, first: str, second: str, given: str, most: int,
     from engines.model import Model
     from engines.workbench import compare as verb
     from engines.workbench.agreement import compare as ask_both
+    from engines.workbench.by_window import by_window
 
     with model_errors(), progress() as tell:
         bundles = find(library, first), find(library, second)
-        with Model(bundles[0]) as one, Model(bundles[1]) as other:
+        with Model(by_window(bundles[0])) as one, Model(by_window(bundles[1])) as other:
             agreement = ask_both(one, other, material(given, bundles[0].manifest, most, every), tell)
         report = verb.report(agreement, *bundles, given)
         where = leave(report, out, bundles[0].manifest.name)

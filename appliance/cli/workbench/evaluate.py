@@ -36,6 +36,7 @@ def evaluate(library: Library, /, model: str, data: Path, kind: Kind | None, out
     from engines.manifest import AudioInput
     from engines.model import Model
     from engines.workbench import evaluate as verb
+    from engines.workbench.by_window import by_window
     from engines.workbench.labelled import read_labelled
 
     with model_errors(), progress() as tell:
@@ -43,7 +44,7 @@ def evaluate(library: Library, /, model: str, data: Path, kind: Kind | None, out
         manifest = bundle.manifest
         suffixes = SOUNDS if isinstance(manifest.input, AudioInput) else PICTURES
         labelled = read_labelled(data, kind, manifest.labels, suffixes)
-        with Model(bundle) as opened:
+        with Model(by_window(bundle)) as opened:
             evaluation = verb.evaluate(opened, _samples(labelled, manifest, tell))
         report = verb.report(evaluation, called(bundle), str(data))
         where = leave(report, out, manifest.name)
@@ -52,8 +53,8 @@ def evaluate(library: Library, /, model: str, data: Path, kind: Kind | None, out
 
 
 def _samples(labelled: list[Labelled], manifest: Manifest, tell: Tell) -> Iterator[tuple[Labelled, list[Array]]]:
-    from appliance.material import material
+    from appliance.material import labelled_material
 
     for number, each in enumerate(labelled):
         tell("evaluating", number, len(labelled))
-        yield each, list(material(str(each.path), manifest))
+        yield each, labelled_material(each.path, manifest)

@@ -52,6 +52,7 @@ def explain(
     from appliance.material import material
     from engines.model import Model
     from engines.workbench import explain as verb
+    from engines.workbench.by_window import by_window
     from engines.workbench.saliency import Hiding
 
     with model_errors():
@@ -62,7 +63,7 @@ def explain(
         samples = list(material(given, bundle.manifest, first + most))[first:]
         if not samples:
             raise BadInput(f"{given}: there is no frame or window {number}")
-        with Model(bundle) as opened, progress() as tell:
+        with Model(by_window(bundle)) as opened, progress() as tell:
             sample, subject, index = _surest(opened, samples, label)
             explanation = verb.explain(opened, sample, subject, Hiding(masks, cells, seed=seed), tell)
         report = verb.report(explanation, called(bundle), f"{given} #{first + index}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,9 @@ from appliance.cli.errors import BadInput, Failed
 from appliance.cli.model_errors import model_errors
 from appliance.cli.numbers import Number
 from appliance.cli.workbench.bench import called, find, leave, out_option, progress
+from appliance.cli.workbench.judge import accuracy_on, agreement_with
 
 if TYPE_CHECKING:
-    from engines.bundle import Bundle
-    from engines.engine import Array
     from engines.library import Library
 
 LEAST_SAMPLES = 2
@@ -74,7 +72,7 @@ def quantize(
         if len(samples) < LEAST_SAMPLES:
             raise BadInput(f"{frames}: {len(samples)} frames are too few to calibrate and to judge with: give more")
         inputs = inputs_of_stages(bundle, samples[::2])
-        judge = _accuracy(labelled, bundle) if labelled else _agreement(bundle, samples[1::2])
+        judge = accuracy_on(labelled, bundle) if labelled else agreement_with(bundle, samples[1::2])
         wanted = [verb.Goal(engine, precision) for engine in engines or ("onnxruntime", "tensorrt")]  # type: ignore[arg-type]  # click has looked
         outcomes = verb.quantize(
             bundle, wanted, inputs, judge, Path(scratch), tolerance=tolerance, method=method, tell=tell
@@ -91,40 +89,3 @@ def quantize(
     if added is None:
         raise Failed(f"{called(bundle)}: no variant is worth having here; nothing was installed")
     click.echo(f"{called(added.bundle)}: installed")
-
-
-def _agreement(bundle: Bundle, samples: list[Array]) -> Callable[[Bundle], float]:
-    from engines.model import Model
-    from engines.workbench.agreement import compare
-    from engines.workbench.work import WorkbenchError
-
-    def judge(candidate: Bundle) -> float:
-        with Model(bundle) as one, Model(candidate) as other:
-            found = compare(one, other, samples)
-        if not found.answers:
-            words = "finds nothing in these frames, so nothing can be judged: give some that show what it looks for"
-            raise WorkbenchError(f"{bundle.manifest.name} {words}")
-        return found.share
-
-    return judge
-
-
-def _accuracy(data: Path, bundle: Bundle) -> Callable[[Bundle], float]:
-    from appliance.material import material
-    from appliance.predict import PICTURES, SOUNDS
-    from engines.manifest import AudioInput
-    from engines.model import Model
-    from engines.workbench.evaluate import evaluate
-    from engines.workbench.labelled import read_labelled
-
-    manifest = bundle.manifest
-    suffixes = SOUNDS if isinstance(manifest.input, AudioInput) else PICTURES
-    labelled = read_labelled(data, None, manifest.labels, suffixes)
-
-    def judge(candidate: Bundle) -> float:
-        with Model(candidate) as model:
-            samples = ((each, list(material(str(each.path), manifest))) for each in labelled)
-            of = evaluate(model, samples)
-        return of.accuracy if of.accuracy is not None else of.precision.map50 if of.precision else 0.0
-
-    return judge

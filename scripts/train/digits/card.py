@@ -9,7 +9,7 @@ from digits.network import Detector
 
 ABOUT = {
     "licence": "Apache-2.0",
-    "author": "the appliance's own script scripts/train/train_digits.py",
+    "author": "the appliance's own script scripts/train/make_digits.py",
     "data": "scenes rendered by us from free fonts of Debian; no photographs",
     "what": "finds and reads the digits 0 to 9: meters, displays, counters, labels, paper",
     "limits": "upright digits of at least 10 pixels in 256; see MODEL_CARD.md",

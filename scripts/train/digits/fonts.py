@@ -1,7 +1,7 @@
 """Free fonts as Debian packages them (here without the `fonts-` that all names begin with), apart by package: what the
 model is tested on was never trained on.
 
-apt-get install --no-install-recommends $(python scripts/train/train_digits.py --packages)
+apt-get install --no-install-recommends $(python scripts/train/make_digits.py --packages)
 """
 
 from __future__ import annotations

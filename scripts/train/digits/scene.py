@@ -168,27 +168,46 @@ def _turned(made: Plate, turn: NDArray[np.float64]) -> tuple[tuple[Mark, ...], .
 
 def _crop(kit: Kit, dice: Dice, style: str, *, single: bool) -> tuple[Picture, list[Placed]]:
     """A picture cut tightly around one digit or one plate's digits."""
-    if single and style == "scale":
-        style = "print"
     longer = float(np.exp(dice.uniform(np.log(26 if single else 100), np.log(SIDE))))
     for _ in range(20):
-        most = 1 if single else 8
+        among = single and style != "scale" and dice.random() < 0.5
+        most = 8 if among or not single else 1
         guess = longer * 0.8 if single else longer / 6
-        made = plate(style, kit, dice, int(np.clip(guess, 14, 260)), most)
-        if not made.strings or (single and sum(map(len, made.strings)) != 1):
+        made = plate("print" if single and style == "scale" else style, kit, dice, int(np.clip(guess, 14, 260)), most)
+        if not made.strings or (single and (len(made.strings) > 1 or (len(made.strings[0]) > 1 and not among))):
             continue
-        result = _cut(made, kit, dice, longer)
+        made, room = _alone(made, dice) if among else (made, np.full((2, 2), np.inf))
+        result = _cut(made, room, kit, dice, longer)
         if result is not None:
             return result
     return _background(*_view_size(dice), kit, dice), []
 
 
-def _cut(made: Plate, kit: Kit, dice: Dice, longer: float) -> tuple[Picture, list[Placed]] | None:
-    """The picture whose longer side is `longer` pixels; None when a digit would be too small or cut off."""
+def _alone(made: Plate, dice: Dice) -> tuple[Plate, NDArray[np.float64]]:
+    """One digit of a string, and how far a picture of it reaches to the left and right: to a rim of its neighbours."""
+    marks = sorted(made.strings[0], key=lambda mark: float(mark.box()[0]))
+    which = int(dice.integers(len(marks)))
+    left, _, right, _ = marks[which].box().tolist()
+    room = np.full((2, 2), np.inf)
+    rim = 0.15 * (right - left)
+    if which:
+        room[0, 0] = max(0.5, left - float(marks[which - 1].box()[2]) + rim)
+    if which + 1 < len(marks):
+        room[1, 0] = max(0.5, float(marks[which + 1].box()[0]) - right + rim)
+    return Plate(made.style, made.pixels, made.cover, ((marks[which],),)), room
+
+
+def _cut(
+    made: Plate, room: NDArray[np.float64], kit: Kit, dice: Dice, longer: float
+) -> tuple[Picture, list[Placed]] | None:
+    """The picture whose longer side is `longer` pixels; None when a digit would be too small or cut off.
+
+    `room`: how many pixels of the plate it may reach beyond the digits: left and up, right and down.
+    """
     points = np.concatenate([mark.outline for string in made.strings for mark in string])
     low, high = points.min(axis=0), points.max(axis=0)
     tall = float(_drawn_height(made) or 1)
-    margins = dice.uniform(0.02, dice.choice([0.15, 0.6, 1.2]), (2, 2)) * tall
+    margins = np.minimum(dice.uniform(0.02, dice.choice([0.15, 0.6, 1.2]), (2, 2)) * tall, room)
     low, high = low - margins[0], high + margins[1]
     share = longer / float((high - low).max())
     if share * tall < SMALLEST_PX:

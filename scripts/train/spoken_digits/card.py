@@ -89,7 +89,7 @@ Hears the English words "zero" to "nine" in a microphone stream. Everything else
 ## Method
 
 Windows are drawn at random: a digit alone anywhere, between other words, cut off, spoiled; other words; running speech;
-noise. Size of the speaker, tempo, room, noise (50 to 0 dB below), microphone band, gain and clipping vary. {steps}
+noise. Size of the speaker, tempo, room, noise (50 to 2 dB below), microphone band, gain and clipping vary. {steps}
 steps of 192 windows, AdamW, averaged weights, seed {seed}. `scripts/train/make_spoken_digits.py` repeats it.
 
 ## Measured, on the exported graphs

@@ -18,8 +18,16 @@ LABELS = (*DIGITS, "silence", "unknown")
 SILENCE, UNKNOWN = len(DIGITS), len(DIGITS) + 1
 WINDOW = RATE_HZ
 
-_MIX = {"alone": 0.36, "among": 0.16, "decoy": 0.10, "running": 0.12, "part": 0.10, "between": 0.05, "spoiled": 0.06,
-        "silence": 0.05}  # fmt: skip
+_MIX = {
+    "alone": 0.42,
+    "among": 0.14,
+    "decoy": 0.10,
+    "running": 0.14,
+    "part": 0.06,
+    "between": 0.04,
+    "spoiled": 0.05,
+    "silence": 0.05,
+}
 """How often each kind of scene is made."""
 _KINDS = list(_MIX)
 _CHANCES = np.array(list(_MIX.values())) / sum(_MIX.values())
@@ -49,10 +57,17 @@ class Scenes:
         return sound, labels
 
     def _alone(self, into: Sound) -> int:
+        """As often as anywhere it lies at one of the window's ends, where a file that holds one word has it."""
         digit = int(self._dice.integers(len(DIGITS)))
         said = self._digit(digit)
         spare = WINDOW - len(said)
-        at = spare // 2 if spare <= 0 else int(self._dice.integers(-min(spare, 600), spare + min(spare, 600)))
+        if spare <= 0:
+            at = spare // 2
+        elif self._dice.random() < 0.5:
+            at = int(self._dice.integers(0, spare + 1))
+        else:
+            from_end = int(min(spare, self._dice.exponential(0.02 * RATE_HZ)))
+            at = from_end if self._dice.random() < 0.5 else spare - from_end
         _put(into, said, at)
         return digit
 
@@ -80,9 +95,9 @@ class Scenes:
         return UNKNOWN
 
     def _part(self, into: Sound) -> int:
-        """A digit that the window cuts: its first or last tenth to half is all there is."""
+        """A digit that the window cuts: a tenth to less than a half of it is all there is."""
         said = self._digit(int(self._dice.integers(len(DIGITS))))
-        seen = int(self._dice.uniform(0.12, 0.55) * len(said))
+        seen = int(self._dice.uniform(0.12, 0.45) * len(said))
         _put(into, said, seen - len(said) if self._dice.random() < 0.5 else WINDOW - seen)
         return UNKNOWN
 
@@ -92,8 +107,8 @@ class Scenes:
         middle = WINDOW // 2 + int(self._dice.uniform(-0.1, 0.1) * RATE_HZ)
         pause = int(self._dice.uniform(0.2, 0.6) * RATE_HZ)
         before, after = middle - pause // 2, middle + pause // 2
-        _put(into, first, min(before, len(first) * 3 // 5) - len(first))
-        _put(into, second, max(after, WINDOW - len(second) * 3 // 5))
+        _put(into, first, min(before, len(first) // 2) - len(first))
+        _put(into, second, max(after, WINDOW - len(second) // 2))
         return UNKNOWN
 
     def _spoiled(self, into: Sound) -> int:

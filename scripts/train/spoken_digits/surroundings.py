@@ -85,7 +85,7 @@ class Surroundings:
 
 def _snr_db(count: int, dice: np.random.Generator) -> np.ndarray:
     """Mostly a quiet room, sometimes a loud one."""
-    return np.where(dice.random(count) < 0.4, dice.uniform(20, 50, count), dice.uniform(0, 25, count)).astype(
+    return np.where(dice.random(count) < 0.5, dice.uniform(20, 50, count), dice.uniform(2, 25, count)).astype(
         np.float32
     )
 

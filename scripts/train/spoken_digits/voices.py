@@ -21,6 +21,8 @@ from xml.sax.saxutils import escape
 
 WORKERS = 2
 TIMEOUT_S = 300
+_AT_ONCE = 20
+"""Utterances of one run of Festival; a text that one of its voices dies of takes no more than these with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,12 @@ def say_all(utterances: Sequence[Utterance], folder: Path) -> list[Path | None]:
     with ThreadPoolExecutor(WORKERS) as pool:
         alone = [(u, p) for u, p in zip(utterances, paths, strict=True) if u.voice.synthesiser != "festival"]
         list(pool.map(lambda job: _PROGRAM[job[0].voice.synthesiser](*job), alone))
-    together = [(u, p) for u, p in zip(utterances, paths, strict=True) if u.voice.synthesiser == "festival"]
-    _festival(together)
+    together = sorted(
+        ((u, p) for u, p in zip(utterances, paths, strict=True) if u.voice.synthesiser == "festival"),
+        key=lambda job: job[0].voice.name,
+    )
+    for first in range(0, len(together), _AT_ONCE):
+        _festival(together[first : first + _AT_ONCE])
     return [path if path.is_file() and path.stat().st_size > 1000 else None for path in paths]
 
 
@@ -132,12 +138,10 @@ def _rhvoice(u: Utterance, path: Path) -> None:
 
 
 def _festival(jobs: Sequence[tuple[Utterance, Path]]) -> None:
-    """One run for all of them: starting it costs more than speaking. It has no pitch to turn."""
-    if not jobs:
-        return
+    """One run for several of them: starting it costs more than speaking. It has no pitch to turn."""
     lines = ["(define (say voice text stretch file) (voice) (Parameter.set 'Duration_Stretch stretch)"]
-    lines += ["  (let ((u (Utterance Text text))) (utt.synth u) (utt.save.wave u file 'riff)))"]
-    for u, path in sorted(jobs, key=lambda job: job[0].voice.name):
+    lines += ["  (let ((u (eval (list 'Utterance 'Text text)))) (utt.synth u) (utt.save.wave u file 'riff)))"]
+    for u, path in jobs:
         lines += [f'(unwind-protect (say voice_{u.voice.name} "{u.text}" {1 / u.tempo:.3f} "{path}"))']
     with tempfile.NamedTemporaryFile("w", suffix=".scm", encoding="latin-1") as script:
         script.write("\n".join(lines))

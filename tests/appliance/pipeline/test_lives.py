@@ -80,3 +80,11 @@ def test_a_sound_too_short_to_believe_leaves_no_trace() -> None:
     lives = SoundLives(confirm=3)
     steps = lives.steps([Label("low", 1, 0.9)], 0.0, "now") + lives.steps([], 0.1, "now")
     assert steps == []
+
+
+def test_a_word_that_is_over_ends_at_once_and_said_again_it_is_another() -> None:
+    lives = SoundLives(forget_s=0.0)
+    windows = [[Label("five", 5, 0.9)]] * 3 + [[]] + [[Label("five", 5, 0.9)]] * 2 + [[]]
+    steps = [step for number, labels in enumerate(windows) for step in lives.steps(labels, number / 10, "now")]
+    assert [step.event for step in steps] == ["new", "end", "new", "end"]
+    assert steps[0].id == steps[1].id != steps[2].id == steps[3].id

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes the model `digits`, which finds and reads digits in pictures, from nothing but free fonts and our own renderer.
 
-    apt-get install --no-install-recommends $(python3 scripts/train/train_digits.py --packages)
+    apt-get install --no-install-recommends $(python3 scripts/train/make_digits.py --packages)
     pip install numpy==2.4.6 torch==2.13.0 opencv-python-headless pillow onnx onnxruntime pydantic
-    python scripts/train/train_digits.py                   writes appliance/bundles/digits/1, which must be gone
-    python scripts/train/train_digits.py --into FOLDER     writes FOLDER/digits/1
+    python scripts/train/make_digits.py                   writes appliance/bundles/digits/1, which must be gone
+    python scripts/train/make_digits.py --into FOLDER     writes FOLDER/digits/1
 
 Scenes are rendered by worker processes, the detector is trained on the CPU, exported, and judged through the
 appliance's own engine and decoder on scenes with fonts that neither training nor any decision has seen. The model card
@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-logger = logging.getLogger("train_digits")
+logger = logging.getLogger("make_digits")
 
 SCENES, EPOCHS, JUDGED = 16_000, 3, 2_000
 """Rendered for training, how often each is shown, and rendered for the judgement."""

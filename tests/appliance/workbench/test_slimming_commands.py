@@ -1,0 +1,88 @@
+"""`appliance models prune` and `distill` as a person uses them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.appliance.workbench.bench import Bench
+from tests.appliance.workbench.test_evaluate_command import squares
+from tests.engines.workbench import networks
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(16):
+        cv2.imwrite(str(folder / f"{number}.png"), random.integers(0, 256, (32, 32, 3), np.uint8))
+    return folder
+
+
+def added(bench: Bench, folder: Path, name: str, seed: int, *labels: str) -> None:
+    path = networks.convolutions(folder / f"{name}.onnx", seed=seed)
+    (folder / "labels.txt").write_text("\n".join(labels or ("a", "b", "c", "d")))
+    bench.fine("add", path, "--task", "classify", "--scale", "0..1", "--labels", folder / "labels.txt")
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed: the train extra has it")
+def test_a_small_model_is_taught_by_a_large_one(bench: Bench, frames: Path, tmp_path: Path) -> None:
+    added(bench, tmp_path, "small", 1)
+    added(bench, tmp_path, "large", 2)
+    said = bench.fine(
+        *("distill", "small", "--teacher", "large", "--frames", frames, "--rounds", "4", "--out", bench.out)
+    )
+    assert "small 2: agreement with large 1 on other frames: " in said
+    facts = json.loads((bench.out / "distill.json").read_text())
+    assert len(facts["losses"]) == 5
+    assert (bench.library / "small" / "1").is_dir()
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed: the train extra has it")
+def test_a_model_is_pruned_or_the_reason_is_said(bench: Bench, frames: Path, tmp_path: Path) -> None:
+    added(bench, tmp_path, "net", 1)
+    result = bench("prune", "net", "--frames", frames, "--share", "0.5", "--rounds", "3", "--out", bench.out)
+    facts = json.loads((bench.out / "prune.json").read_text())
+    assert facts["weights_after"] < facts["weights_before"]
+    kept = (bench.library / "net" / "2").is_dir()
+    assert result.exit_code == (0 if kept else 1), result.output
+    assert kept or "nothing was installed" in result.stderr
+
+
+@pytest.mark.skipif(HAS_TORCH, reason="PyTorch is installed")
+def test_without_pytorch_the_extra_is_named(bench: Bench, frames: Path, tmp_path: Path) -> None:
+    added(bench, tmp_path, "net", 1)
+    words = "pip install 'edge-inference-appliance[train]'"
+    assert words in bench.refused("prune", "net", "--frames", frames, "--out", bench.out, code=1)
+    arguments = ("distill", "net", "--teacher", "net", "--frames", frames, "--out", bench.out)
+    assert words in bench.refused(*arguments, code=1)
+
+
+def test_a_teacher_with_other_labels_is_a_sentence(bench: Bench, frames: Path, tmp_path: Path) -> None:
+    added(bench, tmp_path, "small", 1)
+    added(bench, tmp_path, "large", 2, "a", "b", "c", "e")
+    sentence = bench.refused("distill", "small", "--teacher", "large", "--frames", frames, "--out", bench.out)
+    assert sentence == "large has other labels than small: only one of them knows d, e"
+    assert not (bench.library / "small" / "2").exists()
+
+
+def test_a_teacher_that_is_no_model_and_missing_frames_are_sentences(bench: Bench, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"rubbish")
+    data = squares(tmp_path / "data", 2)
+    arguments = ("distill", "shapes", "--frames", data, "--out", bench.out)
+    assert "not an ONNX model" in bench.refused(*arguments, "--teacher", broken)
+    assert "pruning needs frames" in bench.refused("prune", "shapes", "--out", bench.out)

@@ -1,0 +1,123 @@
+"""A teacher's answers become a student's, where PyTorch is installed; what does not fit is refused everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from engines.bundle import Bundle
+from engines.manifest import Manifest
+from engines.onnxrt import OnnxEngine
+from engines.workbench.distill import Lesson, check_teacher, lessons, teach
+from engines.workbench.graph import Graph
+from engines.workbench.prepared import prepared
+from engines.workbench.tensors import largest_difference, noise
+from engines.workbench.work import WorkbenchError
+from tests.engines import models
+from tests.engines.workbench import networks
+
+LABELS = ("a", "b", "c", "d")
+
+
+def classifier(folder: Path, seed: int, labels: tuple[str, ...] = LABELS) -> Bundle:
+    of = models.manifest("classify", models.pictures(32, 32, fit="stretch"), labels, name="classify", threshold=0)
+    return models.bundle(of, networks.convolutions(folder / f"{seed}.onnx", seed=seed))
+
+
+def test_a_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    student, teacher = classifier(tmp_path, 1), classifier(tmp_path, 2)
+    samples = noise(student.manifest.input, 32)
+    pairs = lessons(student, teacher, samples)
+    taught = teach(Graph.load(student.stage_path("only")), pairs, student.manifest, Lesson(rounds=10, rate=3e-3))
+    assert taught.learnt
+    (_, before), *_ = taught.losses
+    assert min(other for _, other in taught.losses) < 0.5 * before
+    path = tmp_path / "taught.onnx"
+    path.write_bytes(taught.model.SerializeToString())
+    with OnnxEngine(path) as small, OnnxEngine(student.stage_path("only")) as untaught:
+        given, wanted = pairs[0]  # which it has not been taught with
+        assert largest_difference(wanted, small.run(given)) < 0.5 * largest_difference(wanted, untaught.run(given))
+
+
+def test_the_same_seed_teaches_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    student = classifier(tmp_path, 1)
+    pairs = lessons(student, classifier(tmp_path, 2), noise(student.manifest.input, 8))
+    graph = Graph.load(student.stage_path("only"))
+    first, again = (teach(graph, pairs, student.manifest, Lesson(rounds=2)).losses for _ in range(2))
+    assert first == again
+
+
+def test_real_networks_mean_the_same_to_pytorch_and_onnx_runtime(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    from engines.workbench.trainable import Trainable
+
+    for name in ("FastestDet", "ultraface-slim-320"):
+        model = prepared(Graph.load(data / "models" / f"{name}.onnx"), tmp_path)
+        path = tmp_path / "ready.onnx"
+        path.write_bytes(model.SerializeToString())
+        with OnnxEngine(path) as engine:
+            [spec] = engine.inputs
+            x = np.random.default_rng(0).uniform(0, 1, [size or 1 for size in spec.shape]).astype(np.float32)
+            expected = engine.run({spec.name: x})
+        found = {key: each.detach().numpy() for key, each in Trainable(Graph(model)).run({spec.name: x}).items()}
+        assert largest_difference(expected, found) < 1e-3
+
+
+def test_an_operator_that_cannot_be_trained_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    from engines.workbench.trainable import Trainable
+    from tests.networks import tensor, write
+
+    node = onnx.helper.make_node("CumSum", ["x", "axis"], ["y"])
+    weights = {"axis": np.array(1, np.int64)}
+    path = write(tmp_path / "net.onnx", [node], [tensor("x", [1, 4])], [tensor("y", [1, 4])], weights=weights)
+    with pytest.raises(WorkbenchError, match="operators that cannot be trained here: CumSum"):
+        Trainable(Graph.load(path))
+
+
+# -- what does not fit ------------------------------------------------------------------------------------------------
+
+
+def like(student: Manifest, **changes: object) -> Manifest:
+    return student.model_copy(update={"name": "teacher"} | changes)
+
+
+def test_a_teacher_with_other_labels_is_refused(tmp_path: Path) -> None:
+    student = classifier(tmp_path, 1).manifest
+    with pytest.raises(WorkbenchError, match="teacher has other labels than tested: only one of them knows d, e"):
+        check_teacher(student, like(student, labels=("a", "b", "c", "e")))
+    with pytest.raises(WorkbenchError, match="they have them in another order"):
+        check_teacher(student, like(student, labels=("b", "a", "c", "d")))
+
+
+def test_a_teacher_of_another_kind_is_refused(tmp_path: Path) -> None:
+    student = classifier(tmp_path, 1).manifest
+    other = models.manifest("detect", models.pictures(32, 32), LABELS, name="yolo-v8")
+    with pytest.raises(WorkbenchError, match="both must write their answers the same way"):
+        check_teacher(student, other)
+
+
+def test_outputs_of_other_shapes_and_too_few_samples_are_refused(tmp_path: Path) -> None:
+    of = models.manifest("detect", models.pictures(32, 32, fit="stretch"), ["blob"], name="yolo-end2end")
+    sizes = {"one": [1, 3, 6], "other": [1, 5, 6]}
+    made = {
+        name: models.bundle(
+            of, networks_answering(tmp_path / f"{name}.onnx", shape)
+        )
+        for name, shape in sizes.items()
+    }  # fmt: skip
+    with pytest.raises(WorkbenchError, match="do not have the same shapes"):
+        lessons(made["one"], made["other"], noise(of.input, 8))
+    with pytest.raises(WorkbenchError, match="2 samples are too few to learn from"):
+        lessons(made["one"], made["one"], noise(of.input, 2))
+
+
+def networks_answering(path: Path, shape: list[int]) -> Path:
+    from tests.networks import answering
+
+    return answering(path, {"x": [1, 3, 32, 32]}, {"y": shape})
