@@ -14,6 +14,7 @@ import click
 
 from appliance.cli import parameters
 from appliance.cli.errors import BadInput, Failed
+from appliance.cli.models_build import build
 from engines.engine import EngineError, EngineUnavailable
 from engines.manifest import DecoderName, Manifest, Task
 
@@ -48,6 +49,9 @@ def _errors() -> Iterator[None]:
         raise BadInput(str(error)) from error
     except OSError as error:
         raise Failed(f"{error.filename or 'the library of models'}: {error.strerror or error}") from error
+
+
+models.add_command(build)
 
 
 # -- add --------------------------------------------------------------------------------------------------------------

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.engine import Array, EngineError, EngineUnavailable, PictureInput, Tensors, TensorSpec
+from engines.engine import Array, EngineError, EngineLost, EngineUnavailable, PictureInput, Tensors, TensorSpec
 from engines.gpu import Gpu, probe
 from engines.manifest import ImageInput
 from engines.pictures import Pictures
 from engines.tensorrt import bindings, kernels
+from engines.tensorrt.crash_guard import CrashGuard
 from engines.tensorrt.options import Target
 from engines.tensorrt.plan_cache import Description, PlanCache, PlanMissing, PlanRefused
 from engines.tensorrt.recipe import Recipe
@@ -98,6 +99,7 @@ class TensorRTEngine:
         self._session: Session | None = None
         self._cuda: Cuda | None = None
         self._feeds: dict[str, Feed] = {}
+        self._guard = CrashGuard(recipe.options.folder)
         self._running = threading.Event()
         self._cancelled = False
         self.inputs: tuple[TensorSpec, ...] = ()
@@ -115,6 +117,8 @@ class TensorRTEngine:
         except (PlanMissing, PlanRefused) as error:
             raise _needed(str(error), self._recipe, self._offer.target) from error
         with contextlib.ExitStack() as stack:
+            self._guard.begin()
+            stack.callback(self._guard.end)
             try:
                 cuda = stack.enter_context(Cuda())
             except EngineError as error:
@@ -137,6 +141,8 @@ class TensorRTEngine:
     ) -> None:
         self._feeds.clear()
         self._session = self._cuda = None
+        if kind is not None and issubclass(kind, EngineLost):
+            self._guard.keep()
         self._stack.__exit__(kind, error, trace)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
@@ -157,6 +163,7 @@ class TensorRTEngine:
             outputs = session.run(rows, feeds)
         finally:
             self._running.clear()
+        self._guard.works()
         if self._cancelled:
             raise EngineError(f"{self._recipe.network}: cancelled before it had an answer")
         return outputs

@@ -69,7 +69,10 @@ class Session:
         """`graph`: record the work of a frame. Raises EngineError when TensorRT does not take the plan."""
         self._cuda, self._graph = cuda, graph
         LOG.forget()
-        self._runtime = trt.Runtime(LOG)
+        try:
+            self._runtime = trt.Runtime(LOG)
+        except TypeError as error:  # what the bindings make of a null pointer
+            raise LOG.failure("TensorRT does not start on this GPU") from error
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise PlanStale(str(LOG.failure("TensorRT does not take this plan")))
