@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Literal
 
-from appliance.assembly import gpu_options
+from appliance.assembly import gpu_options, state_folder
 from appliance.catalogue import Catalogue
 from appliance.config import Config
 from appliance.finding import Finding
@@ -67,7 +68,7 @@ def _plans(config: Config) -> Iterator[Finding]:
     options = gpu_options(config)
     cache = PlanCache(options.folder)
     target = offer().target
-    catalogue = Catalogue.default()
+    catalogue = Catalogue.default(state_folder(config, dict(os.environ)))
     for name in dict.fromkeys(each.model for each in config.pipeline if each.engine != "onnxruntime"):
         try:
             bundle = catalogue.find(name)

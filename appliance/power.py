@@ -129,12 +129,12 @@ WINDOW_S = 30.0
 class PowerFigures:
     """What health says of the power."""
 
-    watts: float | None
-    """Mean of the last half minute; absent where nothing tells it."""
-    joules_per_inference: float | None
-    """Of everything that the meter covers, shared out among the inferences of that time; absent without any."""
     reason: str
     """What is measured, or why it is not."""
+    watts: float | None = None
+    """Mean of the last half minute; absent where nothing tells it."""
+    joules_per_inference: float | None = None
+    """Of everything that the meter covers, shared out among the inferences of that time; absent without any."""
 
 
 class Power:
@@ -148,9 +148,9 @@ class Power:
         self._inferences = 0
         try:
             self._meter = find_meter(root, nvml)
-            self.figures = PowerFigures(None, None, f"measured: {self._meter.name}")
+            self.figures = PowerFigures(f"measured: {self._meter.name}")
         except NoMeter as error:
-            self.figures = PowerFigures(None, None, str(error))
+            self.figures = PowerFigures(str(error))
 
     def sample(self, now_s: float, inferences: int) -> None:
         """Count what was drawn since the last sample; `inferences`: how many there were in all."""
@@ -159,7 +159,7 @@ class Power:
         try:
             watts = self._meter.watts()
         except NoMeter as error:
-            self._meter, self.figures = None, PowerFigures(None, None, str(error))
+            self._meter, self.figures = None, PowerFigures(str(error))
             return
         if self._begun_s is None:
             self._begun_s, self._inferences = now_s, inferences
@@ -170,5 +170,5 @@ class Power:
         if seconds >= WINDOW_S:
             done = inferences - self._inferences  # fewer than before after a reload, which counts anew
             each = round(self._joules / done, 4) if done > 0 else None
-            self.figures = PowerFigures(round(self._joules / seconds, 2), each, f"measured: {self._meter.name}")
+            self.figures = PowerFigures(f"measured: {self._meter.name}", round(self._joules / seconds, 2), each)
             self._joules, self._begun_s, self._inferences = 0.0, now_s, inferences

@@ -91,6 +91,10 @@ class Session:
         """The pinned memory of an input, for all rows; what is written there need not be copied."""
         return self._tensors[name].host
 
+    def address(self, name: str) -> int:
+        """Where an input is on the GPU."""
+        return self._tensors[name].device.address
+
     def run(self, rows: int, feeds: Mapping[str, Feed] | None = None) -> dict[str, Array]:
         """Run what `host` holds, or what the feeds make, and wait for it.
 
@@ -215,6 +219,8 @@ class Session:
         most = self._bind(self.most_rows)
         tensors = {}
         for name in self.names:
+            if self._engine.get_tensor_location(name) == trt.TensorLocation.HOST:
+                raise EngineError(f"tensor {name} decides the shape of others, which must be fixed here: export it so")
             declared = tuple(self._engine.get_tensor_shape(name))
             dtype = _numpy_type(name, self._engine.get_tensor_dtype(name))
             host = self._cuda.pinned(most.shapes[name], dtype)

@@ -97,7 +97,7 @@ def test_a_driver_that_does_not_support_it_is_a_reason(
 def test_elsewhere_there_is_none_and_the_reason_is_told(tmp_path: Path) -> None:
     power = Power(tmp_path, NONE)
     power.sample(1.0, 10)
-    assert power.figures == PowerFigures(None, None, "no power monitor under /sys and no NVIDIA driver")
+    assert power.figures == PowerFigures("no power monitor under /sys and no NVIDIA driver")
 
 
 def test_joules_are_shared_out_among_the_inferences_of_their_time(tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_joules_are_shared_out_among_the_inferences_of_their_time(tmp_path: Path
     power = Power(tmp_path, NONE)
     for second in range(31):
         power.sample(100.0 + second, 1000 + 5 * second)
-    assert power.figures == PowerFigures(10.0, 2.0, "measured: VDD_IN")
+    assert power.figures == PowerFigures("measured: VDD_IN", 10.0, 2.0)
     for second in range(31, 61):
         power.sample(100.0 + second, 1150)
-    assert power.figures == PowerFigures(10.0, None, "measured: VDD_IN")
+    assert power.figures == PowerFigures("measured: VDD_IN", 10.0)
 
 
 def test_a_meter_that_is_gone_is_absent_and_no_error(tmp_path: Path) -> None:
