@@ -23,6 +23,7 @@ from appliance.mqtt.topics import Topics
 from appliance.notify import Notifier
 from appliance.pipeline.feed import Availability
 from appliance.plans import Plans
+from appliance.power import Power
 from appliance.result import Clock
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
@@ -35,6 +36,7 @@ HEALTH_EVERY_S = 30.0
 HEALTH_AGAIN_S = 1.0
 """A change is told at once, changes that follow at this pace."""
 CLOCK_EVERY_S = 30.0
+POWER_EVERY_S = 1.0
 STARTING_S = 10.0
 """While models are loaded there is nothing to complain of yet."""
 
@@ -79,6 +81,8 @@ class Daemon:
         self._started_ns = time.monotonic_ns()
         self._clock: Clock = clock_state()
         self._clock_ns = self._started_ns
+        self._power = Power()
+        self._sampled_ns = 0
         self._plans = Plans(build=config.gpu.build)
         self._successors: dict[str, _Thread] = {}
         """Name of a worker: the thread that is to take it over."""
@@ -185,6 +189,9 @@ class Daemon:
     def _tick(self, now_ns: int) -> None:
         if now_ns - self._clock_ns > CLOCK_EVERY_S * 1e9:
             self._clock, self._clock_ns = clock_state(), now_ns
+        if now_ns - self._sampled_ns > POWER_EVERY_S * 1e9:
+            self._sampled_ns = now_ns
+            self._power.sample(now_ns / 1e9, sum(each.inferences for each in self.assembly.workers.values()))
         if self._reload.is_set():
             self._reload.clear()
             self.reload()
@@ -285,6 +292,7 @@ class Daemon:
             uplink=uplink,
             restart_required=self.restart_required,
             plans=dict(self._plans.news),
+            power=self._power.figures,
         )
 
     def _hear(self) -> None:

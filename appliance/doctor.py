@@ -6,7 +6,6 @@ import grp
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -16,26 +15,15 @@ from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
 from appliance.config import Config
 from appliance.config_errors import ConfigError
+from appliance.finding import Finding
+from appliance.gpu_doctor import gpu_findings
 from appliance.mqtt.subscriber import Subscriber, UnusableBrokerError
 from appliance.pipeline import fit
 from appliance.wiring import link_settings
 from capture.source import CaptureError
-from engines.engine import EngineError, EngineUnavailable
-from engines.gpu import probe
+from engines.engine import EngineError
 
 LEAST_FREE_MB = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    subject: str
-    state: Literal["ok", "note", "problem"]
-    """`note`: absent, and only needed by some."""
-    text: str
-    fix: str = ""
-    """What to type or change; empty when nothing is wrong."""
 
 
 def examine(path: Path | None) -> list[Finding]:
@@ -46,7 +34,15 @@ def examine(path: Path | None) -> list[Finding]:
         config, found = _configuration(path)
         findings += found
     known = config or Config()
-    findings += [*_opencv(), *_engines(), *_cameras(known), *_microphones(known), *_clock(), *_disk(known)]
+    findings += [
+        *_opencv(),
+        *_engines(),
+        *gpu_findings(known),
+        *_cameras(known),
+        *_microphones(known),
+        *_clock(),
+        *_disk(known),
+    ]
     if config is not None:
         findings += [*_models(config), *_broker(config)]
     return findings
@@ -83,11 +79,6 @@ def _opencv() -> Iterator[Finding]:
 
 def _engines() -> Iterator[Finding]:
     yield _package("ONNX Runtime", "onnxruntime", "no model can run")
-    try:
-        gpu = probe()
-        yield Finding("GPU", "note", f"{gpu.name} is there; this version runs models on ONNX Runtime")
-    except EngineUnavailable as error:
-        yield Finding("GPU", "note", str(error), "only needed for TensorRT; models run on ONNX Runtime meanwhile")
 
 
 def _package(subject: str, module: str, without: str) -> Finding:

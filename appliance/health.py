@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from appliance.pipeline.feed import NOT_OPENED, Feed, FeedFigures
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import LOADING, Worker
+from appliance.power import PowerFigures
 from appliance.result import SCHEMA
 
 State: TypeAlias = Literal["ok", "degraded", "failed"]
@@ -52,6 +53,7 @@ class Health:
     """Tables of the configuration that changed and need a restart."""
     plans: dict[str, str] = field(default_factory=dict)
     """Name of a model: how its plan for the GPU is: being built, refused, or how far it is from ONNX Runtime."""
+    power: PowerFigures | None = None
     schema: int = SCHEMA
     type: str = field(default="health")
 

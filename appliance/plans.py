@@ -13,6 +13,10 @@ from engines.tensorrt.engine import PlanNeeded
 logger = logging.getLogger(__name__)
 
 
+STOP_S = 0.5
+"""How long a build may take to end by itself when the appliance stops."""
+
+
 class Plans:
     """Used by the main thread alone: `tick` never waits."""
 
@@ -55,7 +59,7 @@ class Plans:
     def close(self) -> None:
         """Whatever is being built is given up."""
         if self._builder is not None:
-            self._builder.cancel()
+            self._builder.cancel(STOP_S)
             self._builder = self._worker = None
 
     def _begin(self, workers: Mapping[str, Worker]) -> None:

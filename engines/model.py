@@ -113,7 +113,7 @@ class Model:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open = None
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def _engine_of(self, stage: str, stack: contextlib.ExitStack) -> Engine:
         """The engine of this stage, open until `stack` ends."""

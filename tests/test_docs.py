@@ -71,7 +71,18 @@ def test_the_readme_has_the_two_commands_and_the_five_lines() -> None:
     assert len([line for line in README_COMMANDS if not line.startswith("appliance predict")]) == 5
 
 
-@pytest.mark.parametrize("script", ["scripts/demo", "scripts/test", "scripts/bench", "scripts/check_wheels", ".ci/run"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "scripts/demo",
+        "scripts/test",
+        "scripts/bench",
+        "scripts/check_wheels",
+        "scripts/check_tensorrt",
+        "scripts/gpu_check",
+        ".ci/run",
+    ],
+)
 def test_a_script_is_executable_and_sound_shell(script: str) -> None:
     path = ROOT / script
     assert path.stat().st_mode & 0o111, f"{script} is not executable"

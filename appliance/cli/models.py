@@ -15,6 +15,7 @@ import click
 from appliance.cli import parameters, workbench
 from appliance.cli.errors import BadInput
 from appliance.cli.model_errors import model_errors
+from appliance.cli.models_build import build
 from appliance.cli.numbers import Number
 from engines.engine import EngineError, EngineUnavailable
 from engines.manifest import DecoderName, Fit, Manifest, Task
@@ -262,7 +263,7 @@ def remove(library: Library, model: str) -> None:
     click.echo(f"{model.partition('@')[0]}: removed version{'s' * (len(gone) > 1)} {', '.join(gone)}")
 
 
-for command in workbench.COMMANDS:
+for command in (build, *workbench.COMMANDS):
     models.add_command(command)
 
 

@@ -36,7 +36,10 @@ def build(
     TensorRT's reason, BuildCancelled when `report` said so.
     """
     LOG.forget()
-    builder = trt.Builder(LOG)
+    try:
+        builder = trt.Builder(LOG)
+    except TypeError as error:  # what the bindings make of a null pointer
+        raise LOG.failure("TensorRT's builder does not start on this machine") from error
     network, parser = _parsed(builder, network_file)
     config = _configured(builder, options, target)
     _add_profiles(builder, network, config, options.most_rows, sizes)

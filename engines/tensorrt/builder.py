@@ -117,14 +117,14 @@ class Builder:
                 self._process.wait(0.05)
         return self.poll()
 
-    def cancel(self) -> None:
-        """End it; does nothing when it has ended. Returns within `CANCEL_S`."""
+    def cancel(self, patience_s: float = CANCEL_S) -> None:
+        """End it; does nothing when it has ended. After `patience_s` it is killed, which harms nothing."""
         if self._news < 0:
             return
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(CANCEL_S)
+            self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -7,6 +7,7 @@ a JSON object a line, to the descriptor that is the first argument: `{"fraction"
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -23,9 +24,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.engine import Array, EngineError, EngineLost
+from engines.engine import Array, EngineError, EngineLost, EngineUnavailable
 from engines.onnxrt import OnnxEngine
-from engines.tensorrt import bindings
+from engines.tensorrt import bindings, kernels
 from engines.tensorrt.admission import Verdict, compare
 from engines.tensorrt.golden import golden_inputs
 from engines.tensorrt.job import BuildCancelled, Job
@@ -77,7 +78,8 @@ def _end_with_parent() -> None:
     """Nobody may be left building for an appliance that is gone; and cameras go before plans."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, who then ends our input
-    os.nice(_NICE)
+    with contextlib.suppress(PermissionError):  # a hardened service may not; then it is no nicer than we are
+        os.nice(_NICE)
 
 
 def _build(job: Job, news: _News) -> Description:
@@ -120,6 +122,7 @@ def _build_one(job: Job, cache: PlanCache, precision: str, report: Report, refus
     if timings:
         cache.keep_timings(job.target, timings)
     report(1.0, "trying it")
+    _compile_kernel(job)
     verdict = _tried(content, recipe, precision)
     if not verdict.admitted:
         raise EngineError(f"built and refused: {verdict.words}")
@@ -132,6 +135,14 @@ def _build_one(job: Job, cache: PlanCache, precision: str, report: Report, refus
     )
     cache.store(job.key, Plan(content, description))
     return description
+
+
+def _compile_kernel(job: Job) -> None:
+    """What prepares pictures for the plan; where it cannot be compiled, the processor does that."""
+    try:
+        kernels.compile_for(job.target.compute_capability, job.recipe.options.folder)
+    except EngineUnavailable as error:
+        logging.getLogger(__name__).info("%s", error)
 
 
 def _tried(content: bytes, recipe: Recipe, precision: str) -> Verdict:

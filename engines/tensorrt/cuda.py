@@ -20,8 +20,9 @@ import pycuda.driver as driver
 from engines.engine import Array, EngineError, EngineLost
 from engines.gpu import LIBRARY
 
-_NO_CONTEXT = 201
-"""CUDA_ERROR_INVALID_CONTEXT: what a thread is answered that has not entered."""
+_LOST = frozenset({214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999})
+"""CUresults after which every further call answers the same until the process ends: memory that cannot be corrected, an
+illegal address or instruction, a kernel that hung or failed."""
 
 Size: TypeAlias = tuple[int, int, int]
 
@@ -76,8 +77,7 @@ class Cuda:
             yield
         except driver.Error as error:
             code = self._call("cuCtxSynchronize") if self._context is not None else 0
-            if code not in (0, _NO_CONTEXT):
-                # After an illegal access and the like every further call answers the same until the process ends.
+            if code in _LOST:
                 raise EngineLost(
                     f"{what}: {error}; the GPU takes no more work from this process (CUDA {code})"
                 ) from error

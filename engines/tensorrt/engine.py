@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.engine import Array, EngineError, EngineUnavailable, PictureInput, Tensors, TensorSpec
+from engines.engine import Array, EngineError, EngineLost, EngineUnavailable, PictureInput, Tensors, TensorSpec
 from engines.gpu import Gpu, probe
 from engines.manifest import ImageInput
 from engines.pictures import Pictures
 from engines.tensorrt import bindings, kernels
+from engines.tensorrt.crash_guard import CrashGuard
 from engines.tensorrt.options import Target
 from engines.tensorrt.plan_cache import Description, PlanCache, PlanMissing, PlanRefused
 from engines.tensorrt.recipe import Recipe
 
 if TYPE_CHECKING:
     from engines.tensorrt.cuda import Cuda
+    from engines.tensorrt.letterbox import GpuPictures
     from engines.tensorrt.session import Feed, Session
 
 logger = logging.getLogger(__name__)
@@ -98,6 +100,7 @@ class TensorRTEngine:
         self._session: Session | None = None
         self._cuda: Cuda | None = None
         self._feeds: dict[str, Feed] = {}
+        self._guard = CrashGuard(recipe.options.folder)
         self._running = threading.Event()
         self._cancelled = False
         self.inputs: tuple[TensorSpec, ...] = ()
@@ -115,6 +118,8 @@ class TensorRTEngine:
         except (PlanMissing, PlanRefused) as error:
             raise _needed(str(error), self._recipe, self._offer.target) from error
         with contextlib.ExitStack() as stack:
+            self._guard.begin()
+            stack.callback(self._guard.end)
             try:
                 cuda = stack.enter_context(Cuda())
             except EngineError as error:
@@ -137,6 +142,8 @@ class TensorRTEngine:
     ) -> None:
         self._feeds.clear()
         self._session = self._cuda = None
+        if kind is not None and issubclass(kind, EngineLost):
+            self._guard.keep()
         self._stack.__exit__(kind, error, trace)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
@@ -157,6 +164,7 @@ class TensorRTEngine:
             outputs = session.run(rows, feeds)
         finally:
             self._running.clear()
+        self._guard.works()
         if self._cancelled:
             raise EngineError(f"{self._recipe.network}: cancelled before it had an answer")
         return outputs
@@ -202,15 +210,28 @@ class TensorRTEngine:
             return None  # the manifest does not fit the network; whoever runs it will say how
         if kernels.can_prepare(spec):
             try:
-                from engines.tensorrt.letterbox import GpuPictures
-
-                image = kernels.load(self._offer.gpu.compute_capability, self._recipe.options.folder)
-                prepared = GpuPictures(cuda, image, spec, host, mapped=self._offer.gpu.integrated)
+                prepared = self._on_the_gpu(spec, session, cuda)
                 self._feeds[spec.tensor] = prepared
                 return prepared
             except EngineError as error:
                 logger.info("%s", error)
         return Pictures(spec, rows, into=host)
+
+    def _on_the_gpu(self, spec: ImageInput, session: Session, cuda: Cuda) -> GpuPictures:
+        """With the kernel. Where GPU and processor share their memory, pictures may be read in place: by what is
+        quicker here. Raises EngineError."""
+        from engines.tensorrt.letterbox import GpuPictures
+
+        image = kernels.load(self._offer.gpu.compute_capability, self._recipe.options.folder)
+        host = session.host(spec.tensor)
+        copied = GpuPictures(cuda, image, spec, host, mapped=False)
+        if not self._offer.gpu.integrated:
+            return copied
+        mapped = GpuPictures(cuda, image, spec, host, mapped=True)
+        target = session.address(spec.tensor)
+        quicker, slower = sorted((mapped, copied), key=lambda each: each.trial_ms(target))
+        slower.close()
+        return quicker
 
     def _in_turn(self, inputs: Tensors, rows: int, most: int) -> dict[str, Array]:
         """More samples than one run takes."""

@@ -21,6 +21,8 @@ BLOCK = (32, 8, 1)
 PIXELS_PER_THREAD = 4
 
 _SIZES_KEPT = 16
+_USUAL = (720, 1280, 3)
+_TRIALS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +117,22 @@ class GpuPictures:
         across = -(-self._spec.width // (BLOCK[0] * PIXELS_PER_THREAD))
         grid = (across, -(-self._spec.height // BLOCK[1]), rows)
         self._kernel.enqueue(stream, grid, BLOCK, self._described.address, target, *self._shape)
+
+    def trial_ms(self, target: int) -> float:
+        """What one picture of a usual size costs the GPU, its way there included."""
+        self.put(0, np.zeros(_USUAL, np.uint8))
+        self.enqueue(self._stream, target, 1)
+        return self._stream.timed_ms(lambda: self.enqueue(self._stream, target, 1), _TRIALS)
+
+    def close(self) -> None:
+        """Give its memory on the GPU back before the context ends."""
+        self._described.free()
+        for geometry in self._geometries.values():
+            geometry.columns.free()
+            geometry.rows.free()
+        for slot in self._slots:
+            if slot is not None and slot.device is not None:
+                slot.device.free()
 
     # -- memory -------------------------------------------------------------------------------------------------------
 

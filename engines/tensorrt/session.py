@@ -69,7 +69,10 @@ class Session:
         """`graph`: record the work of a frame. Raises EngineError when TensorRT does not take the plan."""
         self._cuda, self._graph = cuda, graph
         LOG.forget()
-        self._runtime = trt.Runtime(LOG)
+        try:
+            self._runtime = trt.Runtime(LOG)
+        except TypeError as error:  # what the bindings make of a null pointer
+            raise LOG.failure("TensorRT does not start on this GPU") from error
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise PlanStale(str(LOG.failure("TensorRT does not take this plan")))
@@ -87,6 +90,10 @@ class Session:
     def host(self, name: str) -> Array:
         """The pinned memory of an input, for all rows; what is written there need not be copied."""
         return self._tensors[name].host
+
+    def address(self, name: str) -> int:
+        """Where an input is on the GPU."""
+        return self._tensors[name].device.address
 
     def run(self, rows: int, feeds: Mapping[str, Feed] | None = None) -> dict[str, Array]:
         """Run what `host` holds, or what the feeds make, and wait for it.
@@ -212,6 +219,8 @@ class Session:
         most = self._bind(self.most_rows)
         tensors = {}
         for name in self.names:
+            if self._engine.get_tensor_location(name) == trt.TensorLocation.HOST:
+                raise EngineError(f"tensor {name} decides the shape of others, which must be fixed here: export it so")
             declared = tuple(self._engine.get_tensor_shape(name))
             dtype = _numpy_type(name, self._engine.get_tensor_dtype(name))
             host = self._cuda.pinned(most.shapes[name], dtype)

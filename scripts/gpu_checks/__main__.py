@@ -10,6 +10,7 @@ from pathlib import Path
 from engines.engine import EngineUnavailable
 from engines.gpu import Gpu, probe
 from engines.tensorrt.engine import pycuda
+from scripts.gpu_checks.machine import facts
 from scripts.gpu_checks.table import Absent, Table
 
 
@@ -32,6 +33,7 @@ def main() -> int:
     table = Table(strict=not given.no_goals)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as scratch:
         _look(table, given, given.plans or Path(scratch))
+    table.facts |= facts()
     report = table.write(given.report)
     counts = {state: sum(row.state == state for row in table.rows) for state in ("ok", "figure", "FAILED", "absent")}
     print(", ".join(f"{count} {state}" for state, count in counts.items()), f"-> {report}")

@@ -72,6 +72,8 @@ def _of_one(table: Table, name: str, bundle: Bundle, options: GpuOptions, extent
         (f"tail over {extent.seconds:.0f} s at 30 a second", "G7", lambda: _tail(bundle, options, extent.seconds)),
         ("four busy threads beside it", "G8", lambda: _beside_threads(bundle, options)),
         ("two models on two threads", "", lambda: _two_threads(bundle, options)),
+        ("decoding beside the network", "G5", lambda: _decoding(bundle, options)),
+        ("memory after a second one took over", "G11", lambda: _swap(bundle, options)),
         (f"memory after {extent.soak} runs", "", lambda: _soak(bundle, options, extent.soak)),
     ]
     for words, goal, body in checks:
@@ -225,6 +227,37 @@ def _beside_threads(bundle: Bundle, options: GpuOptions) -> str:
     words = f"alone {alone}; beside {beside}; {change:+.1%}"
     if change > 0.05:
         raise Missed(f"{words}, 5 % is the goal")
+    return words
+
+
+def _decoding(bundle: Bundle, options: GpuOptions) -> str:
+    """On the processor: what comes back is decoded there."""
+    with ExitStack() as stack:
+        model, engine = _opened(stack, bundle, options)
+        answers = [model.predict([_picture(seed % 5)])[0] for seed in range(100)]
+        times = [each.times for each in answers if not isinstance(each, EngineError)]
+        down = engine.traffic[1]
+    decode, infer = (float(np.median([getattr(each, name) for each in times])) for name in ("decode_ms", "infer_ms"))
+    words = f"{decode:.3f} ms of {infer:.3f} ms ({decode / infer:.0%}), {down / 1000:.0f} kB back"
+    if decode > 0.05 * infer or down > 16_000:
+        raise Missed(f"{words}; 5 % and 16 kB are the goal")
+    return words
+
+
+def _swap(bundle: Bundle, options: GpuOptions) -> str:
+    with Cuda() as cuda:
+        with ExitStack() as first:
+            _opened(first, bundle, options)
+            one = cuda.free_bytes()
+            with ExitStack() as second:
+                _opened(second, bundle, options)
+                two = cuda.free_bytes()
+                first.close()
+                after = cuda.free_bytes()
+        used = one - two
+    words = f"one takes {used / 1e6:.0f} MB; after the swap {(one - after) / 1e6:+.1f} MB"
+    if abs(one - after) > max(4e6, 0.05 * used):
+        raise Missed(words)
     return words
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +18,11 @@ from tests.appliance.test_daemon import scene
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.children import children
 from tests.conftest import Broker
-from tests.engines.tensorrt.test_on_fake_gpu import WHY_NOT
+from tests.engines.tensorrt.on_fake_gpu import needs_fake_gpu
 from tests.waiting import until
 
 pytestmark = [
-    pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT)),
+    needs_fake_gpu,
     pytest.mark.broker,
     pytest.mark.system,
 ]
@@ -98,7 +100,7 @@ def test_killed_at_any_moment_of_build_and_hand_over_the_next_start_is_right(
             appliance.send(signal.SIGKILL)
             appliance.ends()
         (tmp_path / "appliance.log").unlink()
-        with ApplianceProcess(tmp_path, scene(broker)):
+        with ApplianceProcess(tmp_path, scene(broker)) as appliance:
             until(
                 lambda heard=heard: any(  # type: ignore[misc]
                     each["engine"] == "tensorrt" and each["status"] == "ok"
@@ -107,6 +109,8 @@ def test_killed_at_any_moment_of_build_and_hand_over_the_next_start_is_right(
                 within_s=40,
                 what=f"turn {turn}: TensorRT answers after the next start",
             )
+            appliance.send(signal.SIGTERM)
+            assert appliance.ends() == 0
         assert {each["status"] for each in ear.documents("pipeline/shapes/result")[heard:]} == {"ok"}
 
 
@@ -128,3 +132,60 @@ def test_a_gpu_that_dies_ends_the_process_in_order_and_the_next_one_serves(
             lambda: any(each["engine"] == "tensorrt" for each in ear.documents("pipeline/shapes/result")[heard:]),
             within_s=40,
         )
+
+
+def test_a_gpu_that_dies_again_and_again_is_left_alone_and_health_says_why(
+    broker: Broker, ear: Ear, plans: Path, tmp_path: Path
+) -> None:
+    appliance = ApplianceProcess(tmp_path, scene(broker))
+    for _ in range(3):
+        appliance.start(FAKECUDA_DIES_AFTER="60")
+        assert appliance.ends(60) != 0
+    heard = len(ear.documents("pipeline/shapes/result"))
+    with ApplianceProcess(tmp_path, scene(broker)):
+        until(lambda: len(ear.documents("pipeline/shapes/result")) > heard + 20, within_s=30)
+        results = ear.documents("pipeline/shapes/result")[heard:]
+    assert {(result["engine"], result["status"]) for result in results} == {("onnxruntime", "ok")}
+
+
+# -- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def appliance_command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "appliance", *words], capture_output=True, text=True, check=False)
+
+
+def test_a_plan_is_built_by_hand_once_and_the_doctor_knows(plans: Path, tmp_path: Path) -> None:
+    config = tmp_path / "a.toml"
+    config.write_text(
+        f"""
+[device]
+state_dir = "{tmp_path}"
+[[camera]]
+name = "dock"
+uri = "scene:shapes"
+[[pipeline]]
+name = "p"
+source = "dock"
+model = "shapes"
+"""
+    )
+    before = appliance_command("doctor", "--config", str(config)).stdout
+    assert "plan: shapes: no plan has been built for this network on this machine yet" in before
+    built = appliance_command("models", "build", "shapes")
+    assert built.returncode == 0, built.stderr
+    assert "shapes: built in" in built.stdout
+    assert "predictions alike" in built.stdout
+    again = appliance_command("models", "build", "--config", str(config))
+    assert again.stdout.startswith("shapes: built already: fp")
+    after = appliance_command("doctor", "--config", str(config)).stdout
+    assert "✓ plan: shapes: fp" in after
+    assert "✓ GPU: Fake GPU, compute capability 8.7, CUDA 13" in after
+    assert "✓ TensorRT: tensorrt 10.3.0" in after
+
+
+def test_building_a_model_that_nobody_has_is_a_sentence(plans: Path) -> None:
+    done = appliance_command("models", "build", "nobody")
+    assert done.returncode != 0
+    assert "no such model" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from engines.bundle import Bundle
 from tests.appliance.workbench.bench import Bench
 from tests.appliance.workbench.test_evaluate_command import squares, tone
-from tests.faults.test_full_disk import fill, small_disk
+from tests.disks import fill, small_disk
 
 __all__ = ["small_disk"]
 

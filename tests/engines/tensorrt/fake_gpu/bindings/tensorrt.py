@@ -54,6 +54,10 @@ class BuilderFlag(enum.Enum):
     GPU_FALLBACK = 3
 
 
+class TensorLocation(enum.Enum):
+    DEVICE, HOST = 0, 1
+
+
 class TensorIOMode(enum.Enum):
     NONE, INPUT, OUTPUT = range(3)
 
@@ -314,6 +318,9 @@ class _Engine:
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if name in self._inputs else TensorIOMode.OUTPUT
+
+    def get_tensor_location(self, name: str) -> TensorLocation:
+        return TensorLocation.HOST if name.startswith("decides") else TensorLocation.DEVICE
 
     def get_tensor_shape(self, name: str) -> Shape:
         return _shape(self._nodes[name])

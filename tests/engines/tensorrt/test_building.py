@@ -1,0 +1,95 @@
+"""Plans built, tried and refused in a process of their own, on the fake GPU."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from onnx import helper
+
+from engines.tensorrt.builder import Builder, Building, Built, Failed
+from engines.tensorrt.engine import offer
+from engines.tensorrt.options import GpuOptions
+from engines.tensorrt.plan_cache import PlanCache
+from engines.tensorrt.recipe import Recipe
+from tests import networks
+from tests.engines.tensorrt.on_fake_gpu import built, needs_fake_gpu
+from tests.waiting import until
+
+pytestmark = needs_fake_gpu
+
+
+def test_a_build_tells_how_far_it_is_and_what_it_came_to(tmp_path: Path, options: GpuOptions) -> None:
+    recipe = Recipe(networks.double(tmp_path / "double.onnx"), options)
+    seen: list[float] = []
+    with Builder(recipe, offer().target) as builder:
+
+        def over() -> bool:
+            state = builder.poll()
+            if isinstance(state, Building):
+                seen.append(state.fraction)
+            return not isinstance(state, Building)
+
+        until(over, within_s=30)
+        state = builder.poll()
+    assert isinstance(state, Built)
+    assert state.description.precision == "fp16"
+    assert seen == sorted(seen)
+    assert PlanCache(options.folder).load(recipe.key(offer().target)).description == state.description
+
+
+def test_a_network_that_half_precision_spoils_is_built_in_single(tmp_path: Path, options: GpuOptions) -> None:
+    """Its numbers are beyond what half precision can hold."""
+    x, y = networks.tensor("x", [1, 4]), networks.tensor("y", [1, 4])
+    nodes = [
+        helper.make_node("Mul", ["x", "large"], ["m"]),
+        helper.make_node("Mul", ["m", "small"], ["y"]),
+    ]
+    weights = {"large": np.float32(1e6), "small": np.float32(1e-6)}
+    path = networks.write(tmp_path / "wide.onnx", nodes, [x], [y], weights=weights)
+    with Builder(Recipe(path, options), offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Built)
+    assert state.description.precision == "fp32"
+
+
+def test_a_precision_that_is_asked_for_and_refused_says_why(tmp_path: Path) -> None:
+    x, y = networks.tensor("x", [1, 4]), networks.tensor("y", [1, 4])
+    nodes = [
+        helper.make_node("Mul", ["x", "large"], ["m"]),
+        helper.make_node("Mul", ["m", "small"], ["y"]),
+    ]
+    weights = {"large": np.float32(1e6), "small": np.float32(1e-6)}
+    path = networks.write(tmp_path / "wide.onnx", nodes, [x], [y], weights=weights)
+    recipe = Recipe(path, GpuOptions(plans=tmp_path / "plans", precision="fp16"))
+    with Builder(recipe, offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Failed)
+    assert state.reason.startswith("fp16: built and refused: ")
+
+
+def test_a_build_that_nobody_wants_any_more_ends_soon(tmp_path: Path, options: GpuOptions) -> None:
+    path = networks.double(tmp_path / "slow.onnx")
+    builder = Builder(Recipe(path, options), offer().target)
+    until(lambda: builder.poll() != Building(0.0, "starting"), within_s=20)
+    begun_s = time.monotonic()
+    builder.cancel()
+    assert time.monotonic() - begun_s < 3
+    assert builder.poll() == Failed("the build was cancelled")
+    assert list(options.folder.glob("*.plan")) == []
+
+
+def test_a_builder_that_crashes_is_a_reason_and_nothing_more(tmp_path: Path, options: GpuOptions) -> None:
+    path = networks.double(tmp_path / "crash.onnx")
+    with Builder(Recipe(path, options), offer().target) as builder:
+        state = builder.wait(30)
+    assert state == Failed("the process that built it crashed (SIGABRT)")
+
+
+def test_the_next_build_knows_what_the_last_one_measured(double: Recipe, tmp_path: Path) -> None:
+    cache = PlanCache(double.options.folder)
+    first = cache.timings(offer().target)
+    built(Recipe(networks.external(tmp_path / "external.onnx"), double.options))
+    assert first.startswith(b"timings")
+    assert len(cache.timings(offer().target)) > len(first)
