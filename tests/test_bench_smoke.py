@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -62,7 +63,8 @@ def test_a_part_measures_what_it_promises(name: str, bench: Bench) -> None:
             assert figure.why
         else:
             assert figure.value is not None, f"{figure.what}: {figure.why}"
-            assert figure.value >= 0
+            # What is left when another cost is taken off may be less than nothing, with few pictures on a busy machine.
+            assert math.isfinite(figure.value)
 
 
 def test_every_goal_belongs_to_a_part() -> None:
