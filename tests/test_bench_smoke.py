@@ -63,7 +63,7 @@ def test_a_part_measures_what_it_promises(name: str, bench: Bench) -> None:
             assert figure.why
         else:
             assert figure.value is not None, f"{figure.what}: {figure.why}"
-            # Where the cost of something else is taken off, a few pictures on a busy machine may leave less than nothing.
+            # What is left when another cost is taken off may be less than nothing, with few pictures on a busy machine.
             assert math.isfinite(figure.value)
 
 
