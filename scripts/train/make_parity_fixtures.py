@@ -231,7 +231,7 @@ def input_of(model: Any, frame: Any) -> Any:
 
 
 def raw_outputs(path: Path, tensor: Any) -> list[Any]:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return list(session.run(None, {session.get_inputs()[0].name: tensor}))
