@@ -103,7 +103,7 @@ class Channels:
                 self._tie(name, 0, self._of[node.input[0]])
         elif kind in ("Gemm", "MatMul"):
             self._product(node)
-        elif kind in SAME and self._known(node.input[0]):
+        elif kind in SAME and self._known(node.input[0]) and not _says_sizes(node):
             self._pass_on(node)
         elif kind in TOGETHER:
             self._together(node)
@@ -258,6 +258,11 @@ class Channels:
     def _rank(self, name: str) -> int:
         sizes = self._sizes(name)
         return -1 if sizes is None else len(sizes)
+
+
+def _says_sizes(node: Any) -> bool:
+    """A Resize to sizes that are written down, the number of channels among them."""
+    return node.op_type == "Resize" and len(node.input) > 3 and bool(node.input[3])
 
 
 def _attribute(node: Any, name: str, default: int) -> int:

@@ -95,7 +95,7 @@ def quantize(
     """
     if not inputs or not inputs[0]:
         raise WorkbenchError("no frame to calibrate with: name a recording, a folder or a source with --frames")
-    before = judge(bundle)
+    before = judge(without_variants(bundle))
     outcomes = []
     for number, stage in enumerate(bundle.manifest.stages):
         path = bundle.stage_path(stage.name)
@@ -112,12 +112,17 @@ def quantize(
     return outcomes
 
 
+def without_variants(bundle: Bundle) -> Bundle:
+    """The bundle as it would be run by a back end that nothing was made for."""
+    stages = tuple(each.model_copy(update={"variants": ()}) for each in bundle.manifest.stages)
+    return Bundle(bundle.manifest.model_copy(update={"stages": stages}), bundle.folder, bundle.files)
+
+
 def with_stage(bundle: Bundle, stage: str, path: Path) -> Bundle:
     """The bundle as if a stage's network were another file; without variants, whatever back end runs it."""
-    stages = tuple(each.model_copy(update={"variants": ()}) for each in bundle.manifest.stages)
-    manifest = bundle.manifest.model_copy(update={"stages": stages})
-    file = next(each.file for each in stages if each.name == stage)
-    return Bundle(manifest, bundle.folder, MappingProxyType({**bundle.files, file: path}))
+    plain = without_variants(bundle)
+    file = next(each.file for each in plain.manifest.stages if each.name == stage)
+    return Bundle(plain.manifest, plain.folder, MappingProxyType({**plain.files, file: path}))
 
 
 @dataclass(slots=True)

@@ -68,11 +68,12 @@ def quantize(
         raise BadInput("calibration needs frames: name a recording, a folder or a source with --frames")
     with model_errors(), tempfile.TemporaryDirectory() as scratch, progress() as tell:
         bundle = find(library, model)
+        plain = verb.without_variants(bundle)
         samples = list(material(frames, bundle.manifest, most, every))
         if len(samples) < LEAST_SAMPLES:
             raise BadInput(f"{frames}: {len(samples)} frames are too few to calibrate and to judge with: give more")
-        inputs = inputs_of_stages(bundle, samples[::2])
-        judge = accuracy_on(labelled, bundle) if labelled else agreement_with(bundle, samples[1::2])
+        inputs = inputs_of_stages(plain, samples[::2])
+        judge = accuracy_on(labelled, bundle) if labelled else agreement_with(plain, samples[1::2])
         wanted = [verb.Goal(engine, precision) for engine in engines or ("onnxruntime", "tensorrt")]  # type: ignore[arg-type]  # click has looked
         outcomes = verb.quantize(
             bundle, wanted, inputs, judge, Path(scratch), tolerance=tolerance, method=method, tell=tell

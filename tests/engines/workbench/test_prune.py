@@ -97,6 +97,23 @@ def test_what_must_stay_together_stays_together(tmp_path: Path) -> None:
     assert sorted({len(members) for members in groups.values()}) == [1, 2]
 
 
+def test_channels_that_reach_something_that_counts_them_stay(tmp_path: Path) -> None:
+    weights: dict[str, npt.NDArray[Any]] = {
+        "w": np.ones((16, 3, 1, 1), np.float32),
+        "sizes": np.array([1, 16, 16, 16], np.int64),
+        "v": np.ones((4, 16, 1, 1), np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Resize", ["a", "", "", "sizes"], ["b"], mode="nearest"),
+        helper.make_node("Conv", ["b", "v"], ["y"]),
+    ]
+    path = write(
+        tmp_path / "net.onnx", nodes, [tensor("x", [1, 3, 8, 8])], [tensor("y", [1, 4, 16, 16])], weights=weights
+    )
+    assert Channels.of(ready(path, tmp_path)).free() == {}
+
+
 def test_the_outputs_keep_their_channels(tmp_path: Path) -> None:
     pruned = prune(ready(branched(tmp_path / "net.onnx"), tmp_path), 0.5)
     small = tmp_path / "small.onnx"

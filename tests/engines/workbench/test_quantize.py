@@ -122,6 +122,26 @@ def test_the_variant_is_used_by_its_back_end_and_the_network_stays(tmp_path: Pat
     assert 0 < np.abs(found - scores(bundle, samples)).max() < 0.02
 
 
+def test_what_has_variants_is_quantised_from_its_network_and_keeps_those_for_other_back_ends(
+    tmp_path: Path,
+) -> None:
+    bundle, outcomes = tried(tmp_path, CPU, GPU)
+    made = verb.made(bundle, outcomes)
+    again = Bundle(made.manifest, tmp_path, made.files)
+    seen: list[Bundle] = []
+
+    def judge(candidate: Bundle) -> float:
+        seen.append(candidate)
+        return 1.0
+
+    inputs = inputs_of_stages(again, noise(again.manifest.input, 4))
+    anew = verb.made(again, quantize(again, [HALF], inputs, judge, tmp_path, measure=faster))
+    assert all(stage.variants == () for candidate in seen for stage in candidate.manifest.stages)
+    kinds = {each.engine: each.precision for each in anew.manifest.stages[0].variants}
+    assert kinds == {"onnxruntime": "int8", "tensorrt": "float16"}
+    assert set(anew.files) == {"net.onnx", "only-int8-onnxruntime.onnx", "only-float16-tensorrt.onnx"}
+
+
 def test_a_variant_that_is_not_faster_is_refused(tmp_path: Path) -> None:
     bundle, [outcome] = tried(tmp_path, CPU, measure=slower)
     assert outcome.path is None
