@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,16 @@ import pytest
 from engines.bundle import Bundle
 from tests.appliance.workbench.bench import Bench
 from tests.appliance.workbench.test_evaluate_command import squares, tone
-from tests.disks import fill, small_disk
-
-__all__ = ["small_disk"]
+from tests.disks import fill
+from tests.disks import small_disk as mounted
 
 pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "disk") as folder:
+        yield folder
 
 
 @pytest.fixture
