@@ -93,3 +93,45 @@ def test_the_next_build_knows_what_the_last_one_measured(double: Recipe, tmp_pat
     built(Recipe(networks.external(tmp_path / "external.onnx"), double.options))
     assert first.startswith(b"timings")
     assert len(cache.timings(offer().target)) > len(first)
+
+
+def quantized(path: Path, scale: float) -> Path:
+    """y = x + x, with x in steps of `scale`, as a symmetric Q/DQ pair makes it."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("Add", ["d", "d"], ["y"]),
+    ]
+    x, y = networks.tensor("x", ["n", 4]), networks.tensor("y", ["n", 4])
+    return networks.write(path, nodes, [x], [y], weights={"scale": np.float32(scale), "zero": np.int8(0)})
+
+
+def test_the_quantized_variant_that_a_bundle_brings_goes_first(tmp_path: Path, options: GpuOptions) -> None:
+    network = networks.double(tmp_path / "double.onnx")
+    recipe = Recipe(network, options, int8=quantized(tmp_path / "double.int8.onnx", 0.02))
+    with Builder(recipe, offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Built)
+    assert state.description.precision == "int8"
+    assert state.description.drift.startswith("numbers within ")
+
+
+def test_a_quantized_variant_that_sees_nothing_gives_way_to_half_precision_and_is_named(
+    tmp_path: Path, options: GpuOptions
+) -> None:
+    network = networks.double(tmp_path / "double.onnx")
+    recipe = Recipe(network, options, int8=quantized(tmp_path / "double.int8.onnx", 50.0))
+    with Builder(recipe, offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Built)
+    assert state.description.precision == "fp16"
+    assert "int8: built and refused: its numbers are off by 100.0%, 25% is allowed" in state.description.drift
+
+
+def test_int8_without_a_variant_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    recipe = Recipe(networks.double(tmp_path / "double.onnx"), GpuOptions(plans=tmp_path / "plans", precision="int8"))
+    with Builder(recipe, offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Failed)
+    assert 'precision = "int8": the bundle of' in state.reason
+    assert "holds no double.int8.onnx" in state.reason
