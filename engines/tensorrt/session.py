@@ -15,7 +15,7 @@ import numpy as np
 import tensorrt as trt
 
 from engines.engine import Array, EngineError, TensorSpec
-from engines.tensorrt.cuda import Buffer, CaptureFailed, Cuda, Graph, Stream
+from engines.tensorrt.cuda import Buffer, Cuda, Graph, Stream
 from engines.tensorrt.log import LOG
 
 logger = logging.getLogger(__name__)
@@ -265,11 +265,12 @@ class Session:
                 oldest = bound.graphs.pop(next(iter(bound.graphs)))
                 if oldest is not None:
                     oldest.close()
+            # Once as it is: what is loaded when it is first used must not be loaded while it is recorded.
+            enqueue()
+            self._stream.wait()
             try:
                 bound.graphs[key] = self._stream.record(enqueue)
             except EngineError as error:
-                if not isinstance(error, CaptureFailed):
-                    logger.debug("recording: %s", error)
                 logger.info("the work of a frame cannot be recorded, it is started piece by piece: %s", error)
                 bound.graphs[key] = None
         return bound.graphs[key]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from onnx import helper
 
 from engines.tensorrt.builder import Builder, Building, Built, Failed
-from engines.tensorrt.engine import offer
+from engines.tensorrt.engine import engine_for, offer
 from engines.tensorrt.options import GpuOptions
 from engines.tensorrt.plan_cache import PlanCache
 from engines.tensorrt.recipe import Recipe
 from tests import networks
-from tests.engines.tensorrt.on_fake_gpu import built, needs_fake_gpu
+from tests.engines.tensorrt.on_fake_gpu import built, needs_fake_gpu, ones
 from tests.waiting import until
 
 pytestmark = needs_fake_gpu
@@ -93,3 +97,73 @@ def test_the_next_build_knows_what_the_last_one_measured(double: Recipe, tmp_pat
     built(Recipe(networks.external(tmp_path / "external.onnx"), double.options))
     assert first.startswith(b"timings")
     assert len(cache.timings(offer().target)) > len(first)
+
+
+def quantized(path: Path, scale: float) -> Path:
+    """y = x + x, with x in steps of `scale`, as a symmetric Q/DQ pair makes it."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("Add", ["d", "d"], ["y"]),
+    ]
+    x, y = networks.tensor("x", ["n", 4]), networks.tensor("y", ["n", 4])
+    return networks.write(path, nodes, [x], [y], weights={"scale": np.float32(scale), "zero": np.int8(0)})
+
+
+def test_the_quantized_variant_that_a_bundle_brings_goes_first(tmp_path: Path, options: GpuOptions) -> None:
+    network = networks.double(tmp_path / "double.onnx")
+    recipe = Recipe(network, options, int8=quantized(tmp_path / "double.int8.onnx", 0.02))
+    with Builder(recipe, offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Built)
+    assert state.description.precision == "int8"
+    assert state.description.drift.startswith("numbers within ")
+
+
+def test_a_quantized_variant_that_sees_nothing_gives_way_to_half_precision_and_is_named(
+    tmp_path: Path, options: GpuOptions
+) -> None:
+    network = networks.double(tmp_path / "double.onnx")
+    recipe = Recipe(network, options, int8=quantized(tmp_path / "double.int8.onnx", 50.0))
+    with Builder(recipe, offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Built)
+    assert state.description.precision == "fp16"
+    assert "int8: built and refused: its numbers are off by 100.0%, 25% is allowed" in state.description.drift
+
+
+def test_int8_without_a_variant_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    recipe = Recipe(networks.double(tmp_path / "double.onnx"), GpuOptions(plans=tmp_path / "plans", precision="int8"))
+    with Builder(recipe, offer().target) as builder:
+        state = builder.wait(30)
+    assert isinstance(state, Failed)
+    assert 'precision = "int8": the bundle of' in state.reason
+    assert "holds no double.int8.onnx" in state.reason
+
+
+@pytest.mark.faults
+def test_a_builder_killed_at_any_moment_leaves_no_plan_or_a_whole_one(
+    tmp_path: Path, options: GpuOptions, long_run: bool
+) -> None:
+    recipe = Recipe(networks.double(tmp_path / "double.onnx"), options)
+    cache, key = PlanCache(options.folder), recipe.key(offer().target)
+    turns = 100 if long_run else 10
+    built(recipe)  # so that the key of the seal and the kernel are there
+    whole = 0
+    for turn in range(turns):
+        cache.discard(key)
+        builder = Builder(recipe, offer().target)
+        threading.Event().wait(1.5 * turn / turns)
+        os.kill(builder.pid, signal.SIGKILL)
+        state = builder.wait(10)
+        assert isinstance(state, Built | Failed)
+        builder.cancel()
+        if cache.has(key):
+            whole += 1
+            assert cache.load(key).description.precision == "fp16"
+        else:
+            assert isinstance(state, Failed)
+    assert whole < turns, "some must have been killed before they had a plan"
+    cache.discard(key)
+    with engine_for(built(recipe)) as engine:
+        np.testing.assert_array_equal(engine.run({"x": ones(1)})["y"], ones(1, 2))
