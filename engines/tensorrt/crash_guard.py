@@ -11,8 +11,9 @@ import contextlib
 import os
 import time
 from pathlib import Path
+from types import TracebackType
 
-from engines.engine import EngineUnavailable
+from engines.engine import EngineLost, EngineUnavailable
 
 MOST = 3
 SETTLED_S = 60.0
@@ -30,7 +31,7 @@ class CrashGuard:
         self._marker: Path | None = None
         self._begun_s = 0.0
 
-    def begin(self) -> None:
+    def __enter__(self) -> CrashGuard:
         """Before the GPU is touched. Raises EngineUnavailable when that has ended too many processes lately."""
         victims = crashes(self._folder)
         if len(victims) >= MOST:
@@ -44,23 +45,27 @@ class CrashGuard:
         self._begun_s = time.monotonic()
         with contextlib.suppress(OSError):  # a cache that cannot be written guards nothing, and serves
             self._marker.touch()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After it was closed in order; a lost GPU, which is about to end the process, is remembered."""
+        if kind is not None and issubclass(kind, EngineLost):
+            self._marker = None
+        self._take_away()
 
     def works(self) -> None:
         """After every run: a minute of them, and all is forgiven."""
         if self._marker is not None and time.monotonic() - self._begun_s > SETTLED_S:
-            self.end()
+            self._take_away()
             forget(self._folder)
 
-    def end(self) -> None:
-        """It was closed in order."""
+    def _take_away(self) -> None:
         if self._marker is not None:
             with contextlib.suppress(OSError):
                 self._marker.unlink(missing_ok=True)
             self._marker = None
-
-    def keep(self) -> None:
-        """The GPU was lost: the process is about to end because of it, and that is to be remembered."""
-        self._marker = None
 
 
 def crashes(folder: Path) -> list[Path]:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.engine import Array, EngineError, EngineLost, EngineUnavailable, PictureInput, Tensors, TensorSpec
+from engines.engine import Array, EngineError, EngineUnavailable, PictureInput, Tensors, TensorSpec
 from engines.gpu import Gpu, probe
 from engines.manifest import ImageInput
 from engines.pictures import Pictures
 from engines.tensorrt import bindings, kernels
 from engines.tensorrt.crash_guard import CrashGuard
 from engines.tensorrt.options import Target
-from engines.tensorrt.plan_cache import Description, PlanCache, PlanMissing, PlanRefused
+from engines.tensorrt.plan_cache import Description, Plan, PlanCache, PlanMissing, PlanRefused
 from engines.tensorrt.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -110,16 +110,19 @@ class TensorRTEngine:
 
     def __enter__(self) -> TensorRTEngine:
         """Raises PlanNeeded when the plan turns out to be of no use, EngineUnavailable when the GPU refuses it."""
-        from engines.tensorrt.cuda import Cuda
-        from engines.tensorrt.session import PlanStale, Session
-
         try:
             plan = self._cache.load(self._key)
         except (PlanMissing, PlanRefused) as error:
             raise _needed(str(error), self._recipe, self._offer.target) from error
+        self._open(plan)
+        return self
+
+    def _open(self, plan: Plan) -> None:
+        from engines.tensorrt.cuda import Cuda
+        from engines.tensorrt.session import PlanStale, Session
+
         with contextlib.ExitStack() as stack:
-            self._guard.begin()
-            stack.callback(self._guard.end)
+            stack.enter_context(self._guard)
             try:
                 cuda = stack.enter_context(Cuda())
             except EngineError as error:
@@ -135,15 +138,12 @@ class TensorRTEngine:
             self._stack = stack.pop_all()
         self._session, self._cuda, self.description = session, cuda, plan.description
         self.inputs, self.outputs = session.inputs, session.outputs
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._feeds.clear()
         self._session = self._cuda = None
-        if kind is not None and issubclass(kind, EngineLost):
-            self._guard.keep()
         self._stack.__exit__(kind, error, trace)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:

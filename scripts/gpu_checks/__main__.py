@@ -18,6 +18,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/gpu_check", description=__doc__)
     parser.add_argument("--soak", type=int, default=100_000, metavar="N", help="runs of the soak (100000)")
     parser.add_argument("--seconds", type=float, default=600, metavar="S", help="length of the tail's look (600)")
+    parser.add_argument("--times", type=int, default=200, metavar="N", help="repetitions of what is timed (200)")
     parser.add_argument("--quick", action="store_true", help="2000 runs and 10 seconds")
     parser.add_argument("--no-goals", action="store_true", help="a goal that is missed is no failure")
     parser.add_argument("--report", type=Path, default=Path("gpu-results"), metavar="DIR", help="where the report goes")
@@ -72,7 +73,7 @@ def _look(table: Table, given: argparse.Namespace, folder: Path) -> None:
     kernel_checks.run(table, found[0], folder)
     from scripts.gpu_checks import engine_checks
 
-    engine_checks.run(table, folder, engine_checks.Extent(given.soak, given.seconds))
+    engine_checks.run(table, folder, engine_checks.Extent(given.soak, given.seconds, given.times))
 
 
 if __name__ == "__main__":

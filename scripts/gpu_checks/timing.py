@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_WARM = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -24,9 +26,9 @@ class Spread:
         return f"p50 {self.p50:.3f} ms, p99 {self.p99:.3f} ms"
 
 
-def wall(body: Callable[[], object], times: int, warm: int = 20) -> Spread:
+def wall(body: Callable[[], object], times: int) -> Spread:
     """Wall time of each of `times` calls, after some that do not count."""
-    for _ in range(warm):
+    for _ in range(min(times, _WARM)):
         body()
     took = np.empty(times)
     for number in range(times):
