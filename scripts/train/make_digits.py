@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, EPOCHS, JUDGED = 16_000, 3, 2_000
+SCENES, EPOCHS, JUDGED = 18_000, 4, 2_000
 """Rendered for training, how often each is shown, and rendered for the judgement."""
 
 

@@ -1,0 +1,178 @@
+"""The model `digits` that comes with the appliance, and the renderer that its training scenes come from."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from appliance.catalogue import Catalogue
+from engines.bundle import Bundle
+from engines.model import Model
+from engines.onnxrt import OnnxEngine
+from engines.predictions import Answer, Detection
+
+ROOT = Path(__file__).parent.parent.parent
+SEEDS = range(40)
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return Bundle.open(ROOT / "appliance" / "bundles" / "digits" / "1")
+
+
+@pytest.fixture
+def renderer(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    """The modules of the renderer that need nothing but NumPy and OpenCV, by name."""
+    monkeypatch.syspath_prepend(ROOT / "scripts" / "train")
+    names = ("evaluate", "ink", "kit", "plates", "scene", "segments")
+    return {name: importlib.import_module(f"digits.{name}") for name in names}
+
+
+def read(model: Model, picture: Any) -> str:
+    """The digits of a picture from left to right."""
+    [answer] = model.predict([picture])
+    assert isinstance(answer, Answer)
+    found = [each for each in answer.predictions if isinstance(each, Detection)]
+    return "".join(each.label for each in sorted(found, key=lambda each: each.box[0] + each.box[2]))
+
+
+def test_the_bundle_is_whole_small_and_found_by_its_name(bundle: Bundle, tmp_path: Path) -> None:
+    assert bundle.manifest.labels == tuple("0123456789")
+    assert bundle.stage_path("main").stat().st_size <= 2_000_000
+    assert bundle.file_path("MODEL_CARD.md").read_text().startswith("# digits")
+    assert Catalogue.default(tmp_path).find("digits").manifest.digest == bundle.manifest.digest
+
+
+def test_the_golden_outputs_are_reproduced(bundle: Bundle) -> None:
+    inputs = dict(np.load(bundle.file_path("golden/input.npz"), allow_pickle=False))
+    expected = dict(np.load(bundle.file_path("golden/output.npz"), allow_pickle=False))
+    with OnnxEngine(bundle.stage_path("main")) as engine:
+        outputs = engine.run(inputs)
+        for key, value in expected.items():
+            np.testing.assert_allclose(outputs[key], value, rtol=1e-3, atol=1e-2)
+
+
+def test_every_digit_of_a_display_is_read(bundle: Bundle, renderer: dict[str, ModuleType]) -> None:
+    shape = renderer["segments"].SegmentShape(
+        width=0.55, thickness=0.13, gap=0.01, slant=0.08, pointed=1.0, habits=frozenset()
+    )
+    face, dice = renderer["segments"].Segments(shape), np.random.default_rng(0)
+    with Model(bundle) as model:
+        for text in ("0123456789"[:5], "0123456789"[5:]):
+            line = renderer["ink"].set_line(face, text, 60, dice, spacing=0.2)
+            picture = np.full((100, line.mask.shape[1] + 40, 3), (150, 180, 170), np.uint8)
+            renderer["ink"].painted(picture, line.mask, (30, 40, 30), 20, 20)
+            assert read(model, picture) == text
+
+
+def test_nothing_is_read_on_an_empty_wall(bundle: Bundle) -> None:
+    with Model(bundle) as model:
+        assert read(model, np.full((240, 320, 3), (90, 120, 140), np.uint8)) == ""
+
+
+@pytest.mark.parametrize("style", ["segments", "dots", "drums", "print"])
+def test_the_ink_of_every_digit_lies_inside_its_box(style: str, renderer: dict[str, ModuleType]) -> None:
+    kit, checked = renderer["kit"].Kit(), 0
+    for seed in SEEDS:
+        made = renderer["plates"].plate(style, kit, np.random.default_rng(seed), 40)
+        for string in made.strings:
+            for mark in string:
+                left, top, right, bottom = np.round(mark.box()).astype(int)
+                assert 0 <= left < right <= made.pixels.shape[1]
+                assert 0 <= top < bottom <= made.pixels.shape[0]
+                inside = made.pixels[top:bottom, left:right].astype(int)
+                assert np.ptp(inside.sum(axis=2)) > 100, "there is no ink in the box"
+                checked += 1
+    assert checked > len(SEEDS)
+
+
+def test_a_box_is_exactly_where_the_ink_is(renderer: dict[str, ModuleType]) -> None:
+    ink, dice = renderer["ink"], np.random.default_rng(0)
+    for seed in SEEDS:
+        face = renderer["kit"].Kit().segment(np.random.default_rng(seed))
+        line = ink.set_line(face, "80351", 50, dice, spacing=0.3)
+        covered = np.zeros(line.mask.shape, bool)
+        for mark in line.marks:
+            left, top, right, bottom = mark.box().astype(int)
+            cut = line.mask[top:bottom, left:right] >= ink.INKED
+            assert cut.any(axis=0)[[0, -1]].all()
+            assert cut.any(axis=1)[[0, -1]].all()
+            covered[top:bottom, left:right] = True
+        assert not (line.mask[~covered] >= ink.INKED).any()
+
+
+def test_a_box_follows_its_digit_into_a_tilted_picture(renderer: dict[str, ModuleType]) -> None:
+    ink, scene = renderer["ink"], renderer["scene"]
+    for seed in SEEDS:
+        dice = np.random.default_rng(seed)
+        line = ink.set_line(renderer["kit"].Kit().segment(dice), "8", 60, dice)
+        pixels = np.repeat(line.mask[:, :, np.newaxis], 3, axis=2)
+        made = ink.Plate("segments", pixels, np.full(line.mask.shape, 255, np.uint8), (line.marks,))
+        picture = np.zeros((240, 320, 3), np.uint8)
+        placed = scene.stuck(picture, None, made, scene.homography(made, 1.5, dice, (240, 320)))
+        if placed is None:
+            continue
+        left, top, right, bottom = placed.strings[0][0].box()
+        rows, columns, _ = np.nonzero(picture >= 128)
+        np.testing.assert_allclose(
+            [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], [left, top, right, bottom], atol=2.0
+        )
+
+
+def test_the_same_seed_renders_the_same_scene(renderer: dict[str, ModuleType]) -> None:
+    scene, kit = renderer["scene"], renderer["kit"].Kit()
+    first, again, other = (scene.render(kit, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    assert [string.digits for string in first.strings] == [string.digits for string in again.strings]
+    assert not np.array_equal(first.pixels, other.pixels)
+
+
+def test_a_scene_has_the_boxes_of_its_strings_inside_it(renderer: dict[str, ModuleType]) -> None:
+    scene, kit = renderer["scene"], renderer["kit"].Kit()
+    scenes = [scene.render(kit, np.random.default_rng(seed)) for seed in SEEDS]
+    assert any(each.strings for each in scenes)
+    for each in scenes:
+        for string in each.strings:
+            assert len(string.boxes) == len(string.digits)
+            assert string.boxes.min() >= 0
+            assert string.boxes.max() <= scene.SIDE
+            assert ((string.boxes[:, 2:] - string.boxes[:, :2]).min(axis=1) > 0).all()
+
+
+def found(renderer: dict[str, ModuleType], *each: tuple[float, int, float]) -> Any:
+    """Detections 10 pixels wide and 20 tall in a row: (left, digit, score)."""
+    detection = renderer["evaluate"].Found
+    return [detection(np.array([x, 50, x + 10, 70], np.float32), digit, score) for x, digit, score in each]
+
+
+def test_a_string_is_read_from_what_lies_in_its_place_only(renderer: dict[str, ModuleType]) -> None:
+    boxes = np.array([[100, 50, 110, 70], [120, 50, 130, 70]], np.float32)
+    string = renderer["scene"].String("print", "47", boxes)
+    one = found(renderer, (121, 7, 0.9), (99, 4, 0.8), (200, 3, 0.9))
+    assert renderer["evaluate"].read(one, string) == "47"
+    assert renderer["evaluate"].read([*one, *found(renderer, (110, 1, 0.5))], string) == "417"
+
+
+@pytest.mark.parametrize(
+    ("detections", "precision"),
+    [
+        ([(100, 4, 0.9), (120, 4, 0.8)], 1.0),
+        ([(100, 4, 0.9)], 0.5),
+        ([(100, 4, 0.9), (300, 4, 0.8), (120, 4, 0.7)], 0.5 + 0.5 * 2 / 3),
+        ([(100, 4, 0.9), (101, 4, 0.8)], 0.5),
+        ([(100, 7, 0.9)], 0.0),
+    ],
+    ids=["both", "one of two", "one false", "one twice", "another digit"],
+)
+def test_precision_is_the_area_under_its_curve(
+    detections: list[tuple[float, int, float]], precision: float, renderer: dict[str, ModuleType]
+) -> None:
+    boxes = np.array([[100, 50, 110, 70], [120, 50, 130, 70]], np.float32)
+    everywhere = [found(renderer, *detections)]
+    truth = [(np.array([4, 4]), boxes)]
+    assert renderer["evaluate"].map50(everywhere, truth) == pytest.approx(precision / 10)
