@@ -30,6 +30,7 @@ class CrashGuard:
         self._folder = folder
         self._marker: Path | None = None
         self._begun_s = 0.0
+        self._worked = False
 
     def __enter__(self) -> CrashGuard:
         """Before the GPU is touched. Raises EngineUnavailable when that has ended too many processes lately."""
@@ -53,10 +54,13 @@ class CrashGuard:
         """After it was closed in order; a lost GPU, which is about to end the process, is remembered."""
         if kind is not None and issubclass(kind, EngineLost):
             self._marker = None
+        elif self._worked:  # it answered and was closed: whatever was, this GPU works
+            forget(self._folder)
         self._take_away()
 
     def works(self) -> None:
         """After every run: a minute of them, and all is forgiven."""
+        self._worked = True
         if self._marker is not None and time.monotonic() - self._begun_s > SETTLED_S:
             self._take_away()
             forget(self._folder)

@@ -84,3 +84,11 @@ def test_the_owner_can_have_it_tried_at_once(tmp_path: Path) -> None:
 def test_a_cache_that_is_not_there_guards_nothing_and_breaks_nothing(tmp_path: Path) -> None:
     with CrashGuard(tmp_path / "none") as guard:
         guard.works()
+
+
+def test_a_process_that_answered_and_ended_in_order_makes_up_for_those_before(tmp_path: Path) -> None:
+    crash(tmp_path)
+    crash(tmp_path)
+    with CrashGuard(tmp_path) as guard:
+        guard.works()
+    assert crashes(tmp_path) == []
