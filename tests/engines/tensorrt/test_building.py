@@ -138,7 +138,7 @@ def test_int8_without_a_variant_is_refused_with_what_is_missing(tmp_path: Path) 
         state = builder.wait(30)
     assert isinstance(state, Failed)
     assert 'precision = "int8": the bundle of' in state.reason
-    assert "holds no double.int8.onnx" in state.reason
+    assert "holds no variant of it in int8 for tensorrt" in state.reason
 
 
 @pytest.mark.faults
