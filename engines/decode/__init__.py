@@ -46,8 +46,13 @@ _DECODERS: dict[DecoderName, Callable[[Manifest, str], Decoder]] = {
 
 def make_decoder(manifest: Manifest, outputs: Sequence[TensorSpec]) -> Decoder:
     """The decoder that the manifest names; raises EngineError when a network with these outputs does not fit it."""
-    decoder = _DECODERS[manifest.decoder.name](manifest, _output(manifest, outputs))
     found = {spec.name: spec for spec in outputs}
+    output = _output(manifest, outputs)
+    if manifest.decoder.name == "yolo-v8" and output in found and found[output].shape[-1] == 6:
+        # The engine has chosen the best boxes already, see tensorrt/selection.py.
+        decoder: Decoder = BoxDecoder(manifest, YoloEnd2End(output, len(manifest.labels), centred=True))
+    else:
+        decoder = _DECODERS[manifest.decoder.name](manifest, output)
     for name, shape in decoder.shapes.items():
         if name not in found:
             raise EngineError(

@@ -33,6 +33,7 @@ from engines.tensorrt.job import BuildCancelled, Job
 from engines.tensorrt.plan_cache import Description, Plan, PlanCache
 from engines.tensorrt.precision import candidates, write_fp16
 from engines.tensorrt.recipe import Recipe
+from engines.tensorrt.selection import SUFFIX, is_faithful, with_selection
 
 if TYPE_CHECKING:
     from engines.tensorrt.progress import Report
@@ -118,6 +119,7 @@ def _build_one(job: Job, cache: PlanCache, precision: str, report: Report, refus
             network = recipe.int8
         elif precision == "fp16":
             network = write_fp16(recipe.network, Path(scratch))
+        network = with_selection(network, recipe.manifest, Path(scratch)) or network
         content, timings = build(network, recipe.options, job.target, recipe.sizes, cache.timings(job.target), report)
     if timings:
         cache.keep_timings(job.target, timings)
@@ -158,9 +160,13 @@ def _tried(content: bytes, recipe: Recipe, precision: str) -> Verdict:
         samples = golden_inputs(recipe, reference.inputs)
         expected = [{name: np.array(value) for name, value in reference.run(each).items()} for each in samples]
     with Cuda() as cuda:
-        session = Session(content, cuda, graph=recipe.options.graph)
+        session = Session(content, cuda, graph=recipe.options.graph, reads="both")
         found = [_run(session, each) for each in samples]
         session.close()
+    for each in found:
+        for name, chosen in each.items():
+            if name.endswith(SUFFIX) and not is_faithful(each[name.removesuffix(SUFFIX)], chosen):
+                return Verdict(False, f"what it chose from {name.removesuffix(SUFFIX)} are not the best boxes")
     return compare(recipe.manifest, outputs, expected, found, precision)
 
 

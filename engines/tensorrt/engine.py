@@ -28,7 +28,7 @@ from engines.tensorrt.recipe import Recipe
 if TYPE_CHECKING:
     from engines.tensorrt.cuda import Cuda
     from engines.tensorrt.letterbox import GpuPictures
-    from engines.tensorrt.session import Feed, Session
+    from engines.tensorrt.session import Feed, Reads, Session
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,9 @@ class TensorRTEngine:
             except EngineError as error:
                 raise EngineUnavailable(str(error)) from error
             try:
-                session = Session(plan.content, cuda, graph=self._recipe.options.graph)
+                options = self._recipe.options
+                reads: Reads = "whole" if options.whole else "chosen"
+                session = Session(plan.content, cuda, graph=options.graph, reads=reads)
             except PlanStale as error:
                 self._cache.discard(self._key)
                 raise _needed(str(error), self._recipe, self._offer.target) from error

@@ -22,6 +22,8 @@ class GpuOptions:
     """Samples in one run of a network that takes any number."""
     graph: bool = True
     """Record the work of a frame as one CUDA graph; false starts every piece by itself."""
+    whole: bool = False
+    """Copy every output back as the network gives it, also where the plan has chosen what is worth decoding."""
     dla_core: int | None = None
     """Deep-learning accelerator of an Orin to build for; layers it cannot run stay on the GPU."""
     workspace_mb: int = 1024

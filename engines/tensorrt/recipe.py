@@ -17,7 +17,7 @@ from engines.tensorrt.options import GpuOptions, Target
 if TYPE_CHECKING:
     from engines.bundle import Bundle
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the cache: higher whenever a plan of an older version of this code must not be used."""
 
 GOLDEN_INPUT = "golden/input.npz"
@@ -44,7 +44,7 @@ class Recipe:
     def key(self, target: Target) -> str:
         """sha256 over the content of every file, the machine and the options. Raises EngineError, OSError."""
         built_with = asdict(self.options)
-        for unrelated in ("plans", "graph"):
+        for unrelated in ("plans", "graph", "whole"):
             del built_with[unrelated]
         text = json.dumps(
             {

@@ -6,10 +6,11 @@ thread that has entered `Cuda`.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import tensorrt as trt
@@ -17,11 +18,17 @@ import tensorrt as trt
 from engines.engine import Array, EngineError, TensorSpec
 from engines.tensorrt.cuda import Buffer, Cuda, Graph, Stream
 from engines.tensorrt.log import LOG
+from engines.tensorrt.selection import SUFFIX
 
 logger = logging.getLogger(__name__)
 
 _GRAPHS_KEPT = 16
 """Each is for one number of rows and one set of picture sizes; a model rarely meets more."""
+
+
+Reads: TypeAlias = Literal["chosen", "whole", "both"]
+"""Of an output from which the plan has chosen: what was chosen, under the output's own name; the output itself; or
+both, each under its name."""
 
 
 class PlanStale(EngineError):
@@ -47,7 +54,10 @@ class _Tensor:
 
     spec: TensorSpec
     is_input: bool
+    is_read: bool
+    """Whether it is copied between host and GPU."""
     host: Array
+    """Empty where it is not."""
     device: Buffer
 
 
@@ -65,9 +75,9 @@ class _Bound:
 class Session:
     """Runs one plan with 1 to `most_rows` samples; fewer than there is a shape for are filled up."""
 
-    def __init__(self, plan: bytes, cuda: Cuda, *, graph: bool = True) -> None:
+    def __init__(self, plan: bytes, cuda: Cuda, *, graph: bool = True, reads: Reads = "chosen") -> None:
         """`graph`: record the work of a frame. Raises EngineError when TensorRT does not take the plan."""
-        self._cuda, self._graph = cuda, graph
+        self._cuda, self._graph, self._reads = cuda, graph, reads
         LOG.forget()
         try:
             self._runtime = trt.Runtime(LOG)
@@ -85,7 +95,10 @@ class Session:
         self._bound: dict[int, _Bound] = {}
         self._tensors = self._allocated()
         self.inputs = tuple(tensor.spec for tensor in self._tensors.values() if tensor.is_input)
-        self.outputs = tuple(tensor.spec for tensor in self._tensors.values() if not tensor.is_input)
+        self._sources = self._read_as()
+        self.outputs = tuple(
+            dataclasses.replace(self._tensors[source].spec, name=name) for name, source in self._sources.items()
+        )
 
     def host(self, name: str) -> Array:
         """The pinned memory of an input, for all rows; what is written there need not be copied."""
@@ -114,14 +127,14 @@ class Session:
             graph.launch()
         self._stream.wait()
         return {
-            spec.name: self._view(spec.name, bound)[:rows] if self.free_rows else self._view(spec.name, bound)
-            for spec in self.outputs
+            name: self._view(source, bound)[:rows] if self.free_rows else self._view(source, bound)
+            for name, source in self._sources.items()
         }
 
     def bytes_of(self, specs: Iterable[TensorSpec], rows: int) -> dict[str, int]:
         """Size of each tensor in a run of so many rows."""
         bound = self._of(self._bucket(rows))
-        return {spec.name: self._view(spec.name, bound).nbytes for spec in specs}
+        return {spec.name: self._view(self._sources.get(spec.name, spec.name), bound).nbytes for spec in specs}
 
     def run_bare(self, rows: int) -> None:
         """The network alone, without copies or recording, and wait: what an answer costs at least."""
@@ -146,6 +159,16 @@ class Session:
         del self._engine, self._runtime
 
     # -- shapes and memory --------------------------------------------------------------------------------------------
+
+    def _is_read(self, name: str) -> bool:
+        if name.endswith(SUFFIX):
+            return self._reads != "whole"
+        return self._reads != "chosen" or name + SUFFIX not in self.names
+
+    def _read_as(self) -> dict[str, str]:
+        """By the name that an output has for whoever runs this: the plan's tensor that is copied back for it."""
+        read = [name for name, tensor in self._tensors.items() if tensor.is_read and not tensor.is_input]
+        return {name.removesuffix(SUFFIX) if self._reads == "chosen" else name: name for name in read}
 
     def _is_input(self, name: str) -> bool:
         return bool(self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT)
@@ -223,12 +246,14 @@ class Session:
                 raise EngineError(f"tensor {name} decides the shape of others, which must be fixed here: export it so")
             declared = tuple(self._engine.get_tensor_shape(name))
             dtype = _numpy_type(name, self._engine.get_tensor_dtype(name))
-            host = self._cuda.pinned(most.shapes[name], dtype)
             one = most.shapes[name]
+            is_read = self._is_read(name)
+            host = self._cuda.pinned(one, dtype) if is_read else np.empty(0, dtype)
             # As the network declares it, but for what the profile has fixed.
             shape = tuple(None if at == 0 and size < 0 else one[at] for at, size in enumerate(declared))
             spec = TensorSpec(name, shape, dtype)
-            tensors[name] = _Tensor(spec, self._is_input(name), host, self._cuda.allocate(host.nbytes))
+            device = self._cuda.allocate(int(np.prod(one)) * dtype.itemsize)
+            tensors[name] = _Tensor(spec, self._is_input(name), is_read, host, device)
         return tensors
 
     def _view(self, name: str, bound: _Bound) -> Array:
@@ -249,7 +274,7 @@ class Session:
                 feed.enqueue(self._stream, tensor.device.address, bound.rows)
         self._execute(bound)
         for name, tensor in self._tensors.items():
-            if not tensor.is_input:
+            if tensor.is_read and not tensor.is_input:
                 self._stream.download(tensor.device.address, self._view(name, bound))
 
     def _execute(self, bound: _Bound) -> None:

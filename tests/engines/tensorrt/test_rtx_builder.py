@@ -24,7 +24,9 @@ from engines.tensorrt.job import BuildCancelled
 from engines.tensorrt.options import GpuOptions, Target
 from engines.tensorrt.precision import write_fp16
 from engines.tensorrt.recipe import Recipe, recipe_of
+from engines.tensorrt.selection import with_selection
 from tests import networks
+from tests.engines.tensorrt.test_selection import DETECTOR, HEIGHT, WIDTH, detector
 from tests.waiting import until
 
 
@@ -67,6 +69,15 @@ def test_the_shipped_models_build(model: str, precision: str, tmp_path: Path) ->
     assert seen == sorted(seen)
     assert len(seen) > 3
     assert 0 <= seen[0] <= seen[-1] <= 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_network_that_chooses_its_best_boxes_builds(precision: str, tmp_path: Path) -> None:
+    network = detector(tmp_path / "detector.onnx")
+    network = network if precision == "fp32" else write_fp16(network, tmp_path)
+    choosing = with_selection(network, DETECTOR, tmp_path)
+    assert choosing is not None
+    assert len(plan_of(choosing, sizes={"x": (3, HEIGHT, WIDTH)})) > 1000
 
 
 def test_a_network_for_any_number_of_samples_builds_with_a_profile_for_one_and_one_for_several(tmp_path: Path) -> None:
