@@ -58,6 +58,8 @@ class Limits:
     """JSON and raw bytes together."""
     header_bytes: int = 64 << 10
     """The JSON; numbers written out in it take some sixteen times as much memory while they are read."""
+    unpacked_bytes: int = 16 << 20
+    """All tensors of a message together, once deflated and narrowed ones are what they were."""
     tensors: int = 16
     rank: int = 8
     name_chars: int = 256
