@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,14 +11,18 @@ from engines.decode import Shape, misfit
 from engines.engine import Array, Engine, EngineError, Tensors
 from engines.manifest import Manifest
 
+Link: TypeAlias = tuple[str, Engine]
+"""The stages that an engine runs, by name, and the engine."""
+
 
 class Chain:
     """Open engines in the order of the manifest's stages; the outputs of one are the inputs, by name, of the next."""
 
-    def __init__(self, manifest: Manifest, engines: Sequence[Engine], given: Collection[str]) -> None:
+    def __init__(self, manifest: Manifest, stages: Sequence[Link], given: Collection[str]) -> None:
         """`given`: names of the tensors that are put in. Raises EngineError when a network needs one nobody makes."""
-        self._stages = tuple(zip((stage.name for stage in manifest.stages), engines, strict=True))
+        self._stages = tuple(stages)
         self._name = manifest.name
+        engines = [engine for _, engine in stages]
         known = set(given)
         for stage, engine in self._stages:
             for spec in engine.inputs:

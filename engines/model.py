@@ -8,15 +8,16 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 import numpy as np
 
 from engines.bundle import Bundle
-from engines.chain import Chain, Outputs
+from engines.chain import Chain, Link, Outputs
 from engines.choose import Refusal, open_first
 from engines.decode import Asked, Decoder, check_finite, make_decoder
 from engines.engine import Array, Engine, EngineError, PictureInput, PreparesPictures, Tensors
-from engines.manifest import AudioInput, ImageInput
+from engines.manifest import AudioInput, ImageInput, Manifest
 from engines.pictures import Pictures
 from engines.predictions import Answer, Prediction, Segment, StageTimes
 from engines.sounds import Sounds
@@ -44,6 +45,17 @@ class _Open:
     decoder: Decoder
 
 
+OpenHere: TypeAlias = Callable[[str], Engine]
+"""Opens the engine for a stage of this name on this machine, until the model is closed."""
+
+Placing: TypeAlias = Callable[[Manifest, OpenHere], Sequence[Link]]
+"""From a manifest to open engines that run all of its stages, each one or several, in order. Raises EngineError."""
+
+
+def _each_here(manifest: Manifest, here: OpenHere) -> Sequence[Link]:
+    return [(stage.name, here(stage.name)) for stage in manifest.stages]
+
+
 class Model:
     """Runs the stages of a bundle in order: prepare, networks, decode.
 
@@ -60,10 +72,12 @@ class Model:
         gpu: GpuOptions | None = None,
         threshold: float | None = None,
         open_engine: Callable[[Path], Engine] | None = None,
+        place: Placing | None = None,
     ) -> None:
         """`engine`: `auto`, or the name of the only back end that may be used. `threads`: of each network, None
         chooses for this machine. `gpu`: how TensorRT builds and runs them. `threshold`: instead of the manifest's.
-        `open_engine`: makes the engine for a file, in place of the choice.
+        `open_engine`: makes the engine for a file, in place of the choice. `place`: says what runs the stages, where
+        that is not an engine here for each.
         """
         self.manifest = bundle.manifest
         self.engine_name = "none"
@@ -75,6 +89,7 @@ class Model:
         self._most_rows: int | None = None
         self._threshold = self.manifest.decoder.threshold if threshold is None else threshold
         self._open_engine = open_engine
+        self._place = place or _each_here
         self._open: _Open | None = None
         self._stack = contextlib.ExitStack()
 
@@ -95,14 +110,15 @@ class Model:
         """Raises EngineUnavailable when no back end can be used here, EngineError when the bundle does not fit."""
         with contextlib.ExitStack() as stack:
             self.refusals, self._most_rows = (), None
-            engines = [self._engine_of(stage.name, stack) for stage in self.manifest.stages]
+            links = self._place(self.manifest, lambda stage: self._engine_of(stage, stack))
+            engines = [engine for _, engine in links]
             spec, rows = self.manifest.input, self.batch_limit or 1
             inputs = (
                 Sounds(spec, rows, engines[0].inputs)
                 if isinstance(spec, AudioInput)
                 else self._pictures(spec, rows, engines[0])
             )
-            chain = Chain(self.manifest, engines, given=inputs.tensors(rows))
+            chain = Chain(self.manifest, links, given=inputs.tensors(rows))
             decoder = make_decoder(self.manifest, engines[-1].outputs)
             self.engine_name = engines[0].name
             self._open = _Open(chain, inputs, decoder)

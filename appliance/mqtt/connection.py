@@ -50,8 +50,9 @@ CALLBACKS = (
 class Greeting:
     """What we tell the broker first."""
 
-    will_topic: str
-    will_payload: bytes
+    will_topic: str = ""
+    """Empty: there is no will."""
+    will_payload: bytes = b""
     subscriptions: tuple[str, ...] = ()
     """Topic filters, QoS 1, subscribed at every connect."""
 
@@ -159,9 +160,10 @@ class Connection:
         client.on_publish = self._guarded(self._on_publish)
         client.on_subscribe = self._guarded(self._on_subscribe)
         client.on_message = self._on_message
-        will = properties_of(PacketTypes.WILLMESSAGE)
-        will.WillDelayInterval = self._settings.will_delay_s
-        client.will_set(self._greeting.will_topic, self._greeting.will_payload, qos=1, retain=True, properties=will)
+        if self._greeting.will_topic:
+            will = properties_of(PacketTypes.WILLMESSAGE)
+            will.WillDelayInterval = self._settings.will_delay_s
+            client.will_set(self._greeting.will_topic, self._greeting.will_payload, qos=1, retain=True, properties=will)
         return client
 
     def start(self) -> None:
