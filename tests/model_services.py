@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import paho.mqtt.client as mqtt
@@ -21,6 +20,7 @@ from appliance.mqtt.connection import properties_of
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics, questions, service_available
 from appliance.questions import codec
+from appliance.questions.announcement import Announcement, ServedModel, announcement_to_json
 from appliance.questions.question import Question, Refused, Reply
 from appliance.remote.asker import Asker
 from appliance.remote.open_questions import Outcome
@@ -92,10 +92,11 @@ class Scripted:
         self.questions.put(message)
         self._answers(self, message)
 
-    def announce(self, state: str = "online", **more: Any) -> None:
-        models = [{"name": MODEL.name, "version": MODEL.version, "digest": MODEL.digest, "stages": ["head"]}]
-        document = {"state": state, "group": "test", "models": models, "capacity": 1, **more}
-        self.client.publish(service_available(self.name), json.dumps(document), 1, retain=True).wait_for_publish(5)
+    def announce(self, state: Literal["online", "draining", "offline"] = "online", queue_ms: float = 0.0) -> None:
+        """That it has the model, with a digest and the stage `head`."""
+        model = ServedModel(MODEL.name, True, MODEL.version, MODEL.digest, stages=("head",), queue_ms=queue_ms)
+        document = announcement_to_json(Announcement(self.name, state, "test", (model,)))
+        self.client.publish(service_available(self.name), document, 1, retain=True).wait_for_publish(5)
 
     def answer(
         self,

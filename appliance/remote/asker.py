@@ -332,7 +332,7 @@ def _mismatch(question: Question, outcome: Outcome) -> str | None:
     """Why this cannot be the answer to that."""
     if isinstance(outcome, Refused):
         return None
-    if outcome.model.name != question.model or question.version not in (None, outcome.model.version):
+    if question.version not in (None, outcome.model.version):
         return f"it comes from {outcome.model.name} {outcome.model.version}"
     if (outcome.answer is not None) != question.decode:
         return "it has tensors for predictions, or predictions for tensors"

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.questions.question import Refused, Reply
 from appliance.remote import asker as asking_thread
+from appliance.result import ModelId
 from tests.conftest import Broker
 from tests.model_services import (
     MODEL,
@@ -120,15 +121,15 @@ def test_what_does_not_read_as_the_answer_does_not_take_its_place(
         until(lambda: getattr(asker.figures(), counted) == 1)
 
 
-def test_an_answer_of_another_model_or_of_the_wrong_kind_is_no_answer(broker: Broker) -> None:
+def test_an_answer_of_another_version_or_of_the_wrong_kind_is_no_answer(broker: Broker) -> None:
     def others_first(service: Scripted, message: mqtt.MQTTMessage) -> None:
-        other = type(MODEL)("horses", "1", MODEL.digest)
+        other = ModelId("people", "2", MODEL.digest)
         service.answer(message, reply(question_id(message), model=other))
         service.answer(message, reply(question_id(message), answer=None))
         at_once(service, message)
 
     with scripted(broker.port, others_first), asking(broker.url) as asker:
-        _, taken = ask(asker, within_s=5)
+        _, taken = ask(asker, within_s=5, version="1")
         outcome = taken.outcome()
         assert isinstance(outcome, Reply)
         assert outcome.model == MODEL
@@ -237,15 +238,17 @@ def test_a_burst_larger_than_the_window_is_refused_rather_than_queued(broker: Br
 def test_the_standing_of_a_model_follows_what_services_announce(broker: Broker) -> None:
     with scripted(broker.port) as service, asking(broker.url) as asker:
         assert not asker.standing("people").usable
-        assert "no model service has people" in asker.standing("people").words
-        service.announce(load={"queue_ms": 3.5, "busy": 0.5})
+        assert "no model service is there" in asker.standing("people").words
+        service.announce(queue_ms=3.5)
         until(lambda: asker.standing("people").usable)
-        [found] = asker.standing("people").services
-        assert (found.id, found.queue_ms, found.busy, found.capacity) == ("attic", 3.5, 0.5, 1)
+        [offer] = asker.standing("people").offers
+        assert (offer.service, offer.model.queue_ms, offer.model.stages) == ("attic", 3.5, ("head",))
+        assert "attic has people 1, not 2" in asker.standing("people", version="2").words
+        assert "attic has no horses" in asker.standing("horses").words
         assert not asker.standing("people", version="2").usable
         service.announce("draining")
         until(lambda: not asker.standing("people").usable)
-        assert "attic draining" in asker.standing("people").words
+        assert "attic is draining" in asker.standing("people").words
 
 
 def test_a_stopped_broker_is_part_of_the_standing(broker: Broker) -> None:
