@@ -202,6 +202,23 @@ class Model:
         """The networks alone, once more on the input of the last `predict`: what an answer costs at least."""
         self._opened.chain.run(self._opened.inputs.tensors(self.batch_limit or 1))
 
+    @property
+    def stages(self) -> tuple[Link, ...]:
+        """What runs the stages, in order. Of an open model."""
+        return self._opened.chain.links
+
+    def run_stages(self, given: Tensors | Array, first: str | None = None, last: str | None = None) -> dict[str, Array]:
+        """The outputs of stage `last`, undecoded, good until the next run; None: of the last stage there is.
+
+        `given`: the inputs of stage `first`, None: of the first one; or a sample, which stands alone. Raises
+        EngineError.
+        """
+        opened = self._opened
+        if isinstance(given, np.ndarray):
+            self._put(0, _Question(given, self.new_stream(), self._threshold, None))
+            given = opened.inputs.tensors(self.batch_limit or 1)
+        return opened.chain.run_some(given, first, last)
+
     def cancel(self) -> None:
         """Make the `predict` in progress return errors soon. From any thread; does nothing when idle or closed."""
         opened = self._open

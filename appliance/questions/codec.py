@@ -30,13 +30,13 @@ from appliance.questions.tensors import (
     written,
 )
 from appliance.result import ModelId
-from engines.engine import Array
+from engines.engine import Array, Tensors
 
 HEADER_PROPERTY = "inference-header-content-length"
 DEADLINE_PROPERTY = "deadline-ms"
 PICTURE = "picture"
 SOUND = "sound"
-"""Names of the tensors that hold a sample itself, rather than the inputs of a network."""
+"""Names of the tensor that holds a sample; the parameter `sample` of the question says that it does."""
 
 LONGEST_DEADLINE_MS = 3_600_000.0
 MESSAGE_LIMITS = Limits()
@@ -94,6 +94,8 @@ def encode_question(
     given = {"version": question.version, "first": question.first, "last": question.last}
     parameters: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     parameters["decode"] = question.decode
+    if jpeg is not None or question.sound is not None:
+        parameters["sample"] = PICTURE if jpeg is not None else SOUND
     if question.threshold is not None:
         parameters["threshold"] = question.threshold
     document: dict[str, Any] = {"id": question.id, "parameters": parameters, "inputs": [entry for entry, _ in sent]}
@@ -119,23 +121,18 @@ def decode_question(
         document, binary = split(body, header_bytes, limits.message)
         pairs = raw_of_each(describe_all(document.get("inputs"), limits.message), binary)
         parameters = fields.table(document, "parameters")
-        first = fields.text(parameters, "first")
         tensors = unpack_all(pairs, limits.message)
-        picture = sound = None
-        if first is None and tensors.keys() == {PICTURE}:
-            picture, tensors = decode_jpeg(_only(tensors[PICTURE]), limits.pixels), {}
-        elif first is None and tensors.keys() == {SOUND}:
-            sound, tensors = _samples(tensors[SOUND]), {}
+        picture, sound = _sample(parameters, tensors, limits)
         return Question(
             id=question_id(document.get("id")),
             device=device,
             model=model,
             version=fields.text(parameters, "version"),
-            first=first,
+            first=fields.text(parameters, "first"),
             last=fields.text(parameters, "last"),
             picture=picture,
             sound=sound,
-            tensors=tensors,
+            tensors={} if picture is not None or sound is not None else tensors,
             decode=fields.flag(parameters, "decode"),
             threshold=fields.share(parameters, "threshold"),
             labels=fields.labels(document.get("labels")),
@@ -145,6 +142,18 @@ def decode_question(
         raise Refused("too-large", str(e)) from e
     except BadTensor as e:
         raise Refused("malformed", str(e)) from e
+
+
+def _sample(parameters: dict[str, Any], tensors: Tensors, limits: QuestionLimits) -> tuple[Array | None, Array | None]:
+    """Picture and sound, where the question is a sample; a network's own input may have the same name."""
+    kind = fields.text(parameters, "sample")
+    if kind is None:
+        return None, None
+    if kind not in (PICTURE, SOUND) or tensors.keys() != {kind} or "first" in parameters:
+        raise BadTensor(f"a sample is one tensor, {PICTURE} or {SOUND}, and starts at the first stage")
+    if kind == PICTURE:
+        return decode_jpeg(_only(tensors[PICTURE]), limits.pixels), None
+    return None, _samples(tensors[SOUND])
 
 
 def encode_answer(answer: Reply | Refused, question: str, service: str) -> Payload:
