@@ -44,7 +44,10 @@ class Assembly:
     workers: dict[str, Worker] = field(default_factory=dict)
 
     def worker_of(self, pipeline: Pipeline) -> Worker:
-        return next(worker for worker in self.workers.values() if pipeline in worker.pipelines)
+        named = (
+            worker for worker in self.workers.values() if any(each.name == pipeline.name for each in worker.pipelines)
+        )
+        return next(named)
 
 
 def read(path: Path) -> Config:

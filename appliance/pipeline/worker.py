@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
 from appliance.pipeline.compose import Served
-from appliance.pipeline.pipeline import Pipeline
+from appliance.pipeline.lane import Lane
 from appliance.result import ModelId
+from appliance.router import Engine as EngineState
 from capture.samples import AudioWindow, Sample
 from engines.bundle import Bundle
 from engines.choose import NoEngine, Refusal
@@ -48,7 +49,7 @@ class Worker:
         self.name = name
         self.ready = ready
         """Condition that the mailboxes of its pipelines share."""
-        self.pipelines: list[Pipeline] = []
+        self.pipelines: list[Lane] = []
         self.settled = threading.Event()
         """Set when the model has made its first inference, or is known not to work for now."""
         self.fault: str | None = LOADING
@@ -70,6 +71,19 @@ class Worker:
         self._busy_since_ns: int | None = None
         self._timed_out = False
         self._warming = False
+        self._unopened = False
+        """The last fault came before there was a model to run: no bundle, or no back end for it."""
+
+    @property
+    def state(self) -> EngineState:
+        """How its engine is, in a word. Any thread."""
+        if self.engine != "none":
+            return "ready"
+        if self.fault == LOADING:
+            return "loading"
+        if self.needed:
+            return "building"
+        return "missing" if self._unopened else "broken"
 
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread."""
@@ -143,6 +157,7 @@ class Worker:
         if self.fault != str(error):
             logger.error("%s: %s", self.name, error)
         self.fault, self.engine = str(error), "none"
+        self._unopened = self._model is None
         if isinstance(error, NoEngine):
             self._remember(error.refusals)
         self.settled.set()
@@ -209,7 +224,7 @@ class Worker:
         wanted = self._max_batch or (1 if model.engine_name == "onnxruntime" else len(self.pipelines))
         return min(wanted, model.batch_limit or wanted)
 
-    def _take(self, most: int, timeout_s: float) -> list[tuple[Pipeline, Sample]]:
+    def _take(self, most: int, timeout_s: float) -> list[tuple[Lane, Sample]]:
         """One sample of each of at most `most` pipelines: those that waited longest for the engine."""
         with self.ready:
             self.ready.wait_for(
@@ -228,7 +243,7 @@ class Worker:
         return taken
 
     def _answer(
-        self, model: Model, batch: Sequence[tuple[Pipeline, Sample]], streams: dict[str, Stream]
+        self, model: Model, batch: Sequence[tuple[Lane, Sample]], streams: dict[str, Stream]
     ) -> EngineError | None:
         """Run once and hand out the answers; when none was valid, why."""
         taken_ns = time.monotonic_ns()
@@ -255,7 +270,7 @@ class Worker:
                 pipeline.answered(sample, answer, served)
         return failures[-1] if len(failures) == len(batch) else None
 
-    def _in_words(self, error: EngineError, pipeline: Pipeline) -> EngineError:
+    def _in_words(self, error: EngineError, pipeline: Lane) -> EngineError:
         if not self._timed_out:
             return error
         return EngineError(f"{self.name}: no answer within {pipeline.config.timeout_s:g} s")
