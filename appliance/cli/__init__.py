@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "Show the appliance at work, with nothing attached.",
     "predict": "Run a model on images, videos or sound files.",
     "watch": "Follow the results of an appliance.",
+    "broker": "Set up a broker with TLS, and give devices and services their names on it.",
     "models": "Add, list and remove models; make them fit, and find out what they do.",
     "config": "Check a configuration, or write one to start from.",
     "doctor": "Find out what is wrong on this machine and how to mend it.",
