@@ -340,20 +340,28 @@ def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:
 
 def load(path: Path) -> Config:
     """Read and validate; raises ConfigError with every fault of the file at once."""
+    return load_as(Config, path, "appliance config example")
+
+
+def load_as(root: type[Root], path: Path, example: str) -> Root:
+    """The file as another root than the appliance's; `example` is the command that writes one to start from."""
     try:
         text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file; `appliance config example > {path.name}` writes one to start from"
-        ) from None
+        raise ConfigError(f"{path}: no such file; `{example} > {path.name}` writes one to start from") from None
     except (OSError, NotText) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
-    return parse(text, str(path))
+    return parse_as(root, text, str(path))
 
 
 def parse(text: str, where: str) -> Config:
     """Validate TOML text; `where` names it in errors. Raises ConfigError."""
+    return parse_as(Config, text, where)
+
+
+def parse_as(root: type[Root], text: str, where: str) -> Root:
+    """As `parse`, for another root."""
     try:
         raw: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -361,9 +369,9 @@ def parse(text: str, where: str) -> Config:
     except RecursionError:
         raise ConfigError(f"{where}: not a configuration: its lists are nested too deep") from None
     try:
-        return Config.model_validate(raw)
+        return root.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(dict.fromkeys(explain(error, raw, where, Config)))) from error
+        raise ConfigError("\n".join(dict.fromkeys(explain(error, raw, where, root)))) from error
 
 
 def secret(path: Path) -> str:
