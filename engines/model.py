@@ -17,7 +17,7 @@ from engines.chain import Chain, Link, Outputs
 from engines.choose import Refusal, open_first
 from engines.decode import Asked, Decoder, check_finite, make_decoder
 from engines.engine import Array, Engine, EngineError, PictureInput, PreparesPictures, Tensors
-from engines.manifest import AudioInput, ImageInput, Manifest
+from engines.manifest import AudioInput, ImageInput
 from engines.pictures import Pictures
 from engines.predictions import Answer, Prediction, Segment, StageTimes
 from engines.sounds import Sounds
@@ -48,12 +48,12 @@ class _Open:
 OpenHere: TypeAlias = Callable[[str], Engine]
 """Opens the engine for a stage of this name on this machine, until the model is closed."""
 
-Placing: TypeAlias = Callable[[Manifest, OpenHere], Sequence[Link]]
-"""From a manifest to open engines that run all of its stages, each one or several, in order. Raises EngineError."""
+Placing: TypeAlias = Callable[[Bundle, OpenHere], Sequence[Link]]
+"""From a bundle to open engines that run all of its stages, each one or several, in order. Raises EngineError."""
 
 
-def _each_here(manifest: Manifest, here: OpenHere) -> Sequence[Link]:
-    return [(stage.name, here(stage.name)) for stage in manifest.stages]
+def _each_here(bundle: Bundle, here: OpenHere) -> Sequence[Link]:
+    return [(stage.name, here(stage.name)) for stage in bundle.manifest.stages]
 
 
 class Model:
@@ -110,7 +110,7 @@ class Model:
         """Raises EngineUnavailable when no back end can be used here, EngineError when the bundle does not fit."""
         with contextlib.ExitStack() as stack:
             self.refusals, self._most_rows = (), None
-            links = self._place(self.manifest, lambda stage: self._engine_of(stage, stack))
+            links = self._place(self._bundle, lambda stage: self._engine_of(stage, stack))
             engines = [engine for _, engine in links]
             spec, rows = self.manifest.input, self.batch_limit or 1
             inputs = (

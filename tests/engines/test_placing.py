@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from engines.bundle import Bundle
 from engines.chain import Link
 from engines.engine import Array, EngineError, Tensors
 from engines.manifest import AudioInput, Decoder, Manifest, Stage
@@ -52,8 +53,8 @@ def test_engines_from_elsewhere_answer_like_those_here() -> None:
     here, elsewhere = square(), judge()
     opened: list[str] = []
 
-    def place(manifest: Manifest, open_here: OpenHere) -> Sequence[Link]:
-        opened.append(manifest.name)
+    def place(given: Bundle, open_here: OpenHere) -> Sequence[Link]:
+        opened.append(given.manifest.name)
         return [("square", open_here("square")), ("judge", elsewhere.__enter__())]
 
     with Model(bundle(two_stages()), open_engine=lambda path: here, place=place) as model:
@@ -65,7 +66,7 @@ def test_engines_from_elsewhere_answer_like_those_here() -> None:
 
 def test_one_engine_may_run_several_stages() -> None:
     whole = both().__enter__()
-    with Model(bundle(two_stages()), place=lambda manifest, here: [("square and judge", whole)]) as model:
+    with Model(bundle(two_stages()), place=lambda bundle, here: [("square and judge", whole)]) as model:
         answer = only(model.predict([np.zeros(4, np.float32)]))
     assert [each.label for each in answer.predictions] == ["quiet"]
     assert len(whole.given) == 1
@@ -76,7 +77,7 @@ def test_an_engine_that_returns_something_else_is_named_after_its_stages() -> No
         return {"power": given["sound"]}
 
     whole = Scripted({"sound": (1, 4)}, {"scores": (1, 2)}, wrong).__enter__()
-    with Model(bundle(two_stages()), place=lambda manifest, here: [("square and judge", whole)]) as model:
+    with Model(bundle(two_stages()), place=lambda bundle, here: [("square and judge", whole)]) as model:
         (answer,) = model.predict([np.zeros(4, np.float32)])
     assert isinstance(answer, EngineError)
     assert "stage square and judge returned power, expected scores" in str(answer)
@@ -84,6 +85,6 @@ def test_an_engine_that_returns_something_else_is_named_after_its_stages() -> No
 
 def test_stages_that_do_not_fit_are_refused_when_the_model_is_opened() -> None:
     alone = judge().__enter__()
-    model = Model(bundle(two_stages()), place=lambda manifest, here: [("judge", alone)])
+    model = Model(bundle(two_stages()), place=lambda bundle, here: [("judge", alone)])
     with pytest.raises(EngineError, match="needs input power"):
         model.__enter__()
