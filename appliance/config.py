@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -26,6 +26,8 @@ MOST_BYTES = 4 << 20
 """A configuration is shorter; a log given by mistake is not read to its end."""
 
 SECRET_MOST_BYTES = 64 << 10
+
+Root = TypeVar("Root", bound=Table)
 
 
 def host_name() -> str:
