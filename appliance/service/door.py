@@ -1,0 +1,192 @@
+"""Where questions arrive: unread, in turns, held to what one device may ask, until a model is about to want them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from appliance.mqtt.incoming import Incoming
+from appliance.mqtt.topics import Topics, asked
+from appliance.questions import codec
+from appliance.questions.question import Refused
+from appliance.questions.tensors import BadTensor
+from appliance.service.allowance import Allowance
+from appliance.service.outgoing import Answer, Outgoing, Sender
+from appliance.service.room import Room
+from appliance.service.turns import Turns
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """What is let in."""
+
+    each: int = 8
+    """Questions of one device that may wait for one model."""
+    most: int = 512
+    """Questions of all devices that may wait for one model."""
+    waiting_bytes: int = 64 << 20
+    """Of questions as they came."""
+    refusals_per_s: float = 20.0
+    """Refusals that one device is told; further ones are counted only."""
+
+
+@dataclass(slots=True)
+class DoorFigures:
+    """Messages since the service was started."""
+
+    received: int = 0
+    foreign: int = 0
+    """To a topic of nobody's, or with the response topic of another device: not answered."""
+    nameless: int = 0
+    """Without correlation data that could be answered: not answered."""
+    repeated: int = 0
+    """Questions that are being answered already."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """By reason; those that never reached a model."""
+    untold: int = 0
+    """Refusals beyond what a device is told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sealed:
+    """A question as it came, of a device that may ask."""
+
+    sender: Sender
+    model: str
+    incoming: Incoming
+    header_bytes: int
+    deadline_ns: int
+
+
+class Door:
+    """`put` is called on paho's thread and never blocks; `take` by any number of readers."""
+
+    def __init__(self, room: Room, outgoing: Outgoing, base: str, limits: DoorLimits) -> None:
+        """`base`: first level of the devices' topics, where answers go."""
+        self.figures = DoorFigures()
+        self._room = room
+        self._outgoing = outgoing
+        self._base = base
+        self._limits = limits
+        self._ready = room.changed
+        """Guards what follows; notified when a question comes and when a model has room."""
+        self._turns: dict[str, Turns[Sealed]] = {}
+        self._models: list[str] = []
+        """In the order in which readers look at them."""
+        self._bytes = 0
+        self._open: set[tuple[str, str]] = set()
+        """Device and id of the questions that are not answered yet."""
+        self._allowance = Allowance(limits.refusals_per_s)
+        self._closed = False
+
+    # -- paho's thread --------------------------------------------------------------------------------------------
+
+    def put(self, item: Incoming) -> None:
+        """A message from the broker."""
+        self.figures.received += 1
+        now_ns = time.monotonic_ns()
+        sender, model = self._sender(item)
+        if sender is None:
+            return
+        try:
+            if not self._room.knows(model):
+                raise Refused("unknown-model", f"no model is called {model[:80]} here")
+            deadline_ns = now_ns + int(codec.deadline_ms(item.user) * 1e6)
+            self._admit(Sealed(sender, model, item, codec.header_bytes(item.user), deadline_ns), now_ns)
+        except BadTensor as error:
+            self.refuse(sender, Refused("malformed", str(error)), now_ns)
+        except Refused as refused:
+            self.refuse(sender, refused, now_ns)
+
+    def _sender(self, item: Incoming) -> tuple[Sender | None, str]:
+        """Who asks, and which model. The broker holds every device to topics with its own name: only there may an
+        answer go."""
+        known = asked(item.topic)
+        if known is None or item.response_topic != Topics(self._base, known[1]).answer:
+            self.figures.foreign += 1
+            return None, ""
+        try:
+            question = codec.question_id((item.correlation or b"").decode("ascii", "replace"))
+        except BadTensor:
+            self.figures.nameless += 1
+            return None, ""
+        model, device = known
+        return Sender(device, question, item.response_topic), model
+
+    def _admit(self, sealed: Sealed, now_ns: int) -> None:
+        """Raises Refused."""
+        model, sender, size = sealed.model, sealed.sender, len(sealed.incoming.payload)
+        with self._ready:
+            turns = self._turns.get(model)
+            if turns is None:
+                turns = self._turns[model] = Turns(self._limits.each, self._limits.most)
+                self._models.append(model)
+            if sender.key in self._open:
+                self.figures.repeated += 1
+                return
+            wait_ns = self._room.expected_wait_ns(model, sender.device)
+            wait_ns += turns.ahead(sender.device) * self._room.usual_ns(model)
+            if now_ns + wait_ns > sealed.deadline_ns:
+                raise Refused("busy", f"{model}: {wait_ns / 1e6:.0f} ms of work come before it")
+            if self._bytes + size > self._limits.waiting_bytes or not turns.put(sender.device, sealed):
+                raise Refused("busy", f"{model}: too many questions wait, at most {turns.each} of one device")
+            self._bytes += size
+            self._open.add(sender.key)
+            self._ready.notify_all()
+
+    # -- readers --------------------------------------------------------------------------------------------------
+
+    def take(self, timeout_s: float) -> Sealed | None:
+        """The next question of a model that would begin it soon; None after `timeout_s`, and once closed."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._closed or self._next() is not None, timeout_s)
+            model = self._next()
+            if model is None:
+                return None
+            self._models.remove(model)
+            self._models.append(model)
+            sealed = self._turns[model].take()
+            assert sealed is not None
+            self._bytes -= len(sealed.incoming.payload)
+            return sealed
+
+    def _next(self) -> str | None:
+        for model in self._models:
+            if len(self._turns[model]) and self._room.hungry(model):
+                return model
+        return None
+
+    # -- any thread -----------------------------------------------------------------------------------------------
+
+    def refuse(self, sender: Sender, refused: Refused, now_ns: int) -> None:
+        """Say no, unless this device has been told so too often of late."""
+        with self._ready:
+            self._open.discard(sender.key)
+            self.figures.refused[refused.code] = self.figures.refused.get(refused.code, 0) + 1
+            told = self._allowance.take(sender.device, now_ns)
+            self.figures.untold += not told
+        if told:
+            self._outgoing.put(Answer(sender, refused, now_ns))
+
+    def answered(self, sender: Sender) -> None:
+        """The model has said something to it: the same question may be asked again."""
+        with self._ready:
+            self._open.discard(sender.key)
+
+    @property
+    def waiting(self) -> int:
+        """Questions that are unread."""
+        with self._ready:
+            return sum(len(turns) for turns in self._turns.values())
+
+    @property
+    def open(self) -> int:
+        """Questions without an answer, read or not."""
+        with self._ready:
+            return len(self._open)
+
+    def close(self) -> None:
+        """Wake the readers."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
