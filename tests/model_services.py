@@ -16,15 +16,18 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from ulid import ULID
 
+from appliance.mqtt import topics
 from appliance.mqtt.connection import properties_of
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics, questions, service_available
 from appliance.questions import codec
-from appliance.questions.announcement import Announcement, ServedModel, announcement_to_json
+from appliance.questions.announcement import Announcement, ServedModel, announcement_to_json, served
 from appliance.questions.question import Question, Refused, Reply
 from appliance.remote.asker import Asker
 from appliance.remote.open_questions import Outcome
 from appliance.result import ModelId
+from appliance.service.backend import Backend
+from engines.manifest import Manifest
 from engines.predictions import Answer, Label, StageTimes
 from tests.waiting import until
 
@@ -75,13 +78,13 @@ def question_id(message: mqtt.MQTTMessage) -> str:
 class Scripted:
     """Takes the questions to a model and does with each what the test says."""
 
-    def __init__(self, port: int, answers: Answers, name: str = "attic") -> None:
+    def __init__(self, port: int, answers: Answers, name: str = "attic", model: str = MODEL.name) -> None:
         self.name = name
         self.questions: queue.Queue[mqtt.MQTTMessage] = queue.Queue()
         self._answers = answers
         self._ready = threading.Event()
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        self.client.on_connect = lambda client, *_: client.subscribe(questions("test", MODEL.name), qos=1)
+        self.client.on_connect = lambda client, *_: client.subscribe(questions("test", model), qos=1)
         self.client.on_subscribe = lambda *_: self._ready.set()
         self.client.on_message = self._on_message
         self.client.connect("127.0.0.1", port)
@@ -92,9 +95,16 @@ class Scripted:
         self.questions.put(message)
         self._answers(self, message)
 
-    def announce(self, state: Literal["online", "draining", "offline"] = "online", queue_ms: float = 0.0) -> None:
-        """That it has the model, with a digest and the stage `head`."""
+    def announce(
+        self,
+        state: Literal["online", "draining", "offline"] = "online",
+        queue_ms: float = 0.0,
+        manifest: Manifest | None = None,
+    ) -> None:
+        """That it has this model, or else MODEL with the stage `head`."""
         model = ServedModel(MODEL.name, True, MODEL.version, MODEL.digest, stages=("head",), queue_ms=queue_ms)
+        if manifest is not None:
+            model = served(manifest.name, manifest, engine="onnxruntime", queue_ms=queue_ms, infer_ms=0.0)
         document = announcement_to_json(Announcement(self.name, state, "test", (model,)))
         self.client.publish(service_available(self.name), document, 1, retain=True).wait_for_publish(5)
 
@@ -123,12 +133,33 @@ class Scripted:
 
 
 @contextmanager
-def scripted(port: int, answers: Answers = at_once, name: str = "attic") -> Iterator[Scripted]:
-    service = Scripted(port, answers, name)
+def scripted(port: int, answers: Answers = at_once, name: str = "attic", model: str = MODEL.name) -> Iterator[Scripted]:
+    service = Scripted(port, answers, name, model)
     try:
         yield service
     finally:
         service.close()
+
+
+def running(backend: Backend) -> Answers:
+    """Answers with what a model says, run on the client's thread; `backend` is open."""
+
+    def run(service: Scripted, message: mqtt.MQTTMessage) -> None:
+        user: Any = message.properties
+        model, device = topics.asked(message.topic) or ("", "")
+        question = codec.decode_question(
+            bytes(message.payload),
+            codec.header_bytes(user.UserProperty),
+            model=model,
+            device=device,
+            deadline_ns=time.monotonic_ns() + int(codec.deadline_ms(user.UserProperty) * 1e6),
+        )
+        [outcome] = backend.run([question])
+        if isinstance(outcome, Reply):
+            outcome = replace(outcome, service=service.name)
+        service.answer(message, outcome)
+
+    return run
 
 
 @contextmanager
