@@ -1,7 +1,6 @@
 """What a service does, for Prometheus: its text format, from the figures of its room and of its connection.
 
-Names and units follow Prometheus: base units, `_total` for what only grows. Every one of them stands in the dashboard and
-the alert rules of docs/deploy.
+Names and units follow Prometheus: base units, `_total` for what only grows. docs/deploy has a dashboard and alerts.
 """
 
 from __future__ import annotations
