@@ -23,7 +23,7 @@ from appliance.mqtt.topics import Topics, questions, service_available
 from appliance.questions import codec
 from appliance.questions.announcement import Announcement, ServedModel, announcement_to_json, served
 from appliance.questions.question import Question, Refused, Reply
-from appliance.remote.asker import Asker
+from appliance.remote.asker import Asker, AskerFigures
 from appliance.remote.open_questions import Outcome
 from appliance.result import ModelId
 from appliance.service.backend import Backend
@@ -100,11 +100,12 @@ class Scripted:
         state: Literal["online", "draining", "offline"] = "online",
         queue_ms: float = 0.0,
         manifest: Manifest | None = None,
+        asked_as: str = "",
     ) -> None:
-        """That it has this model, or else MODEL with the stage `head`."""
+        """That it has this model, by its own name or another, or else MODEL with the stage `head`."""
         model = ServedModel(MODEL.name, True, MODEL.version, MODEL.digest, stages=("head",), queue_ms=queue_ms)
         if manifest is not None:
-            model = served(manifest.name, manifest, engine="onnxruntime", queue_ms=queue_ms, infer_ms=0.0)
+            model = served(asked_as or manifest.name, manifest, engine="onnxruntime", queue_ms=queue_ms, infer_ms=0.0)
         document = announcement_to_json(Announcement(self.name, state, "test", (model,)))
         self.client.publish(service_available(self.name), document, 1, retain=True).wait_for_publish(5)
 
@@ -179,6 +180,13 @@ def asking(url: str, *, await_connection: bool = True, **changes: Any) -> Iterat
         asker.wake()
         thread.join(10)
         assert not thread.is_alive(), "the asker does not stop"
+
+
+def settled(asker: Asker) -> AskerFigures:
+    """Figures that were counted after this call."""
+    before = asker.figures()
+    until(lambda: asker.figures() is not before)
+    return asker.figures()
 
 
 class Taken:

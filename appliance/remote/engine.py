@@ -117,7 +117,7 @@ class RemoteStages:
         """The service that answered last."""
         self.sent_bytes = 0
         """Of all payloads so far."""
-        self._errand = errand
+        self.errand = errand
         self._asker = asker
         self._mail: Mailbox[tuple[str, Outcome] | Literal["cancelled"]] | None = None
         self._lock = threading.Lock()
@@ -137,8 +137,8 @@ class RemoteStages:
         """
         if (obstacle := self._obstacle()) is not None:
             raise EngineError(obstacle)
-        samples = _apart(inputs, self._errand.rows(inputs))
-        deadline_ns = time.monotonic_ns() + int((patience_s or self._errand.patience_s) * 1e9)
+        samples = _apart(inputs, self.errand.rows(inputs))
+        deadline_ns = time.monotonic_ns() + int((patience_s or self.errand.patience_s) * 1e9)
         mail: Mailbox[tuple[str, Outcome] | Literal["cancelled"]] = Mailbox(len(samples) + 1)
         with self._lock:
             self._mail = mail
@@ -162,24 +162,24 @@ class RemoteStages:
 
     def _obstacle(self) -> str | None:
         """Why asking is of no use. Features of one model are noise to another: only this very one will do."""
-        manifest = self._errand.manifest
-        standing = self._asker.standing(self._errand.asked_as, manifest.version)
+        manifest = self.errand.manifest
+        standing = self._asker.standing(self.errand.asked_as, manifest.version)
         if not standing.usable:
-            return f"{self._errand.asked_as}: {standing.words}"
+            return f"{self.errand.asked_as}: {standing.words}"
         if all(offer.model.digest != manifest.digest for offer in standing.offers):
             return self._another(standing.offers[0].service)
         return None
 
     def _another(self, service: str) -> str:
-        errand = self._errand
+        errand = self.errand
         return (
             f"{service} has another model by the name {errand.asked_as} {errand.manifest.version} than this device, "
             "and stages can be shared only within one: install the same bundle on both"
         )
 
     def _ask(self, inputs: Tensors, deadline_ns: int, mail: Mailbox[tuple[str, Outcome] | Literal["cancelled"]]) -> str:
-        question = self._errand.question(inputs, deadline_ns)
-        payload = self._errand.payload(question)
+        question = self.errand.question(inputs, deadline_ns)
+        payload = self.errand.payload(question)
         self.sent_bytes += len(payload.body)
         self._asker.ask(question, payload, lambda outcome: mail.put((question.id, outcome)))
         return question.id
@@ -197,16 +197,16 @@ class RemoteStages:
                 raise EngineError("cancelled while a model service was asked")
             question_id, outcome = came
             if isinstance(outcome, Refused):
-                raise EngineError(f"{self._errand.asked_as} at a model service: {outcome}")
+                raise EngineError(f"{self.errand.asked_as} at a model service: {outcome}")
             replies[question_id] = outcome
         return replies
 
     def _outputs(self, replies: Sequence[Reply]) -> dict[str, Array]:
         for reply in replies:
-            if reply.model.digest != self._errand.manifest.digest:
+            if reply.model.digest != self.errand.manifest.digest:
                 raise EngineError(self._another(reply.service))
             if missing := [spec.name for spec in self.outputs if spec.name not in reply.tensors]:
-                raise EngineError(f"{reply.service} left out {', '.join(missing)} of {self._errand.stages[-1]}")
+                raise EngineError(f"{reply.service} left out {', '.join(missing)} of {self.errand.stages[-1]}")
         self.answered_by = replies[-1].service
         if len(replies) == 1:
             return {spec.name: replies[0].tensors[spec.name] for spec in self.outputs}
