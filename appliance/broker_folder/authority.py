@@ -49,7 +49,7 @@ distinguished_name = names
 class Purpose(str, Enum):
     """What a certificate may be shown as."""
 
-    BROKER = "serverAuth"
+    SERVER = "serverAuth"
     CLIENT = "clientAuth"
 
 
@@ -97,7 +97,7 @@ class Authority:
         return self.certificate_file.read_text(encoding="ascii")
 
     def sign(self, name: str, purpose: Purpose, days: int, hosts: tuple[str, ...] = ()) -> Certificate:
-        """A new key and its certificate for `name`, and for the `hosts` (names or addresses) that a broker has."""
+        """A new key and its certificate for `name`, and for the `hosts` (names or addresses) that a server has."""
         request, extra = self.folder / "request.csr", self.folder / "request.extra"
         key_file = self.folder / "request.key"
         for left in (request, extra, key_file):

@@ -14,7 +14,12 @@ PLACE = "/etc/appliance/broker"
 
 
 def client_files(
-    record: Record, member: Member, trusted: str, password: str | None, signed: Certificate | None
+    record: Record,
+    member: Member,
+    trusted: str,
+    password: str | None,
+    signed: Certificate | None,
+    serving: Certificate | None,
 ) -> Iterator[tuple[str, str, int]]:
     """Name, content and mode of each file."""
     yield "trusted.crt", trusted, OPEN
@@ -24,6 +29,9 @@ def client_files(
     if signed is not None:
         yield f"{member.name}.crt", signed.certificate, OPEN
         yield f"{member.name}.key", signed.key, SECRET
+    if serving is not None:
+        yield "serving.crt", serving.certificate, OPEN
+        yield "serving.key", serving.key, SECRET
 
 
 def _lines(record: Record, member: Member) -> str:
@@ -45,8 +53,19 @@ def _lines(record: Record, member: Member) -> str:
         lines += [
             "",
             "# The services that share the questions; nobody else may know it (docs/security.md).",
-            "[service]",
-            f'name = "{member.name}"',
+            "[serve]",
+            *([] if member.replicas else [f'id = "{member.name}"']),
             f'group = "{record.group}"',
+        ]
+    if member.hosts:
+        lines += [
+            "",
+            "# For other programs; they send the first line of the token file: openssl rand -hex 32 > token",
+            "[oip]",
+            'http = "0.0.0.0:8000"',
+            'grpc = "0.0.0.0:8001"',
+            f'cert_file = "{PLACE}/serving.crt"',
+            f'key_file = "{PLACE}/serving.key"',
+            f'token_file = "{PLACE}/token"',
         ]
     return "\n".join(lines) + "\n"

@@ -26,7 +26,6 @@ from appliance.broker_folder.files import OPEN, SECRET, give_to, replace, write_
 from appliance.broker_folder.mosquitto import Entry, Limits, Listener, access, configuration, passwords
 from appliance.broker_folder.password import hashed, new_password
 from appliance.broker_folder.record import Member, Record
-from appliance.broker_folder.rights import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class BrokerFolder:
             days=wanted.days,
             authority_days=wanted.authority_days,
             owner=wanted.owner,
-            group=secrets.token_urlsafe(16),
+            group=secrets.token_hex(16),
         )
         Authority.create(folder / "authority" / "1", f"{wanted.hosts[0]} authority 1", wanted.authority_days)
         write_new(folder / "broker" / "mosquitto.conf", configuration(wanted.listener, wanted.limits))
@@ -102,9 +101,10 @@ class BrokerFolder:
 
     # Names.
 
-    def add(self, role: Role, names: Iterable[str], models: tuple[str, ...] = ()) -> list[Path]:
-        """A place for each name, with what it needs in `clients/<name>`; all of them or none."""
-        names = tuple(names)
+    def add(self, newcomers: Iterable[Member]) -> list[Path]:
+        """A place for each, with what it needs in `clients/<name>`; for all of them or for none."""
+        wanted = {member.name: member for member in newcomers}
+        names = tuple(wanted)
         with self.changing():
             for name in names:
                 if (known := self.record.members.get(name)) is not None:
@@ -112,7 +112,7 @@ class BrokerFolder:
                 self._refuse_leftover(name)
             try:
                 for name in names:
-                    self.record.members[name] = self._equip(Member(name=name, role=role, models=models))
+                    self.record.members[name] = self._equip(wanted[name])
             except BaseException:
                 for name in names:
                     self._retire(name)
@@ -147,18 +147,20 @@ class BrokerFolder:
 
     def _equip(self, member: Member) -> Member:
         """Write `clients/<name>`; gives the member with its new hash."""
-        password = signed = None
+        password = signed = serving = None
         member = member.model_copy(update={"authority": self.record.authorities})
         if self.record.identity == "password":
             password = new_password()
             member = member.model_copy(update={"password": hashed(password)})
         else:
             signed = self._authority().sign(member.name, Purpose.CLIENT, self.record.days)
+        if member.hosts:
+            serving = self._authority().sign(member.name, Purpose.SERVER, self.record.days, member.hosts)
         folder = self.folder / "clients" / member.name
         beside = folder.with_name(f".{member.name}.part")
         _empty(beside)
         beside.mkdir(mode=0o700)
-        for name, content, mode in client_files(self.record, member, self.trusted(), password, signed):
+        for name, content, mode in client_files(self.record, member, self.trusted(), password, signed, serving):
             write_new(beside / name, content, mode)
         beside.rename(folder)
         return member
@@ -227,7 +229,7 @@ class BrokerFolder:
         return "".join(authority.certificate for authority in self._trusted())
 
     def _sign_broker(self) -> None:
-        signed = self._authority().sign(self.record.hosts[0], Purpose.BROKER, self.record.days, self.record.hosts)
+        signed = self._authority().sign(self.record.hosts[0], Purpose.SERVER, self.record.days, self.record.hosts)
         write_new(self.folder / "broker" / "server.key", signed.key, SECRET)
         write_new(self.folder / "broker" / "server.crt", signed.certificate, OPEN)
 
@@ -235,7 +237,7 @@ class BrokerFolder:
 
     def _write_generated(self) -> None:
         broker, members = self.folder / "broker", list(self.record.members.values())
-        entries = [Entry(member.name, member.role, member.models) for member in members]
+        entries = [Entry(member.name, member.role, member.models, member.replicas) for member in members]
         files = {"access": access(entries, self.record.base), "trusted.crt": self.trusted()}
         if self.record.identity == "password":
             files["passwords"] = passwords([(one.name, one.password) for one in members if one.password is not None])

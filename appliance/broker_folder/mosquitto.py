@@ -118,6 +118,7 @@ class Entry:
     name: str
     role: Role
     models: tuple[str, ...] = ()
+    replicas: bool = False
 
 
 def access(entries: Iterable[Entry], base: str) -> str:
@@ -125,7 +126,8 @@ def access(entries: Iterable[Entry], base: str) -> str:
     parts = [WRITTEN]
     for entry in entries:
         parts.append(f"\n# {ROLE_WORDS[entry.role]}\nuser {entry.name}\n")
-        parts += [f"topic {right.verb} {right.topic}\n" for right in rights(entry.role, entry.name, base, entry.models)]
+        granted = rights(entry.role, entry.name, base, entry.models, replicas=entry.replicas)
+        parts += [f"topic {right.verb} {right.topic}\n" for right in granted]
     return "".join(parts)
 
 

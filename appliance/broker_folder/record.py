@@ -26,6 +26,12 @@ class Member(_Strict):
     models: tuple[str, ...] = ()
     """What a service answers for; empty means every model."""
 
+    replicas: bool = False
+    """Many services share this name."""
+
+    hosts: tuple[str, ...] = ()
+    """Names and addresses under which a service offers the Open Inference Protocol; none: it does not."""
+
     password: str | None = None
     """Hashed; None where certificates say who somebody is."""
 

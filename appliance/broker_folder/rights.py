@@ -50,13 +50,18 @@ class Right:
     why: str
 
 
-def rights(role: Role, name: str, base: str, models: tuple[str, ...] = ()) -> tuple[Right, ...]:
-    """All that `name` may do. `models` are those a service answers for; none named means every model."""
+def rights(
+    role: Role, name: str, base: str, models: tuple[str, ...] = (), *, replicas: bool = False
+) -> tuple[Right, ...]:
+    """All that `name` may do. `models` are those a service answers for; none named means every model.
+
+    `replicas`: many services share the name, as in a Kubernetes Deployment; each announces itself under another.
+    """
     match role:
         case Role.DEVICE:
             return (*_published("write", base, name), *_of_device(base, name))
         case Role.SERVICE:
-            return tuple(_of_service(base, name, models))
+            return tuple(_of_service(base, ANY if replicas else name, models))
         case Role.VIEWER:
             return (*_published("read", base, ANY), _announcements())
         case Role.COLLECTOR:
@@ -98,7 +103,7 @@ def _of_service(base: str, name: str, models: tuple[str, ...]) -> Iterator[Right
     for model in models or (ANY,):
         yield Right("read", question(model, ANY), "questions of every device (through a shared subscription)")
     yield Right("write", Topics(base, ANY).answer, "answers to the device that asked")
-    yield Right("write", service_available(name), "its announcement, under its own name only")
+    yield Right("write", service_available(name), "its announcement, under its own name only (replicas: under any)")
     yield _announcements()
 
 

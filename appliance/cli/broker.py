@@ -201,12 +201,13 @@ def _wanted(folder: Path, options: dict[str, Any]) -> Any:
 def _adder(role: str, help_text: str, *decorators: Callable[..., Any]) -> click.Command:
     """One `add-…` command."""
 
-    def add(folder: Path, names: tuple[str, ...], models: tuple[str, ...] = ()) -> None:
+    def add(folder: Path, names: tuple[str, ...], **more: Any) -> None:
         from appliance.broker_folder.folder import BrokerFolder
+        from appliance.broker_folder.record import Member
         from appliance.broker_folder.rights import Role
 
         with _told():
-            made = BrokerFolder(folder).add(Role(role), names, models)
+            made = BrokerFolder(folder).add(Member(name=name, role=Role(role), **more) for name in names)
         for place in made:
             click.echo(f"{place}: for {place.name} alone; mqtt.toml in it says where it goes")
         _reload_hint(folder)
@@ -224,9 +225,25 @@ MODELS = click.option(
     callback=_names,
     help="Only questions to this model; again for each further one. Default: every model.",
 )
+SERVING_HOSTS = click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    callback=_hosts,
+    help="Name or address under which it offers the Open Inference Protocol over TLS; again for each further one.",
+)
+REPLICAS = click.option(
+    "--replicas", is_flag=True, help="Many share this name, as in a Deployment: each announces itself under its own."
+)
 
 _adder("device", "Give each device NAME what it needs to connect, and the right to speak as itself.")
-_adder("service", "Give each model service NAME what it needs, and the right to answer devices.", MODELS)
+_adder(
+    "service",
+    "Give each model service NAME what it needs, and the right to answer devices.",
+    MODELS,
+    SERVING_HOSTS,
+    REPLICAS,
+)
 _adder("viewer", "Let a dashboard or a person NAME hear what devices and services publish.")
 _adder("collector", "Let NAME hear it, and say how far it has stored each stream.")
 _adder("operator", "Let NAME hear it, and send commands and requests to devices.")

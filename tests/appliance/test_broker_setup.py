@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,10 +19,16 @@ import pytest
 from appliance.broker_folder.client import PLACE
 from appliance.broker_folder.password import hashed
 from appliance.broker_folder.rights import Right, Role, rights
+from appliance.service.settings import ServiceConfig
 from tests.appliance_process import ApplianceProcess
 from tests.certificates import LONG_AGO, Authority
 from tests.secured_broker import DENIED, TAKEN, SecuredBroker, command, is_root
 from tests.waiting import until
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 pytestmark = [pytest.mark.broker, pytest.mark.system]
 
@@ -167,6 +174,40 @@ def test_a_service_for_one_model_is_not_given_the_questions_of_another(broker: S
         assert service.topics() == ["model-service/people/infer/dock-1"]
 
 
+def test_replicas_share_a_name_and_announce_themselves_under_others(tmp_path: Path) -> None:
+    with SecuredBroker(tmp_path / "broker") as broker:
+        command("add-service", broker.folder, "brains", "--replicas", "--host", "brains.example", "--host", "localhost")
+        broker.reload()
+        lines = (broker.of("brains") / "mqtt.toml").read_text()
+        assert "id =" not in lines, "each replica has its own"
+        with broker.client("brains") as first, broker.client("brains") as second:
+            for client, topic in (
+                (first, "model-service/brains-x1/available"),
+                (second, "model-service/brains-x2/available"),
+            ):
+                assert client.may_publish(topic)
+                assert not client.may_publish("model-service/people/infer/brains")
+                assert not client.may_publish("appliance/dock-1/available")
+
+
+def test_a_service_has_a_certificate_of_its_own_to_serve_with(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    command("setup", folder, "--host", "h")
+    command("add-service", folder, "brain", "--host", "brain.example", "--host", "10.1.2.3")
+    files = folder / "clients" / "brain"
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(files / "serving.crt", files / "serving.key")
+    client = ssl.create_default_context(cafile=files / "trusted.crt")
+    assert _handshake(server, client, "brain.example") == ""
+    assert _handshake(server, client, "10.1.2.3") == ""
+    assert "not valid for" in _handshake(server, client, "h")
+    server.load_cert_chain(files / "brain.crt", files / "brain.key")
+    assert "unsuitable certificate purpose" in _handshake(server, client, "brain.example")
+    ServiceConfig.model_validate(lines := tomllib.loads((files / "mqtt.toml").read_text()))
+    assert lines["oip"]["cert_file"].endswith("/serving.crt")
+    assert lines["serve"]["id"] == "brain"
+
+
 def test_a_device_that_does_not_know_the_services_group_takes_none_of_their_questions(broker: SecuredBroker) -> None:
     """mosquitto gives a member of a shared subscription its turn even when it may not read: the name is a secret."""
     lines = (broker.of("brain-1") / "mqtt.toml").read_text().splitlines()
@@ -283,16 +324,15 @@ def test_a_device_cannot_play_the_broker(broker: SecuredBroker) -> None:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(files / "dock-1.crt", files / "dock-1.key")
     client = ssl.create_default_context(cafile=broker.of("dock-2") / "trusted.crt")
-    client.check_hostname = False
     assert "unsuitable certificate purpose" in _handshake(server, client)
     server.load_cert_chain(broker.folder / "broker" / "server.crt", broker.folder / "broker" / "server.key")
     assert _handshake(server, client) == ""
 
 
-def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str:
+def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str = "localhost") -> str:
     """What the client says of the server, in memory."""
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    sides = client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)
+    sides = client.wrap_bio(back, there, server_hostname=host), server.wrap_bio(there, back, server_side=True)
     for _ in range(5):
         for side in sides:
             try:
