@@ -101,7 +101,7 @@ class Intake:
         """Messages at QoS 1 that the broker has not acknowledged."""
         self._subscribed: set[str] = set()
         self._told: bytes = b""
-        self._told_s = -math.inf
+        self._told_s = self._attend_s = -math.inf
         self._draining = False
         self._quiet_at_s = math.inf
         self._answered = self._refused = self._late = self._too_large = 0
@@ -175,7 +175,8 @@ class Intake:
     def _note(self, event: LinkEvent) -> None:
         if isinstance(event, Up):
             self._up = event
-            self._told, self._told_s = b"", -math.inf
+            self._told = b""
+            self._told_s = self._attend_s = -math.inf
         elif isinstance(event, Down):
             self._up = None
             self._flights.clear()
@@ -186,8 +187,11 @@ class Intake:
             self.quiet.set()
 
     def _attend(self, now_s: float) -> None:
-        """Announce what has changed, and listen for the models that are ready, in this order when there are fewer of
+        """Now and then, for it takes as long as an answer: announce what has changed, and listen for the models that are ready, in this order when there are fewer of
         them, so that nobody asks for what is gone."""
+        if now_s < self._attend_s and (not self._draining or self._quiet_at_s < math.inf):
+            return
+        self._attend_s = now_s + TICK_S
         announcement = self._announce()
         if self._draining:
             announcement = replace(announcement, state="draining")
@@ -243,7 +247,10 @@ class Intake:
         left_s = (answer.deadline_ns - time.monotonic_ns()) / 1e9
         properties.MessageExpiryInterval = max(1, math.ceil(left_s))
         assert self._up is not None
-        if packet_bytes(sender.response_topic, payload.body, properties) > self._up.largest_bytes:
+        largest = self._up.largest_bytes
+        if len(payload.body) + HEADROOM_BYTES > largest and largest < packet_bytes(
+            sender.response_topic, payload.body, properties
+        ):
             self._too_large += 1
             self._refuse_instead(answer, Refused("too-large", "the answer is longer than the broker takes"))
             return
