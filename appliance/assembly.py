@@ -18,6 +18,7 @@ from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Feed
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
+from appliance.remote.wiring import RemoteParts, is_routed, make_parts, placement, route
 from appliance.result import Clock
 from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry
@@ -42,6 +43,8 @@ class Assembly:
     feeds: dict[str, Feed] = field(default_factory=dict)
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
+    remote: RemoteParts | None = None
+    """What asks the model services, where a pipeline may."""
 
     def worker_of(self, pipeline: Pipeline) -> Worker:
         named = (
@@ -96,14 +99,23 @@ def assemble(
     topics: Topics,
     post: Callable[[Outgoing], None],
     clock: Callable[[], Clock],
+    celsius: Callable[[], float | None],
 ) -> Assembly:
-    """One worker for every model in use, one pipeline for every table, one feed for every source."""
-    assembly = Assembly()
-    microphones = {source.name for source in config.microphone}
+    """One worker for every model in use, one pipeline for every table, one feed for every source.
+
+    `celsius`: how hot the device is, where that is known.
+    """
+    assembly = Assembly(remote=make_parts(config, topics))
+    cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
-        pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=settings.source in microphones)
-        worker.pipelines.append(pipeline)
+        parts = assembly.remote if is_routed(settings, config) else None
+        ready = worker.ready if parts is None else parts.routing.ready
+        pipeline = Pipeline(settings, topics, post, clock, ready, hears=settings.source not in cameras)
+        if parts is None:
+            worker.pipelines.append(pipeline)
+        else:
+            worker.pipelines.append(route(parts, pipeline, worker, cameras[settings.source], celsius))
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:
         users = [p for p in assembly.pipelines.values() if p.config.source == source.name]
@@ -121,12 +133,17 @@ def assemble(
 def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalogue: Catalogue) -> Worker:
     """The worker of this model; pipelines that name the same model and engine share it."""
     name = settings.model if settings.engine == "auto" else f"{settings.model} on {settings.engine}"
+    place = placement(assembly.remote, settings, config.device.name)
+    if place is not None:
+        name += f" of {settings.name}"  # its stages are in places of their own
     if name not in assembly.workers:
 
         def open_model(bundle: Bundle) -> Model:
             from engines.model import Model
 
-            return Model(bundle, engine=settings.engine, threads=config.device.threads, gpu=gpu_options(config))
+            return Model(
+                bundle, engine=settings.engine, threads=config.device.threads, gpu=gpu_options(config), place=place
+            )
 
         assembly.workers[name] = Worker(
             name,
@@ -134,6 +151,7 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalo
             open_model=open_model,
             ready=threading.Condition(),
             max_batch=config.device.max_batch,
+            elsewhere=None if place is None else lambda: place.answered_by,
         )
     return assembly.workers[name]
 

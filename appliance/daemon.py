@@ -25,6 +25,7 @@ from appliance.pipeline.feed import Availability
 from appliance.plans import Plans
 from appliance.power import Power
 from appliance.result import Clock
+from appliance.temperature import Thermometer
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
@@ -46,7 +47,7 @@ STOP_WITHIN_S = 8.0
 MOST_ABANDONED = 3
 """So many capture threads left hanging below Python, and the process starts afresh."""
 
-LIVE_TABLES = frozenset({"camera", "microphone", "pipeline"})
+LIVE_TABLES = frozenset({"camera", "microphone", "pipeline", "remote"})
 """Tables that a reload applies; the others need a restart."""
 
 
@@ -82,6 +83,7 @@ class Daemon:
         self._clock: Clock = clock_state()
         self._clock_ns = self._started_ns
         self._power = Power()
+        self._thermometer = Thermometer()
         self._sampled_ns = 0
         self._plans = Plans(build=config.gpu.build)
         self._successors: dict[str, _Thread] = {}
@@ -132,7 +134,17 @@ class Daemon:
     def _begin(self, config: Config) -> None:
         """Start everything that a reload replaces."""
         check(config)
-        self.assembly = assemble(config, self._catalogue, self.topics, self.post, lambda: self._clock)
+        self.assembly = assemble(
+            config, self._catalogue, self.topics, self.post, lambda: self._clock, lambda: self._thermometer.celsius
+        )
+        remote = self.assembly.remote
+        if remote is not None:
+            for name, body in (
+                ("asker", remote.asker.run),
+                ("inquirer", remote.inquirer.run),
+                ("router", remote.routing.run),
+            ):
+                self._threads[name] = self._start(name, body)
         for worker in self.assembly.workers.values():
             self._threads[f"model {worker.name}"] = self._start(f"model {worker.name}", worker.run)
         for feed in self.assembly.feeds.values():
@@ -157,6 +169,8 @@ class Daemon:
             feed.close()
         for worker in self.assembly.workers.values():
             worker.wake()
+        if self.assembly.remote is not None:
+            self.assembly.remote.wake()
         self._join(threads, deadline)
 
     def _start(self, name: str, body: Callable[[threading.Event], None]) -> _Thread:
@@ -191,6 +205,7 @@ class Daemon:
             self._clock, self._clock_ns = clock_state(), now_ns
         if now_ns - self._sampled_ns > POWER_EVERY_S * 1e9:
             self._sampled_ns = now_ns
+            self._thermometer.sample()
             self._power.sample(now_ns / 1e9, sum(each.inferences for each in self.assembly.workers.values()))
         if self._reload.is_set():
             self._reload.clear()
@@ -238,6 +253,8 @@ class Daemon:
         stuck = [worker.name for worker in self.assembly.workers.values() if worker.stuck(now_ns)]
         if self._uplink is not None and self._uplink.stuck(now_ns):
             stuck.append("uplink")
+        if self.assembly.remote is not None and self.assembly.remote.routing.stuck(now_ns):
+            stuck.append("router")
         if stuck:
             logger.error("no progress: %s", ", ".join(stuck))
             return

@@ -17,9 +17,9 @@ Place: TypeAlias = Literal["local", "remote", "both", "none"]
 """`both`: the service answers, and the engine gets the sample as well, to show whether it can be trusted again."""
 
 Cause: TypeAlias = Literal[
-    "healthy", "asked for", "loading", "building", "missing", "broken", "over budget", "hot", "unsure", "late"
+    "healthy", "asked for", "loading", "building", "missing", "broken", "over budget", "hot", "unsure"
 ]
-"""Why the decision fell as it did, counted in health; `late`: the first who was asked took too long."""
+"""Why the decision fell as it did, counted in health."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Situation:
     engine: Engine
     engine_words: str = ""
     """Why it is not ready, for a person."""
+    engine_failed: str = ""
+    """Why it could not answer this very sample, which it was given."""
     trusted: bool = True
     """It answers in its budget, and has done so for a while since it last did not."""
     distrust: str = ""
@@ -62,7 +64,7 @@ def decide(now: Situation) -> Decision:
     if now.askable:
         tries = cause == "over budget" and now.due_for_a_try
         return Decision("both" if tries else "remote", cause, words)
-    if now.engine == "ready":
+    if now.doubtful_score is not None or (now.engine == "ready" and not now.engine_failed):
         return Decision("local", cause, f"{words}, but {now.unaskable}")
     return Decision("none", cause, f"{words}, and {now.unaskable}")
 
@@ -71,6 +73,8 @@ def _trouble(now: Situation) -> tuple[Cause, str]:
     """Why the service should be asked; `healthy` when it need not be. The first that applies."""
     if now.doubtful_score is not None:
         return "unsure", f"the local answer is unsure ({now.doubtful_score:.2f})"
+    if now.engine_failed:
+        return "broken", f"the local engine failed ({now.engine_failed})"
     if now.preferred == "remote":
         return "asked for", "the configuration prefers the service"
     if now.engine != "ready":

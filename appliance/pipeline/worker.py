@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
@@ -44,8 +45,10 @@ class Worker:
         open_model: Callable[[Bundle], Model],
         ready: threading.Condition,
         max_batch: int | None = None,
+        elsewhere: Callable[[], str | None] | None = None,
     ) -> None:
-        """`find` and `open_model` raise EngineError when the model cannot be had."""
+        """`find` and `open_model` raise EngineError when the model cannot be had. `elsewhere`: the service that ran the
+        last stage of the newest sample, if one did."""
         self.name = name
         self.ready = ready
         """Condition that the mailboxes of its pipelines share."""
@@ -67,6 +70,7 @@ class Worker:
         self._find = find
         self._open_model = open_model
         self._max_batch = max_batch
+        self._elsewhere = elsewhere
         self._model: Model | None = None
         self._busy_since_ns: int | None = None
         self._timed_out = False
@@ -261,6 +265,9 @@ class Worker:
         self._busy_since_ns = None
         self.inferences += 1
         served = Served(taken_ns, time.monotonic_ns(), self.engine, self.manifest_id, "local engine healthy")
+        service = self._elsewhere() if self._elsewhere is not None else None
+        if service is not None:
+            served = replace(served, answered_by=f"remote:{service}", reason="the last stage runs at a service")
         failures = []
         for (pipeline, sample), answer in zip(batch, answers, strict=True):
             if isinstance(answer, EngineError):

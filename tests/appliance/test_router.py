@@ -28,6 +28,13 @@ MOMENTS = {
     "no engine, service gone": (gone(Situation("missing")), "none", "missing"),
     "engine broken": (Situation("broken"), "remote", "broken"),
     "engine broken, service gone": (gone(Situation("broken")), "none", "broken"),
+    "engine failed on this sample": (Situation("ready", engine_failed="NaN"), "remote", "broken"),
+    "engine failed on it, service gone": (gone(Situation("ready", engine_failed="NaN")), "none", "broken"),
+    "engine failed on it, owner prefers the service": (
+        Situation("ready", engine_failed="NaN", preferred="remote"),
+        "remote",
+        "broken",
+    ),
     "engine late": (LATE, "remote", "over budget"),
     "engine late, time to try it": (TRY, "both", "over budget"),
     "engine late, service gone": (gone(LATE), "local", "over budget"),
@@ -37,6 +44,7 @@ MOMENTS = {
     "unsure": (Situation("ready", doubtful_score=0.45), "remote", "unsure"),
     "unsure, service gone": (gone(Situation("ready", doubtful_score=0.45)), "local", "unsure"),
     "unsure, and the engine has broken since": (Situation("broken", doubtful_score=0.45), "remote", "unsure"),
+    "unsure, engine broken since, service gone": (gone(Situation("broken", doubtful_score=0.45)), "local", "unsure"),
 }
 
 

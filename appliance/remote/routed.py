@@ -1,0 +1,381 @@
+"""A pipeline whose samples the local engine or a model service answers: each is given out once, and in time.
+
+Everything here happens on the thread `router`; who answers is decided in `appliance/router.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+from appliance.pipeline.compose import Served
+from appliance.pipeline.pipeline import QUEUE, Pipeline
+from appliance.questions.question import Refused, Reply
+from appliance.remote.doubt import doubtful_score
+from appliance.remote.figures import RoutedFigures
+from appliance.remote.inquirer import Inquiry
+from appliance.remote.lane import LocalAnswer, ModelReady
+from appliance.remote.local_side import LocalSide
+from appliance.remote.open_questions import Outcome
+from appliance.remote.open_sample import Answered, Failed, OpenSample
+from appliance.remote.order import Order
+from appliance.remote.pictures import Viewer
+from appliance.remote.privacy import Withheld
+from appliance.remote.second_chance import Encoded, LateAnswer, SecondChance
+from appliance.remote.service_side import ServiceSide
+from appliance.remote.settings import PipelineRemote, Side
+from appliance.remote.view import View
+from appliance.result import ModelId
+from appliance.router import Situation, decide
+from capture.samples import Frame
+from engines.engine import EngineError
+
+MOST_ASKED = 4
+"""Questions of one pipeline on their way at the same time; of an `every` pipeline, four times as many."""
+AGAIN_NS = 20_000_000
+"""A sample that nobody could take is offered around again after so long."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceAnswer:
+    """How a question about an open sample ended."""
+
+    entry: OpenSample
+    outcome: Outcome
+    since: int
+    asked_ns: int
+    size: int
+
+
+Told: TypeAlias = LocalAnswer | ModelReady | ServiceAnswer | Encoded | LateAnswer
+
+
+class Routed:
+    """Of the router's thread; only `figures` is for any."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        settings: PipelineRemote,
+        local: LocalSide,
+        service: ServiceSide,
+        viewer: Viewer,
+        chance: SecondChance,
+        tell: Callable[[Told], None],
+    ) -> None:
+        """`tell`: leaves word for this thread, from any other."""
+        self.pipeline = pipeline
+        self.local = local
+        self.service = service
+        self.figures = RoutedFigures()
+        self._settings = settings
+        self._tell = tell
+        self._viewer = viewer
+        self._chance = chance
+        self._order = Order(pipeline.config.every)
+        self._deadline_ns = int(settings.deadline_s * 1e9)
+        self._most_asked = MOST_ASKED * (4 if pipeline.config.every else 1)
+        self._asked = 0
+        self._model = ModelId(pipeline.config.model, "", "")
+        self._decisions: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
+        self._failed = self._hedged = self._unused = 0
+        self._side: Side | None = None
+
+    # -- what the thread calls ------------------------------------------------------------------------------------
+
+    @property
+    def hungry(self) -> bool:
+        """Whether a sample waits that can be taken."""
+        return len(self._order) < QUEUE and len(self.pipeline.mailbox) > 0
+
+    def turn(self, now_ns: int) -> None:
+        """Take what has come, look after what is open, give out what has ended."""
+        self.service.look(now_ns / 1e9)
+        while self.hungry:
+            sample = self.pipeline.mailbox.take(0)
+            if isinstance(sample, Frame):
+                self._begin(sample, now_ns)
+        newest = self._order.newest
+        for entry in self._order:
+            if entry.ending is None:
+                self._look_after(entry, now_ns, may_start=self.pipeline.config.every or entry is newest)
+        self._order.tidy()
+        for entry in self._order.leaving():
+            self._give_out(entry, now_ns)
+        self._chance.turn(idle=self._asked == 0, now_ns=now_ns)
+
+    def hear(self, told: Told, now_ns: int) -> None:
+        if isinstance(told, ModelReady):
+            manifest = told.manifest
+            self._model = ModelId(manifest.name, manifest.version, manifest.digest)
+            self.pipeline.serve_with(manifest)
+        elif isinstance(told, LocalAnswer):
+            self._hear_engine(told, now_ns)
+        elif isinstance(told, ServiceAnswer):
+            self._hear_service(told, now_ns)
+        else:
+            self._chance.hear(told, now_ns)
+
+    def next_ns(self, now_ns: int) -> int | None:
+        """When it has to be looked after again though nothing has come; None: never."""
+        times = [time_ns for entry in self._order if entry.ending is None for time_ns in self._times(entry, now_ns)]
+        chance_ns = self._chance.next_ns(now_ns)
+        return min([*times, *([] if chance_ns is None else [chance_ns])], default=None)
+
+    def _times(self, entry: OpenSample, now_ns: int) -> list[int]:
+        times = [entry.deadline_ns]
+        if entry.with_engine and not entry.over_budget:
+            times.append(self.local.due_ns(entry))
+        if entry.questions and not entry.hedged and entry.asked_ns is not None:
+            times.append(self.service.hedge_ns(entry.asked_ns, entry.deadline_ns))
+        if entry.waits or (entry.over_budget and entry.asked_ns is None):
+            times.append(now_ns + AGAIN_NS)
+        return times
+
+    # -- one sample -----------------------------------------------------------------------------------------------
+
+    def _begin(self, sample: Frame, now_ns: int) -> None:
+        self._viewer.watch(sample)
+        entry = OpenSample(sample, now_ns, sample.complete_ns + self._deadline_ns)
+        self._order.add(entry)
+        if self.pipeline.config.every:
+            return  # started below, in the order of arrival
+        self._start(entry, now_ns)
+
+    def _look_after(self, entry: OpenSample, now_ns: int, may_start: bool) -> None:
+        self.local.watch(entry, now_ns)
+        if now_ns >= entry.deadline_ns:
+            self._close(entry, f"the deadline of {self._settings.deadline_s:g} s is over")
+        elif entry.questions:
+            self._hedge(entry, now_ns)
+        elif may_start and (entry.waits or entry.over_budget):
+            self._start(entry, now_ns)
+
+    def _start(self, entry: OpenSample, now_ns: int) -> None:
+        """Give it to whoever should answer it, as things are now."""
+        decision = decide(self._situation(entry, now_ns))
+        before, entry.decision = entry.decision, decision
+        if decision.place == "none":
+            if entry.engine_words and entry.service_words:
+                self._close(entry, "")
+            return
+        if decision.place == "local" and entry.spare is not None:
+            self._order.end(entry, self._spare(entry))
+        elif decision.place == "local" and (entry.with_engine or not self._takes(entry)):
+            entry.decision = before or decision
+            return
+        elif decision.place == "local":
+            self.local.give(entry, now_ns)
+        else:
+            self._ask(entry, now_ns)
+            if decision.place == "both":
+                entry.trial = True
+                self.local.trust.tried(now_ns / 1e9)
+                self.local.give(entry, now_ns)
+        self._decisions[f"{decision.place}: {decision.cause}"] += 1
+
+    def _takes(self, entry: OpenSample) -> bool:
+        """An `every` pipeline takes nothing back from the engine's queue."""
+        return self.local.has_room or not self.pipeline.config.every
+
+    def _situation(self, entry: OpenSample, now_ns: int) -> Situation:
+        now_s = now_ns / 1e9
+        standing, trust = self.local.standing, self.local.trust
+        unaskable = entry.service_words or self._unaskable(entry, now_ns)
+        return Situation(
+            engine=standing.state,
+            engine_words=standing.words,
+            engine_failed=entry.engine_words,
+            trusted=trust.trusted,
+            distrust=trust.words,
+            due_for_a_try=self.local.idle and trust.due_for_a_try(now_s),
+            hot_c=self.local.hot_c(),
+            doubtful_score=entry.doubtful_score,
+            askable=not unaskable,
+            unaskable=unaskable,
+            preferred=self._settings.prefer,
+        )
+
+    def _unaskable(self, entry: OpenSample, now_ns: int) -> str:
+        try:
+            entry.view = self._view(entry)
+        except Withheld as why:
+            return str(why)
+        if self._asked >= self._most_asked:
+            return f"{self._asked} questions are on their way already"
+        return self.service.unaskable((entry.deadline_ns - now_ns) / 1e9, now_ns / 1e9)
+
+    def _view(self, entry: OpenSample) -> View:
+        """What the service may see of it; raises Withheld."""
+        if entry.spare is not None:
+            self._viewer.found(entry.sample, entry.spare.answer.predictions)
+        return self._viewer.view(entry.sample)
+
+    def _ask(self, entry: OpenSample, now_ns: int) -> None:
+        view = entry.view
+        assert view is not None, "whether it may be asked was looked at before"
+        since = self.service.breaker.opened
+
+        def take(outcome: Outcome, size: int) -> None:
+            self._tell(ServiceAnswer(entry, outcome, since, now_ns, size))
+
+        inquiry = Inquiry(
+            jpeg=partial(self._viewer.encode, entry.sample, view),
+            model=self.service.model,
+            threshold=self.pipeline.settings.threshold,
+            labels=tuple(self.pipeline.config.labels) if self.pipeline.config.labels else None,
+            deadline_ns=entry.deadline_ns,
+            take=take,
+        )
+        entry.questions += 1
+        entry.asked_ns = entry.asked_ns or now_ns
+        self._asked += 1
+        self.service.ask(inquiry, now_ns / 1e9)
+
+    def _hedge(self, entry: OpenSample, now_ns: int) -> None:
+        """The service takes long, or is gone: the engine is asked as well, or another service."""
+        assert entry.asked_ns is not None
+        gone = not self.service.standing().usable
+        if entry.hedged or not (gone or now_ns >= self.service.hedge_ns(entry.asked_ns, entry.deadline_ns)):
+            return
+        entry.hedged = True
+        engine_can = self.local.standing.state == "ready" and self.local.idle and not entry.engine_words
+        if entry.spare is None and not entry.with_engine and engine_can:
+            self.local.give(entry, now_ns)
+        elif not gone and self.service.could_ask_another and not self._unaskable(entry, now_ns):
+            self._ask(entry, now_ns)
+        else:
+            return
+        self._hedged += 1
+
+    # -- what comes back ------------------------------------------------------------------------------------------
+
+    def _hear_engine(self, told: LocalAnswer, now_ns: int) -> None:
+        entry = self.local.take(told, now_ns)
+        if entry is None or entry.ending is not None or entry not in self._order:
+            return
+        if isinstance(told.answer, EngineError):
+            return  # it is looked after in this turn
+        self._model = told.served.model
+        assert entry.decision is not None, "whoever was given a sample was chosen"
+        poorer = self._settings.prefer == "remote" and self._settings.model not in (None, told.served.model.name)
+        served = replace(told.served, reason=entry.decision.words, status="degraded" if poorer else "ok")
+        answered = Answered(told.answer, served)
+        doubt = doubtful_score(told.answer, self._settings.unsure_between)
+        if entry.questions and (entry.trial or self._settings.prefer == "remote"):
+            entry.spare = answered
+        elif doubt is not None and entry.asked_ns is None:
+            entry.spare, entry.doubtful_score = answered, doubt
+            self._start(entry, now_ns)
+        else:
+            self._order.end(entry, answered)
+
+    def _hear_service(self, told: ServiceAnswer, now_ns: int) -> None:
+        entry, outcome = told.entry, told.outcome
+        self._asked -= 1
+        entry.questions -= 1
+        self.service.ended(outcome, told.since, told.asked_ns, told.size, now_ns)
+        if entry.ending is not None or entry not in self._order:
+            self._unused += isinstance(outcome, Reply)
+            return
+        if isinstance(outcome, Refused):
+            entry.service_words = f"the service did not answer ({outcome})"
+            if entry.questions == 0 and entry.spare is not None:
+                self._order.end(entry, self._spare(entry))
+            return
+        if outcome.answer is None:
+            entry.service_words = "the service answered with tensors"
+            return
+        assert entry.decision is not None
+        served = Served(
+            taken_ns=told.asked_ns,
+            done_ns=now_ns,
+            engine=outcome.engine,
+            model=outcome.model,
+            reason=entry.decision.words,
+            answered_by=f"remote:{outcome.service}",
+            status="degraded" if self._part_only(entry) else "ok",
+            queue_ms=outcome.queue_ms,
+        )
+        assert entry.view is not None
+        self._order.end(entry, Answered(entry.view.back(outcome.answer), served))
+
+    def _part_only(self, entry: OpenSample) -> bool:
+        """Nobody has looked at the rest of the picture."""
+        height, width = entry.sample.pixels.shape[:2]
+        assert entry.view is not None
+        return entry.spare is None and entry.view != View(0, 0, width, height)
+
+    # -- how it ends ----------------------------------------------------------------------------------------------
+
+    def _close(self, entry: OpenSample, words: str) -> None:
+        """Nobody will answer it in time any more."""
+        if entry.spare is not None:
+            self._order.end(entry, self._spare(entry))
+            return
+        why = [
+            words,
+            entry.decision.words if entry.decision is not None else "",
+            entry.engine_words,
+            entry.service_words,
+        ]
+        self._order.end(entry, Failed("; ".join(dict.fromkeys(each for each in why if each))))
+
+    def _spare(self, entry: OpenSample) -> Answered:
+        """The local answer for want of a better one."""
+        assert entry.spare is not None
+        assert entry.decision is not None
+        unasked = entry.asked_ns is None
+        words = entry.decision.words
+        if not unasked:
+            words += f", but {entry.service_words or 'the service did not answer in time'}"
+        doubtful = entry.doubtful_score is not None
+        served = entry.spare.served
+        return Answered(
+            entry.spare.answer, replace(served, reason=words, status="degraded" if doubtful else served.status)
+        )
+
+    def _give_out(self, entry: OpenSample, now_ns: int) -> None:
+        """Publish it: the one place where a sample of this pipeline gets its result."""
+        ending = entry.ending
+        if isinstance(ending, Answered):
+            self._side = "local" if ending.served.answered_by == "local" else "remote"
+            self._answered[self._side] += 1
+            self._viewer.found(entry.sample, ending.answer.predictions)
+            self.pipeline.answered(entry.sample, ending.answer, ending.served)
+        elif ending is not None:
+            self._failed += 1
+            served = Served(entry.taken_ns, now_ns, "none", self._model, ending.words)
+            self.pipeline.unanswered(entry.sample, EngineError(ending.words), served)
+            self._chance.keep(entry.sample)
+
+    # -- figures --------------------------------------------------------------------------------------------------
+
+    def tell_figures(self, now_ns: int) -> None:
+        """Make the picture that health shows."""
+        trust, service, chance = self.local.trust, self.service, self._chance
+        self.figures = RoutedFigures(
+            side=self._side,
+            service=service.standing().words,
+            breaker=service.breaker.state(now_ns / 1e9),
+            breaker_opened=service.breaker.opened,
+            trusted=trust.trusted,
+            distrust="" if trust.trusted else trust.words,
+            answered=dict(self._answered),
+            failed=self._failed,
+            decisions=dict(self._decisions),
+            questions=service.asked,
+            hedged=self._hedged,
+            late=self.local.late,
+            unused=self.local.unused + self._unused,
+            dropped=self._order.dropped,
+            kept=len(chance.kept),
+            answered_late=chance.answered,
+            given_up=chance.kept.given_up,
+            round_trip_p50_ms=service.round_trips.p50_ms,
+            round_trip_p95_ms=service.round_trips.p95_ms,
+        )
