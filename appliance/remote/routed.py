@@ -149,7 +149,7 @@ class Routed:
     def _look_after(self, entry: OpenSample, now_ns: int, may_start: bool) -> None:
         self.local.watch(entry, now_ns)
         if now_ns >= entry.deadline_ns:
-            self._close(entry, f"the deadline of {self._settings.deadline_s:g} s is over")
+            self._close(entry, now_ns)
         elif entry.questions:
             self._hedge(entry, now_ns)
         elif may_start and (entry.waits or entry.over_budget):
@@ -161,7 +161,7 @@ class Routed:
         before, entry.decision = entry.decision, decision
         if decision.place == "none":
             if entry.engine_words and entry.service_words:
-                self._close(entry, "")
+                self._close(entry, now_ns)
             return
         if decision.place == "local" and entry.spare is not None:
             self._order.end(entry, self._spare(entry))
@@ -312,18 +312,26 @@ class Routed:
 
     # -- how it ends ----------------------------------------------------------------------------------------------
 
-    def _close(self, entry: OpenSample, words: str) -> None:
+    def _close(self, entry: OpenSample, now_ns: int) -> None:
         """Nobody will answer it in time any more."""
         if entry.spare is not None:
             self._order.end(entry, self._spare(entry))
-            return
-        why = [
-            words,
-            entry.decision.words if entry.decision is not None else "",
-            entry.engine_words,
-            entry.service_words,
-        ]
-        self._order.end(entry, Failed("; ".join(dict.fromkeys(each for each in why if each))))
+        else:
+            self._order.end(entry, Failed(self._why_failed(entry, now_ns)))
+
+    def _why_failed(self, entry: OpenSample, now_ns: int) -> str:
+        """What kept either side from answering."""
+        here = entry.decision.words if entry.decision is not None else "nobody was free to answer"
+        if entry.over_budget:
+            here = self.local.trust.words
+        elif entry.engine_words:
+            here = f"the local engine failed ({entry.engine_words})"
+        there = entry.service_words
+        if not there and entry.asked_ns is None:
+            there = self.service.unaskable(self._settings.deadline_s, now_ns / 1e9) or "newer samples came first"
+        elif not there:
+            there = "the service did not answer in time"
+        return here if there in here else f"{here}; {there}"
 
     def _spare(self, entry: OpenSample) -> Answered:
         """The local answer for want of a better one."""
