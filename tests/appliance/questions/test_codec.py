@@ -288,7 +288,7 @@ def test_an_answer_arrives_as_it_was_given(name: str) -> None:
 
 
 def test_output_tensors_arrive_as_they_were_given() -> None:
-    tensors = {"scores": np.arange(12, dtype=np.float32).reshape(1, 12), "n": np.array([3], np.int64)}
+    tensors: dict[str, Array] = {"scores": np.arange(12, dtype=np.float32).reshape(1, 12), "n": np.array([3], np.int64)}
     payload = encode_answer(Reply(ID, MODEL, None, tensors, 0.0, 1.0, "gpu-1", "onnxruntime"), ID, "gpu-1")
     _, reply = decode_answer(payload.body, payload.header_bytes)
     assert isinstance(reply, Reply)
