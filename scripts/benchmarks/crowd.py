@@ -141,7 +141,11 @@ class Crowd:
     def _connect(self, device: str) -> mqtt.Client:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"crowd-{device}", protocol=mqtt.MQTTv5)
         client.max_inflight_messages_set(0)
-        client.on_connect = lambda *_: client.subscribe(Topics(self._base, device).answer, qos=1)
+
+        def listen(*_: Any) -> None:
+            client.subscribe(Topics(self._base, device).answer, qos=1)
+
+        client.on_connect = listen
         client.on_subscribe = lambda *_: self._note_subscribed(device)
         client.on_message = lambda _client, _data, message: self._note(device, message)
         client.connect(self._host, self._port, keepalive=120)
@@ -186,7 +190,7 @@ class Crowd:
     def _note(self, device: str, message: mqtt.MQTTMessage) -> None:
         now_ns = time.monotonic_ns()
         user = tuple(getattr(message.properties, "UserProperty", ()))
-        question, answer = codec.decode_answer(message.payload, codec.header_bytes(user))
+        question, answer = codec.decode_answer(bytes(message.payload), codec.header_bytes(user))
         with self._changed:
             asked = self.asked.get(question)
             if asked is not None:

@@ -1,0 +1,197 @@
+"""The door: what is let in, what is refused, and what is not even answered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from appliance.mqtt.incoming import Incoming
+from appliance.questions.codec import QUESTION_LIMITS
+from appliance.questions.question import Refused, Reply
+from appliance.service.door import Door, DoorLimits
+from appliance.service.outgoing import Answer, Outgoing
+from appliance.service.reader import Reader
+from appliance.service.room import Room
+from scripts.benchmarks.crowd import question_of
+from tests.appliance.service.asking import SOUND, Obedient
+from tests.waiting import until
+
+BASE = "appliance"
+
+
+class House:
+    """A room with its door, and no broker."""
+
+    def __init__(self, room: Room, **limits: Any) -> None:
+        self.room = room
+        self.outgoing = Outgoing(threading.Condition())
+        self.door = Door(room, self.outgoing, BASE, DoorLimits(**limits))
+        self.reader = Reader(self.door, room, self.outgoing, QUESTION_LIMITS)
+
+    def read(self) -> None:
+        """As a reader's thread would, until nothing more is wanted."""
+        while (sealed := self.door.take(0.05)) is not None:
+            self.reader._read(sealed)
+
+    def replies(self, count: int) -> list[Answer]:
+        answers: list[Answer] = []
+
+        def come() -> bool:
+            self.read()
+            answer = self.outgoing.reply()
+            if answer is not None:
+                answers.append(answer)
+            return len(answers) >= count
+
+        until(come)
+        return answers
+
+    @property
+    def refusals(self) -> list[Refused]:
+        return [each.said for each in self.outgoing.refusals(1000) if isinstance(each.said, Refused)]
+
+
+@pytest.fixture
+def backend() -> Obedient:
+    return Obedient()
+
+
+@pytest.fixture
+def house(backend: Obedient) -> Iterator[House]:
+    with Room({"tones": lambda: backend}) as room:
+        room.load("tones")
+        yield House(room, each=3, most=6, refusals_per_s=5)
+        backend.going.set()
+
+
+def message(device: str = "dock", within_ms: float = 5000, model: str = "tones", **changes: Any) -> Incoming:
+    """A question as the broker hands it over."""
+    payload = question_of(model, sound=SOUND)
+    given: dict[str, Any] = {
+        "topic": f"model-service/{model}/infer/{device}",
+        "payload": payload.body,
+        "qos": 1,
+        "response_topic": f"{BASE}/{device}/answer",
+        "correlation": payload.body[7:33],
+        "user": tuple(payload.user(within_ms)),
+    }
+    return Incoming(**{**given, **changes})
+
+
+def test_a_question_goes_in_and_its_answer_out_to_whom_it_came_from(house: House) -> None:
+    item = message()
+    house.door.put(item)
+    [answer] = house.replies(1)
+    assert isinstance(answer.said, Reply)
+    assert answer.sender.response_topic == "appliance/dock/answer"
+    assert answer.sender.question.encode() == item.correlation
+    assert (house.door.open, house.door.waiting) == (0, 0)
+
+
+NOT_ANSWERED: dict[str, tuple[dict[str, Any], str]] = {
+    "the answer is to go to another device": ({"response_topic": "appliance/other/answer"}, "foreign"),
+    "the answer is to go to another tree": ({"response_topic": "model-service/tones/infer/dock"}, "foreign"),
+    "the answer is to go nowhere": ({"response_topic": None}, "foreign"),
+    "a topic that is no question": ({"topic": "model-service/tones/available"}, "foreign"),
+    "no id": ({"correlation": None}, "nameless"),
+    "an id of another kind": ({"correlation": b"\xff" * 26}, "nameless"),
+    "an id of a megabyte": ({"correlation": b"0" * (1 << 20)}, "nameless"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ANSWERED)
+def test_what_nobody_may_be_told_is_counted_and_not_answered(house: House, name: str) -> None:
+    changes, counter = NOT_ANSWERED[name]
+    house.door.put(message(**changes))
+    assert getattr(house.door.figures, counter) == 1
+    assert (house.door.waiting, len(house.outgoing)) == (0, 0)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a model nobody has": ({"model": "cats"}, "unknown-model"),
+    "no length": ({"user": (("deadline-ms", "100"),)}, "malformed"),
+    "no deadline": ({"user": (("inference-header-content-length", "100"),)}, "malformed"),
+    "a deadline that is no number": (
+        {"user": (("inference-header-content-length", "100"), ("deadline-ms", "nan"))},
+        "malformed",
+    ),
+    "a payload of noise": ({"payload": bytes(range(256))}, "malformed"),
+    "an id that differs": ({"correlation": b"01JD0000000000000000000000"}, "malformed"),
+    "no time": ({"within_ms": 0.0}, "expired"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_question_that_is_none_is_refused_with_its_reason(house: House, name: str) -> None:
+    changes, code = REFUSED[name]
+    house.door.put(message(**changes))
+    house.read()
+    assert [refused.code for refused in house.refusals] == [code]
+    assert house.door.open == 0
+
+
+def test_one_device_fills_its_own_places_and_nobody_elses(house: House, backend: Obedient) -> None:
+    backend.going.clear()
+    house.door.put(message("first"))
+    house.read()
+    until(lambda: backend.runs)
+    for _ in range(20):
+        house.door.put(message("loud"))
+    house.door.put(message("quiet"))
+    assert house.door.waiting == 4
+    told = house.refusals
+    assert [refused.code for refused in told] == ["busy"] * 5
+    assert house.door.figures.untold == 12
+    backend.going.set()
+    devices = [answer.sender.device for answer in house.replies(5)]
+    assert devices.index("quiet") <= 2
+
+
+def test_a_question_that_comes_twice_is_answered_once(house: House, backend: Obedient) -> None:
+    backend.going.clear()
+    item = message()
+    house.door.put(item)
+    house.door.put(item)
+    backend.going.set()
+    house.replies(1)
+    house.read()
+    assert house.door.figures.repeated == 1
+    assert len(backend.runs) == 1
+    house.door.put(item)  # asked again after the answer: that was lost, perhaps
+    house.replies(1)
+
+
+def test_two_devices_may_use_the_same_id(house: House) -> None:
+    item = message("a")
+    house.door.put(item)
+    other: dict[str, Any] = {"topic": "model-service/tones/infer/b", "response_topic": "appliance/b/answer"}
+    house.door.put(message("b", payload=item.payload, correlation=item.correlation, user=item.user, **other))
+    assert {answer.sender.device for answer in house.replies(2)} == {"a", "b"}
+
+
+def test_more_bytes_than_may_wait_are_refused(backend: Obedient) -> None:
+    with Room({"tones": lambda: backend}) as room:
+        room.load("tones")
+        house = House(room, waiting_bytes=1000)
+        house.door.put(message(payload=bytes(1001)))
+        assert [refused.code for refused in house.refusals] == ["busy"]
+
+
+def test_questions_are_opened_no_sooner_than_the_model_wants_them(house: House, backend: Obedient) -> None:
+    backend.going.clear()
+    for device in "abcdef":
+        house.door.put(message(device))
+    house.read()
+    until(lambda: backend.runs)
+    house.read()
+    assert house.door.waiting == 3  # one runs, two are ready, the rest stays sealed
+    backend.going.set()
+    house.replies(6)
+
+
+def test_a_closed_door_lets_its_readers_go(house: House) -> None:
+    house.door.close()
+    assert house.door.take(60) is None
