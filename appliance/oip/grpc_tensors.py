@@ -49,7 +49,7 @@ def read(entries: Any, raws: Any, limits: Limits) -> tuple[Tensor, ...]:
     tensors = []
     for number, entry in enumerate(entries):
         one = _described(entry, limits)
-        if raws and entry.HasField("contents"):
+        if raws and entry.contents.ListFields():  # MLServer sends empty contents beside raw ones
             raise BadTensor(f"{one.name}: values both in contents and raw")
         array = from_raw(one, raws[number]) if raws else _from_contents(one, entry.contents)
         tensors.append(Tensor(one.name, array, {}))
