@@ -37,6 +37,9 @@ FIELDS: Mapping[str, str] = {
 }
 """Where the values of a type are. There is none for FP16."""
 
+_WIDE = {"int_contents": np.dtype(np.int32), "uint_contents": np.dtype(np.uint32)}
+"""Fields that several types share."""
+
 
 def read(entries: Any, raws: Any, limits: Limits) -> tuple[Tensor, ...]:
     """The tensors of a request, or of a response; raises BadTensor. Arrays are read-only and may look at `raws`."""
@@ -77,11 +80,13 @@ def _from_contents(one: Described, contents: Any) -> Array:
     values = getattr(contents, field)
     if len(values) != one.elements:
         raise BadTensor(f"{one.name}: {len(values)} values for shape {list(one.shape)}")
-    array = np.empty(one.elements, DTYPES[one.datatype])
-    try:
-        array[:] = values
-    except OverflowError as error:
-        raise BadTensor(f"{one.name}: a number too large for {one.datatype}") from error
+    dtype = DTYPES[one.datatype]
+    array = np.array(values, _WIDE.get(field, dtype))
+    if array.dtype != dtype:
+        info = np.iinfo(dtype)
+        if array.size and not info.min <= int(array.min()) <= int(array.max()) <= info.max:
+            raise BadTensor(f"{one.name}: a number too large for {one.datatype}")
+        array = array.astype(dtype)
     array = array.reshape(one.shape)
     array.flags.writeable = False
     return array

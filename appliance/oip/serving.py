@@ -69,21 +69,22 @@ class Serving:
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread `oip`: serves until `stopping`, then closes everything."""
         try:
-            if self._socket is None:
+            listener = self._socket
+            if listener is None:
                 stopping.wait()
             else:
-                _server(self, stopping).run([self._socket])
+                _server(self, stopping).run([listener])
         finally:
             self.close()
 
     def close(self) -> None:
-        """Take no more calls."""
-        if self._grpc is not None:
-            self._grpc.stop(STOP_WITHIN_S).wait()
-            self._grpc = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        """Take no more calls. From any thread, any number of times."""
+        grpc, self._grpc = self._grpc, None
+        if grpc is not None:
+            grpc.stop(STOP_WITHIN_S).wait()
+        listener, self._socket = self._socket, None
+        if listener is not None:
+            listener.close()
 
     @property
     def pair(self) -> tuple[Path, Path] | None:

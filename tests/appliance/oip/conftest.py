@@ -16,6 +16,7 @@ from appliance.service.backend import Local
 from appliance.service.room import Room
 from engines.library import Library
 from engines.model import Model
+from tests.appliance.oip.caller import Caller
 from tests.waiting import until
 
 MODELS = ("shapes", "tones")
@@ -60,3 +61,11 @@ def served(room: Room) -> Iterator[Addresses]:
     """That room, over both transports."""
     with offered(room) as addresses:
         yield addresses
+
+
+@pytest.fixture
+def caller(served: Addresses) -> Iterator[Caller]:
+    """One connection to its REST."""
+    caller = Caller(served.http)
+    yield caller
+    caller.connection.close()
