@@ -18,6 +18,7 @@ from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Feed
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
+from appliance.remote.figures import RoutedFigures
 from appliance.remote.wiring import RemoteParts, is_routed, make_parts, placement, route
 from appliance.result import Clock
 from appliance.uplink.outgoing import Outgoing
@@ -51,6 +52,11 @@ class Assembly:
             worker for worker in self.workers.values() if any(each.name == pipeline.name for each in worker.pipelines)
         )
         return next(named)
+
+    def routed_figures(self, pipeline: str) -> RoutedFigures | None:
+        """Who answers for this pipeline, and why; None where only the device can."""
+        routed = None if self.remote is None else self.remote.routing.routed.get(pipeline)
+        return None if routed is None else routed.figures
 
 
 def read(path: Path) -> Config:

@@ -292,7 +292,9 @@ class Daemon:
         """The document on `…/health`."""
         sources = health.feed_figures(self.assembly.feeds, now_ns)
         pipelines = {
-            name: health.pipeline_figures(pipeline, self.assembly.worker_of(pipeline))
+            name: health.pipeline_figures(
+                pipeline, self.assembly.worker_of(pipeline), self.assembly.routed_figures(name)
+            )
             for name, pipeline in self.assembly.pipelines.items()
         }
         uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
@@ -310,6 +312,8 @@ class Daemon:
             restart_required=self.restart_required,
             plans=dict(self._plans.news),
             power=self._power.figures,
+            temperature_c=self._thermometer.celsius,
+            remote=None if self.assembly.remote is None else self.assembly.remote.asker.figures(),
         )
 
     def _hear(self) -> None:

@@ -12,7 +12,9 @@ class RoutedFigures:
     """A picture of one moment, made on the router's thread."""
 
     side: Side | None = None
-    """Who answered last; absent before the first answer."""
+    """Who answered last; absent before the first answer, and while nobody can."""
+    reasons: tuple[str, ...] = ()
+    """What is not as it should be, a sentence each."""
     service: str = "not asked yet"
     """How the service stands, in words."""
     breaker: str = "closed"

@@ -6,7 +6,7 @@ Everything here happens on the thread `router`; who answers is decided in `appli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -357,17 +357,31 @@ class Routed:
             self.pipeline.answered(entry.sample, ending.answer, ending.served)
         elif ending is not None:
             self._failed += 1
+            self._side = None
             served = Served(entry.taken_ns, now_ns, "none", self._model, ending.words)
             self.pipeline.unanswered(entry.sample, EngineError(ending.words), served)
             self._chance.keep(entry.sample)
 
     # -- figures --------------------------------------------------------------------------------------------------
 
+    def _reasons(self, now_s: float) -> Iterator[str]:
+        standing, trust = self.local.standing, self.local.trust
+        trouble = standing.words if standing.state != "ready" else "" if trust.trusted else trust.words
+        if self._side == "remote" and self._settings.prefer == "local" and trouble:
+            yield f"the service answers: {trouble}"
+        elif trouble and standing.state == "ready":
+            yield trouble  # without an engine its worker says so
+        if not self.service.standing().usable:
+            yield f"nobody to fall back on: {self.service.standing().words}"
+        elif self.service.breaker.state(now_s) != "closed":
+            yield f"the service does not answer: {self.service.breaker.words}"
+
     def tell_figures(self, now_ns: int) -> None:
         """Make the picture that health shows."""
         trust, service, chance = self.local.trust, self.service, self._chance
         self.figures = RoutedFigures(
             side=self._side,
+            reasons=tuple(self._reasons(now_ns / 1e9)),
             service=service.standing().words,
             breaker=service.breaker.state(now_ns / 1e9),
             breaker_opened=service.breaker.opened,
