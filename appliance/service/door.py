@@ -74,6 +74,9 @@ class Door:
         self._models: list[str] = []
         """In the order in which readers look at them."""
         self._bytes = 0
+        self._reading: set[str] = set()
+        """Devices of which a question is being read: one at a time, so that large pictures of one device do not take
+        all readers from the others."""
         self._open: set[tuple[str, str]] = set()
         """Device and id of the questions that are not answered yet."""
         self._allowance = Allowance(limits.refusals_per_s)
@@ -137,7 +140,10 @@ class Door:
     # -- readers --------------------------------------------------------------------------------------------------
 
     def take(self, timeout_s: float) -> Sealed | None:
-        """The next question of a model that would begin it soon; None after `timeout_s`, and once closed."""
+        """The next question of a model that would begin it soon; None after `timeout_s`, and once closed.
+
+        The device it is of gets no other reader until `done`.
+        """
         with self._ready:
             self._ready.wait_for(lambda: self._closed or self._next() is not None, timeout_s)
             model = self._next()
@@ -145,16 +151,23 @@ class Door:
                 return None
             self._models.remove(model)
             self._models.append(model)
-            sealed = self._turns[model].take()
+            sealed = self._turns[model].take(passing_over=self._reading)
             assert sealed is not None
+            self._reading.add(sealed.sender.device)
             self._bytes -= len(sealed.incoming.payload)
             return sealed
 
     def _next(self) -> str | None:
         for model in self._models:
-            if len(self._turns[model]) and self._room.hungry(model):
+            if self._turns[model].waits_beside(self._reading) and self._room.hungry(model):
                 return model
         return None
+
+    def done(self, sealed: Sealed) -> None:
+        """It has been read."""
+        with self._ready:
+            self._reading.discard(sealed.sender.device)
+            self._ready.notify_all()
 
     # -- any thread -----------------------------------------------------------------------------------------------
 

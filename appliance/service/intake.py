@@ -187,8 +187,8 @@ class Intake:
             self.quiet.set()
 
     def _attend(self, now_s: float) -> None:
-        """Now and then, for it takes as long as an answer: announce what has changed, and listen for the models that are ready, in this order when there are fewer of
-        them, so that nobody asks for what is gone."""
+        """Now and then, for it takes as long as an answer: listen for the models that are ready, then say so; say what
+        is gone, then listen no more. The broker takes these in order, so whoever asks as announced is heard."""
         if now_s < self._attend_s and (not self._draining or self._quiet_at_s < math.inf):
             return
         self._attend_s = now_s + TICK_S
@@ -200,10 +200,10 @@ class Intake:
             if self._draining
             else {questions(announcement.group, model.name) for model in announcement.models if model.ready}
         )
-        if now_s >= self._told_s + ANNOUNCE_EVERY_S or wanted != self._subscribed:
-            self._tell(announcement_to_json(announcement), now_s)
         if more := sorted(wanted - self._subscribed):
             self._link.subscribe(more)
+        if now_s >= self._told_s + ANNOUNCE_EVERY_S or wanted != self._subscribed:
+            self._tell(announcement_to_json(announcement), now_s)
         if less := sorted(self._subscribed - wanted):
             self._link.unsubscribe(less)
         if self._draining and self._quiet_at_s == math.inf:

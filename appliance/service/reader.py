@@ -31,9 +31,10 @@ class Reader:
         while not stopping.is_set():
             sealed = self._door.take(IDLE_S)
             if sealed is not None:
-                self._read(sealed)
+                self.read(sealed)
 
-    def _read(self, sealed: Sealed) -> None:
+    def read(self, sealed: Sealed) -> None:
+        """Put it to its model; the answer, or the refusal, goes out by itself."""
         now_ns = time.monotonic_ns()
         sender = sealed.sender
         try:
@@ -43,6 +44,8 @@ class Reader:
         except Refused as refused:
             self._door.refuse(sender, refused, now_ns)
             return
+        finally:
+            self._door.done(sealed)
 
         def answered(answer: Future[Reply]) -> None:
             error = answer.exception()

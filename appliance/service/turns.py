@@ -1,23 +1,36 @@
-"""Who is next: one question of each asker in turn, so that nobody waits behind the many of another."""
+"""Who is next: whoever has had least of late, so that nobody waits behind the many questions of another.
+
+Start-time fair queueing (Goyal, Vin and Cheng, 1996), with every item of the same cost: an item's tag is the turn it
+belongs to. Somebody new belongs to the turn that is under way, somebody who has had it to the next.
+"""
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+FORGET_FROM = 1024
+
 
 class Turns(Generic[T]):
-    """Bounded queues, one for each asker, emptied in rotation. Not locked: its owner is."""
+    """Bounded queues, one for each asker. Not locked: its owner is."""
 
     def __init__(self, each: int, most: int) -> None:
         """`each`: of one asker, `most`: of all, that may wait."""
         self.each = each
         self.most = most
         self._queues: dict[str, deque[T]] = {}
-        self._rotation: deque[str] = deque()
-        """Askers with something waiting, in the order of their turns."""
+        self._heads: list[tuple[int, int, str]] = []
+        """A heap of the askers with something waiting: the turn of their oldest item, when they came, who."""
+        self._next_turn: dict[str, int] = {}
+        """Of askers who have had a turn: the first that they may have again."""
+        self._turn = 0
+        """That is under way."""
+        self._order = 0
         self._waiting = 0
 
     def put(self, asker: str, item: T) -> bool:
@@ -27,24 +40,24 @@ class Turns(Generic[T]):
             return False
         if queue is None:
             queue = self._queues[asker] = deque()
-            self._rotation.append(asker)
+            self._push(asker)
         queue.append(item)
         self._waiting += 1
         return True
 
-    def take(self) -> T | None:
-        """The oldest item of the asker whose turn it is."""
-        if not self._rotation:
+    def take(self, passing_over: Collection[str] = ()) -> T | None:
+        """The oldest item of the asker whose turn it is, of those who are not passed over: they keep their turn."""
+        passed = []
+        try:
+            while self._heads:
+                head = heapq.heappop(self._heads)
+                if head[2] not in passing_over:
+                    return self._take_from(head)
+                passed.append(head)
             return None
-        asker = self._rotation.popleft()
-        queue = self._queues[asker]
-        item = queue.popleft()
-        self._waiting -= 1
-        if queue:
-            self._rotation.append(asker)
-        else:
-            del self._queues[asker]
-        return item
+        finally:
+            for head in passed:
+                heapq.heappush(self._heads, head)
 
     def take_all(self) -> list[T]:
         """Everything, in the order of the turns."""
@@ -54,9 +67,37 @@ class Turns(Generic[T]):
         return items
 
     def ahead(self, asker: str) -> int:
-        """How many have their turn before the next item of this asker would, at most."""
+        """How many would have their turn before a further item of this asker, at most."""
         own = len(self._queues.get(asker, ()))
-        return min(self._waiting, (own + 1) * len(self._rotation))
+        if own:
+            return min(self._waiting, (own + 1) * len(self._heads))
+        turn = self._turn_of(asker)
+        return sum(min(len(self._queues[other]), turn - first + 1) for first, _, other in self._heads if first <= turn)
 
     def __len__(self) -> int:
         return self._waiting
+
+    def waits_beside(self, passing_over: Collection[str]) -> bool:
+        """Whether `take` would give something."""
+        return any(asker not in passing_over for _, _, asker in self._heads)
+
+    def _take_from(self, head: tuple[int, int, str]) -> T:
+        self._turn, _, asker = head
+        queue = self._queues[asker]
+        item = queue.popleft()
+        self._waiting -= 1
+        self._next_turn[asker] = self._turn + 1
+        if queue:
+            self._push(asker)
+        else:
+            del self._queues[asker]
+        if len(self._next_turn) > FORGET_FROM:
+            self._next_turn = {who: turn for who, turn in self._next_turn.items() if turn > self._turn}
+        return item
+
+    def _push(self, asker: str) -> None:
+        self._order += 1
+        heapq.heappush(self._heads, (self._turn_of(asker), self._order, asker))
+
+    def _turn_of(self, asker: str) -> int:
+        return max(self._turn, self._next_turn.get(asker, 0))

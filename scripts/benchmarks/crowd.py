@@ -122,6 +122,7 @@ class Crowd:
     ) -> str:
         """Send it; returns its id. `question`: the id, where the payload holds a known one."""
         known = question or _id_of(payload)
+        self.asked[known] = Asked(device, time.monotonic_ns())
         self._work.append((device, model, payload, known, left_ms, response_topic))
         if threading.current_thread() is self._thread:
             self._send_all()
@@ -132,9 +133,7 @@ class Crowd:
     def wait(self, questions: Sequence[str], within_s: float) -> bool:
         """Until each has an answer of any kind."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: all(each in self.asked and self.asked[each].answers for each in questions), within_s
-            )
+            return self._changed.wait_for(lambda: all(self.asked[each].answers for each in questions), within_s)
 
     # -- its thread -----------------------------------------------------------------------------------------------
 
@@ -179,7 +178,7 @@ class Crowd:
             properties.CorrelationData = question.encode()
             properties.MessageExpiryInterval = max(1, round(left_ms / 1000 + 0.5))
             properties.UserProperty = payload.user(left_ms)
-            self.asked[question] = Asked(device, time.monotonic_ns())
+            self.asked[question].sent_ns = time.monotonic_ns()
             self._clients[device].publish(question_topic(model, device), payload.body, 1, properties=properties)
 
     def _note_subscribed(self, device: str) -> None:

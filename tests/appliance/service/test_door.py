@@ -34,7 +34,7 @@ class House:
     def read(self) -> None:
         """As a reader's thread would, until nothing more is wanted."""
         while (sealed := self.door.take(0.05)) is not None:
-            self.reader._read(sealed)
+            self.reader.read(sealed)
 
     def replies(self, count: int) -> list[Answer]:
         answers: list[Answer] = []
@@ -190,6 +190,20 @@ def test_questions_are_opened_no_sooner_than_the_model_wants_them(house: House, 
     assert house.door.waiting == 3  # one runs, two are ready, the rest stays sealed
     backend.going.set()
     house.replies(6)
+
+
+def test_one_device_is_read_by_one_reader_at_a_time(house: House) -> None:
+    for device in ("loud", "loud", "quiet"):
+        house.door.put(message(device))
+    first, second = house.door.take(0.05), house.door.take(0.05)
+    assert first is not None
+    assert second is not None
+    assert {first.sender.device, second.sender.device} == {"loud", "quiet"}
+    assert house.door.take(0.05) is None
+    house.door.done(first)
+    third = house.door.take(0.05)
+    assert third is not None
+    assert third.sender.device == "loud"
 
 
 def test_a_closed_door_lets_its_readers_go(house: House) -> None:

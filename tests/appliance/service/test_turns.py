@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.service.allowance import MOST_REMEMBERED, Allowance
 from appliance.service.pace import FORGOTTEN_NS, Pace
-from appliance.service.turns import Turns
+from appliance.service.turns import FORGET_FROM, Turns
 
 MS = 1_000_000
 
@@ -29,26 +29,57 @@ def test_nobody_may_have_more_than_his_share_waiting_nor_all_more_than_the_whole
     assert len(turns) == 3
 
 
+def test_somebody_new_goes_before_the_next_of_whoever_is_being_served() -> None:
+    turns: Turns[str] = Turns(each=100, most=1000)
+    for number in range(50):
+        turns.put("loud", f"loud {number}")
+    assert turns.take() == "loud 0"
+    assert turns.ahead("new") == 0
+    turns.put("new", "new 0")
+    turns.put("new", "new 1")
+    assert [turns.take() for _ in range(4)] == ["new 0", "loud 1", "new 1", "loud 2"]
+
+
 def test_somebody_new_waits_for_one_of_each_and_not_for_all_of_one() -> None:
     turns: Turns[int] = Turns(each=100, most=1000)
     for number in range(50):
-        turns.put("loud", number)
-    turns.put("quiet", 0)
+        for device in ("a", "b", "c"):
+            turns.put(device, number)
+    turns.take()
     assert turns.ahead("new") == 2
-    assert turns.ahead("loud") == 51
-    for _ in range(turns.ahead("new")):
+    assert turns.ahead("a") == 150 - 1
+
+
+def test_whoever_pauses_gains_no_credit() -> None:
+    turns: Turns[str] = Turns(each=100, most=1000)
+    for number in range(20):
+        turns.put("steady", f"steady {number}")
+    for _ in range(10):
         turns.take()
-    turns.put("new", 7)
-    assert turns.ahead("new") >= 1
+    for number in range(5):
+        turns.put("back", f"back {number}")
+    assert [turns.take() for _ in range(4)] == ["back 0", "steady 10", "back 1", "steady 11"]
+
+
+def test_whoever_is_passed_over_keeps_the_turn() -> None:
+    turns: Turns[str] = Turns(each=2, most=10)
+    turns.put("a", "a 0")
+    turns.put("b", "b 0")
+    assert turns.waits_beside({"a"})
+    assert turns.take(passing_over={"a"}) == "b 0"
+    assert not turns.waits_beside({"a"})
+    assert turns.take(passing_over={"a"}) is None
+    assert turns.take() == "a 0"
 
 
 def test_an_asker_who_has_been_served_is_forgotten() -> None:
     turns: Turns[int] = Turns(each=1, most=10)
-    for number in range(1000):
+    for number in range(5 * FORGET_FROM):
         turns.put(f"device {number}", number)
-        turns.take()
-    assert turns.ahead("device 1") == 0
-    assert len(turns) == 0
+        turns.put("steady", number)
+        turns.take_all()
+    assert len(turns._next_turn) <= FORGET_FROM + 1
+    assert (turns.ahead("device 1"), len(turns)) == (0, 0)
 
 
 def test_a_model_of_which_nothing_is_known_is_given_the_benefit() -> None:
