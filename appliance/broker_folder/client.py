@@ -34,12 +34,18 @@ def client_files(
         yield "serving.key", serving.key, SECRET
 
 
+def _name_there(member: Member) -> str:
+    if member.replicas:
+        return "Each replica has a name of its own: that of its host."
+    return f'Its name there must be "{member.name}": it may speak as nobody else.'
+
+
 def _lines(record: Record, member: Member) -> str:
     """The `[mqtt]` table, the same for appliance.toml and service.toml."""
     host = f"[{record.hosts[0]}]" if ":" in record.hosts[0] else record.hosts[0]
     lines = [
         f"# Copy this folder to {PLACE} on the machine of {member.name}, for the user that it runs as, then",
-        f'# these lines into its configuration. Its name there must be "{member.name}": it may speak as nobody else.',
+        f"# these lines into its configuration. {_name_there(member)}",
         "[mqtt]",
         f'broker = "mqtts://{host}:{record.port}"',
         f'base = "{record.base}"',

@@ -64,9 +64,10 @@ class BrokerFolder:
     def create(cls, folder: Path, wanted: Wanted) -> BrokerFolder:
         """Raises FolderError where anything lies already."""
         _refuse_what_is_there(folder)
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, mode in (("broker", 0o755), ("clients", 0o700), ("retired", 0o700), ("authority", 0o700)):
-            (folder / name).mkdir(mode=mode)
+            (folder / name).mkdir()
+            (folder / name).chmod(mode)  # whatever the umask: the broker may run as somebody else
         record = Record(
             base=wanted.base,
             hosts=wanted.hosts,

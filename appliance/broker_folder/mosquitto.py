@@ -18,8 +18,8 @@ WRITTEN = "# Written by `appliance broker`; edits are lost.\n"
 class Limits:
     """What one client may cost the broker."""
 
-    largest_packet_kb: int = 4096
-    """A question with a picture is the largest thing that travels."""
+    largest_packet_kb: int = 4160
+    """A question is the largest thing that travels: 4 MiB, and 64 KiB for what is around it."""
 
     queued_messages: int = 60_000
     """For each absent subscriber: ten minutes at 100 events a second."""

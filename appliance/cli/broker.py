@@ -133,7 +133,7 @@ def broker() -> None:
     "--data", metavar="PATH", callback=_absolute, help="Where the broker keeps its sessions; default: FOLDER/data."
 )
 @click.option(
-    "--largest-kb", type=click.IntRange(64, 262_143), default=4096, show_default=True, help="Largest message."
+    "--largest-kb", type=click.IntRange(64, 262_143), default=4160, show_default=True, help="Largest message."
 )
 @click.option(
     "--queued-messages",

@@ -431,9 +431,13 @@ def test_an_addition_that_fails_leaves_no_half_of_it(tmp_path: Path, monkeypatch
 @pytest.mark.skipif(not is_root(), reason="only root gives files away")
 def test_the_broker_s_files_belong_to_the_user_that_it_runs_as(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
-    command(
-        "setup", folder, "--host", "h", "--owner", "1883:1884", "--at", "/mosquitto/config", "--data", "/mosquitto/data"
-    )
+    elsewhere = ("--at", "/mosquitto/config", "--data", "/mosquitto/data")
+    before = os.umask(0o077)
+    try:
+        command("setup", folder, "--host", "h", "--owner", "1883:1884", *elsewhere)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "broker").stat().st_mode) == 0o755, "that user has to get at them"
     command("add-device", folder, "dock-1")
     for name in ("access", "server.key", "trusted.crt", "revoked.pem"):
         status = (folder / "broker" / name).stat()
