@@ -19,7 +19,6 @@ from appliance.pipeline.feed import Feed
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
 from appliance.remote.figures import RoutedFigures
-from appliance.remote.wiring import RemoteParts, is_routed, make_parts, placement, route
 from appliance.result import Clock
 from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry
@@ -32,6 +31,7 @@ from engines.manifest import AudioInput
 from engines.tensorrt.options import GpuOptions
 
 if TYPE_CHECKING:
+    from appliance.remote.wiring import RemoteParts
     from engines.model import Model
 
 DEFAULT_RATE_HZ = 16_000
@@ -111,17 +111,17 @@ def assemble(
 
     `celsius`: how hot the device is, where that is known.
     """
-    assembly = Assembly(remote=make_parts(config, topics))
+    assembly = Assembly(remote=_remote(config, topics))
     cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
-        parts = assembly.remote if is_routed(settings, config) else None
-        ready = worker.ready if parts is None else parts.routing.ready
-        pipeline = Pipeline(settings, topics, post, clock, ready, hears=settings.source not in cameras)
-        if parts is None:
-            worker.pipelines.append(pipeline)
+        parts, camera = assembly.remote, cameras.get(settings.source)
+        if parts is not None and camera is not None and parts.routes(settings):
+            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready)
+            worker.pipelines.append(parts.route(pipeline, worker, camera, celsius))
         else:
-            worker.pipelines.append(route(parts, pipeline, worker, cameras[settings.source], celsius))
+            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=camera is None)
+            worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:
         users = [p for p in assembly.pipelines.values() if p.config.source == source.name]
@@ -136,10 +136,19 @@ def assemble(
     return assembly
 
 
+def _remote(config: Config, topics: Topics) -> RemoteParts | None:
+    """None where no pipeline may ask a service; then nothing of it is even imported."""
+    if not any(pipeline.remote is not None and pipeline.remote.asks for pipeline in config.pipeline):
+        return None
+    from appliance.remote.wiring import make_parts
+
+    return make_parts(config, topics)
+
+
 def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalogue: Catalogue) -> Worker:
     """The worker of this model; pipelines that name the same model and engine share it."""
     name = settings.model if settings.engine == "auto" else f"{settings.model} on {settings.engine}"
-    place = placement(assembly.remote, settings, config.device.name)
+    place = None if assembly.remote is None else assembly.remote.placement(settings, config.device.name)
     if place is not None:
         name += f" of {settings.name}"  # its stages are in places of their own
     if name not in assembly.workers:

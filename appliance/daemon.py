@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance import control, health, leftovers
 from appliance.assembly import Assembly, assemble, check, read
@@ -25,10 +25,14 @@ from appliance.pipeline.feed import Availability
 from appliance.plans import Plans
 from appliance.power import Power
 from appliance.result import Clock
+from appliance.service.room import Broken as RoomBroken
 from appliance.temperature import Thermometer
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
+
+if TYPE_CHECKING:
+    from appliance.oip.on_device import OnDevice
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +68,16 @@ class _Thread:
 class Daemon:
     """Runs one configuration until it is told to stop."""
 
-    def __init__(self, config: Config, path: Path | None, catalogue: Catalogue, uplink: Uplink | None) -> None:
-        """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published."""
+    def __init__(
+        self,
+        config: Config,
+        path: Path | None,
+        catalogue: Catalogue,
+        uplink: Uplink | None,
+        oip: OnDevice | None = None,
+    ) -> None:
+        """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published. `oip`
+        listens already."""
         self.config = config
         self._started_with = config
         self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
@@ -77,6 +89,8 @@ class Daemon:
         self._notifier = Notifier()
         self._threads: dict[str, _Thread] = {}
         self._uplink_thread: _Thread | None = None
+        self._oip = oip
+        self._oip_thread: _Thread | None = None
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._started_ns = time.monotonic_ns()
@@ -101,6 +115,8 @@ class Daemon:
         until_ns = None if for_s is None else time.monotonic_ns() + int(for_s * 1e9)
         if self._uplink is not None:
             self._uplink_thread = self._start("uplink", self._uplink.run)
+        if self._oip is not None:
+            self._oip_thread = self._start("oip", self._oip.run)
         try:
             self._begin(self.config)
             while not self._stop.wait(TICK_S):
@@ -110,8 +126,9 @@ class Daemon:
         finally:
             self._notifier.tell(STOPPING=1, STATUS="stopping")
             self._end()
-            if self._uplink_thread is not None:
-                self._join({"uplink": self._uplink_thread}, time.monotonic() + STOP_WITHIN_S)
+            last = {"oip": self._oip_thread, "uplink": self._uplink_thread}
+            running = {name: thread for name, thread in last.items() if thread is not None}
+            self._join(running, time.monotonic() + STOP_WITHIN_S)
 
     def stop(self) -> None:
         """Callable from any thread."""
@@ -215,6 +232,7 @@ class Daemon:
             worker.check(now_ns)
         self._replace_hung_captures(now_ns)
         self._hand_over()
+        self._watch_oip()
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
@@ -239,6 +257,17 @@ class Daemon:
                 self._threads[f"model {name}"] = self._successors.pop(name)
             elif not running.thread.is_alive():  # it could not open its model and said so
                 del self._successors[name]
+
+    def _watch_oip(self) -> None:
+        """Models for other programs are watched as the others are."""
+        if self._oip is None or self._oip_thread is None:
+            return
+        if not self._oip_thread.thread.is_alive():
+            raise Broken("oip: the thread ended unexpectedly; see the traceback above")
+        try:
+            self._oip.check()
+        except RoomBroken as error:
+            raise Broken(str(error)) from error
 
     def _watch_threads(self, now_ns: int) -> None:
         """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
@@ -298,6 +327,7 @@ class Daemon:
             for name, pipeline in self.assembly.pipelines.items()
         }
         uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
+        remote = self.assembly.remote
         starting = now_ns - self._started_ns < STARTING_S * 1e9
         status, reasons = health.judge(sources, pipelines, uplink, starting)
         return health.Health(
@@ -313,7 +343,7 @@ class Daemon:
             plans=dict(self._plans.news),
             power=self._power.figures,
             temperature_c=self._thermometer.celsius,
-            remote=None if self.assembly.remote is None else self.assembly.remote.asker.figures(),
+            remote={} if remote is None else health.as_document(remote.asker.figures()),
         )
 
     def _hear(self) -> None:

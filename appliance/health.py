@@ -10,7 +10,6 @@ from appliance.pipeline.feed import NOT_OPENED, Feed, FeedFigures
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import LOADING, Worker
 from appliance.power import PowerFigures
-from appliance.remote.asker import AskerFigures
 from appliance.remote.figures import RoutedFigures
 from appliance.result import SCHEMA
 
@@ -60,8 +59,8 @@ class Health:
     power: PowerFigures | None = None
     temperature_c: float | None = None
     """Of the hottest part; absent where nothing tells it."""
-    remote: AskerFigures | None = None
-    """Questions to the model services; absent where none may be asked."""
+    remote: dict[str, Any] = field(default_factory=dict)
+    """Questions to the model services; empty where none may be asked."""
     schema: int = SCHEMA
     type: str = field(default="health")
 

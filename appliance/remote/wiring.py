@@ -40,60 +40,53 @@ class RemoteParts:
         self.inquirer.wake()
         self.asker.wake()
 
+    def routes(self, pipeline: PipelineConfig) -> bool:
+        """Whether whole pictures of this pipeline may be answered by a service.
 
-def make_parts(config: Config, topics: Topics) -> RemoteParts | None:
-    """None when no pipeline may ask a service. Raises ConfigError when the broker cannot be used."""
-    asking = [each for each in config.pipeline if each.remote is not None and each.remote.asks]
-    if config.mqtt is None or not asking:
-        return None
+        Sound never is: its models remember what they heard, so every window has to pass the same memory, which is on
+        the device. A service can run their stages.
+        """
+        return pipeline.remote is not None and pipeline.remote.offload in ("crops", "frames")
+
+    def placement(self, pipeline: PipelineConfig, device: str) -> StagePlacement | None:
+        """Where the stages of this pipeline's model run; None: all of them here."""
+        remote = pipeline.remote
+        if remote is None or not remote.asks or not remote.place:
+            return None
+        return StagePlacement(
+            self.asker,
+            remote.place,
+            device=device,
+            offload=remote.offload,
+            patience_s=remote.deadline_s,
+            asked_as=remote.model,
+        )
+
+    def route(
+        self, pipeline: Pipeline, worker: Worker, camera: Camera, celsius: Callable[[], float | None]
+    ) -> RoutedLane:
+        """Put the router between this pipeline and its worker, which serves the lane that is given back."""
+        remote = pipeline.config.remote
+        assert remote is not None, f"{pipeline.name} asks nobody"
+        tell = partial(self.routing.tell, pipeline.name)
+        lane = RoutedLane(pipeline, worker.ready, tell)
+
+        def standing() -> EngineStanding:
+            return EngineStanding(worker.state, worker.fault or "")
+
+        local = LocalSide(lane, standing, remote.local_budget_s, remote.hottest_c, celsius)
+        name = remote.model or pipeline.config.model.partition("@")[0]
+        service = ServiceSide(self.inquirer, name, remote, self.limits, time.monotonic())
+        viewer = Viewer(remote.offload, [tuple(mask) for mask in camera.masks])
+        chance = SecondChance(remote.keep, pipeline, service, viewer, self.inquirer, tell)
+        self.routing.routed[pipeline.name] = Routed(pipeline, remote, local, service, viewer, chance, tell)
+        return lane
+
+
+def make_parts(config: Config, topics: Topics) -> RemoteParts:
+    """Of a configuration with a pipeline that may ask. Raises ConfigError when the broker cannot be used."""
+    assert config.mqtt is not None, "whoever asks has a broker: the configuration saw to it"
     client_id = f"{config.mqtt.base}-{config.device.name}-asker"
     asker = Asker(link_settings(config.mqtt, client_id), topics)
     limits = Limits(config.remote, time.monotonic())
     return RemoteParts(asker, Inquirer(asker, config.device.name), Routing(), limits)
-
-
-def is_routed(pipeline: PipelineConfig, config: Config) -> bool:
-    """Whether whole samples may be answered by a service. Sound never: its models remember what they heard, so every
-    window has to pass the same memory, which is on the device; a service can run their stages."""
-    remote = pipeline.remote
-    return (
-        remote is not None
-        and remote.offload in ("crops", "frames")
-        and any(camera.name == pipeline.source for camera in config.camera)
-    )
-
-
-def placement(parts: RemoteParts | None, pipeline: PipelineConfig, device: str) -> StagePlacement | None:
-    """Where the stages of this pipeline's model run; None: all of them here."""
-    remote = pipeline.remote
-    if parts is None or remote is None or not remote.asks or not remote.place:
-        return None
-    return StagePlacement(
-        parts.asker,
-        remote.place,
-        device=device,
-        offload=remote.offload,
-        patience_s=remote.deadline_s,
-        asked_as=remote.model,
-    )
-
-
-def route(
-    parts: RemoteParts, pipeline: Pipeline, worker: Worker, camera: Camera, celsius: Callable[[], float | None]
-) -> RoutedLane:
-    """Put the router between this pipeline and its worker, which serves the lane that is given back."""
-    remote = pipeline.config.remote
-    assert remote is not None, f"{pipeline.name} asks nobody"
-    tell = partial(parts.routing.tell, pipeline.name)
-    lane = RoutedLane(pipeline, worker.ready, tell)
-
-    def standing() -> EngineStanding:
-        return EngineStanding(worker.state, worker.fault or "")
-
-    local = LocalSide(lane, standing, remote.local_budget_s, remote.hottest_c, celsius)
-    name = remote.model or pipeline.config.model.partition("@")[0]
-    service = ServiceSide(parts.inquirer, name, remote, parts.limits, time.monotonic())
-    viewer = Viewer(remote.offload, [tuple(mask) for mask in camera.masks])
-    chance = SecondChance(remote.keep, pipeline, service, viewer, parts.inquirer, tell)
-    parts.routing.routed[pipeline.name] = Routed(pipeline, remote, local, service, viewer, chance, tell)
-    return lane
