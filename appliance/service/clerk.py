@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 LOADING = "it is being loaded"
 UNLOADED = "it is not loaded"
 IDLE_S = 0.5
+KEPT_FOR_OTHERS = 8
+"""Questions that are prepared beyond those to be begun soon, of askers who have none there."""
 FAILURES_TO_REOPEN = 3
 """So many runs in a row without any answer, and the model is closed and opened again."""
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
@@ -141,11 +143,15 @@ class Clerk:
         with self._ready:
             return not len(self._turns) and self._began_ns is None
 
-    @property
-    def hungry(self) -> bool:
-        """Whether it would begin another question soon: whoever prepares questions does so for no more than that."""
+    def sated_by(self) -> frozenset[str] | None:
+        """Askers from whom nothing more is wanted for now, and None when it is so for all: whoever prepares questions
+        prepares few more than would be begun soon. A little room is kept for those of whom nothing waits yet."""
         with self._ready:
-            return self.opened is None or len(self._turns) < 2 * self.opened.most
+            waiting = len(self._turns)
+            soon = 0 if self.opened is None else 2 * self.opened.most
+            if self.opened is None or waiting < soon:
+                return frozenset()
+            return self._turns.askers if waiting < soon + KEPT_FOR_OTHERS else None
 
     def busy_ns(self, now_ns: int) -> int:
         """Time in which it ran, ever."""

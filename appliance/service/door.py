@@ -140,27 +140,33 @@ class Door:
     # -- readers --------------------------------------------------------------------------------------------------
 
     def take(self, timeout_s: float) -> Sealed | None:
-        """The next question of a model that would begin it soon; None after `timeout_s`, and once closed.
+        """The next question that its model would begin soon; None after `timeout_s`, and once closed.
 
         The device it is of gets no other reader until `done`.
         """
         with self._ready:
-            self._ready.wait_for(lambda: self._closed or self._next() is not None, timeout_s)
-            model = self._next()
-            if model is None:
-                return None
-            self._models.remove(model)
-            self._models.append(model)
-            sealed = self._turns[model].take(passing_over=self._reading)
-            assert sealed is not None
-            self._reading.add(sealed.sender.device)
-            self._bytes -= len(sealed.incoming.payload)
-            return sealed
+            end_s = time.monotonic() + timeout_s
+            while not self._closed:
+                if (sealed := self._next()) is not None:
+                    return sealed
+                left_s = end_s - time.monotonic()
+                if left_s <= 0:
+                    break
+                self._ready.wait(left_s)
+            return None
 
-    def _next(self) -> str | None:
+    def _next(self) -> Sealed | None:
         for model in self._models:
-            if self._turns[model].waits_beside(self._reading) and self._room.hungry(model):
-                return model
+            turns = self._turns[model]
+            if not len(turns) or (sated_by := self._room.sated_by(model)) is None:
+                continue
+            sealed = turns.take(passing_over=self._reading | sated_by)
+            if sealed is not None:
+                self._models.remove(model)
+                self._models.append(model)
+                self._bytes -= len(sealed.incoming.payload)
+                self._reading.add(sealed.sender.device)
+                return sealed
         return None
 
     def done(self, sealed: Sealed) -> None:

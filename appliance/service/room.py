@@ -114,10 +114,9 @@ class Room:
         """Whether it has, or could load, a model of this name."""
         return model in self._clerks
 
-    def hungry(self, model: str) -> bool:
-        """Whether this model would begin another question soon."""
-        clerk = self._clerks.get(model)
-        return clerk is None or clerk.hungry
+    def sated_by(self, model: str) -> frozenset[str] | None:
+        """Askers from whom this model wants nothing more for now; None: it wants nothing from anybody."""
+        return self._clerks[model].sated_by()
 
     def expected_wait_ns(self, model: str, asker: str) -> int:
         """What a question of this asker would wait for a model that is known."""

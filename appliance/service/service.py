@@ -94,8 +94,12 @@ class Service:
             yield
             return
         from appliance.oip.serving import Serving
+        from appliance.service.metrics import exposition
 
-        serving = Serving(self.room, self.config.oip, self.config.serve.id)
+        def metrics() -> bytes:
+            return exposition(self.room, self.intake.figures())
+
+        serving = Serving(self.room, self.config.oip, self.config.serve.id, metrics=metrics)
         addresses = serving.listen()
         logger.info("Open Inference Protocol: %s", ", ".join(filter(None, (addresses.http, addresses.grpc))))
         self._start("oip", serving.run)

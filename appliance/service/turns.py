@@ -77,9 +77,10 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return self._waiting
 
-    def waits_beside(self, passing_over: Collection[str]) -> bool:
-        """Whether `take` would give something."""
-        return any(asker not in passing_over for _, _, asker in self._heads)
+    @property
+    def askers(self) -> frozenset[str]:
+        """Of whom something is waiting."""
+        return frozenset(self._queues)
 
     def _take_from(self, head: tuple[int, int, str]) -> T:
         self._turn, _, asker = head

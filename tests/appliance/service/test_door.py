@@ -182,14 +182,19 @@ def test_more_bytes_than_may_wait_are_refused(backend: Obedient) -> None:
 
 def test_questions_are_opened_no_sooner_than_the_model_wants_them(house: House, backend: Obedient) -> None:
     backend.going.clear()
-    for device in "abcdef":
-        house.door.put(message(device))
+    house.door.put(message("first"))
     house.read()
     until(lambda: backend.runs)
+    for _ in range(3):
+        house.door.put(message("loud"))
     house.read()
-    assert house.door.waiting == 3  # one runs, two are ready, the rest stays sealed
+    assert house.door.waiting == 1  # one runs, two are ready, the rest stays sealed
+    house.door.put(message("quiet"))
+    house.read()
+    assert house.door.waiting == 1  # there is room for somebody of whom nothing is ready
     backend.going.set()
-    house.replies(6)
+    house.replies(5)
+    assert [run[0].device for run in backend.runs] == ["first", "loud", "quiet", "loud", "loud"]
 
 
 def test_one_device_is_read_by_one_reader_at_a_time(house: House) -> None:

@@ -65,9 +65,7 @@ def test_whoever_is_passed_over_keeps_the_turn() -> None:
     turns: Turns[str] = Turns(each=2, most=10)
     turns.put("a", "a 0")
     turns.put("b", "b 0")
-    assert turns.waits_beside({"a"})
     assert turns.take(passing_over={"a"}) == "b 0"
-    assert not turns.waits_beside({"a"})
     assert turns.take(passing_over={"a"}) is None
     assert turns.take() == "a 0"
 
