@@ -154,6 +154,7 @@ class Daemon:
         self.assembly = assemble(
             config, self._catalogue, self.topics, self.post, lambda: self._clock, lambda: self._thermometer.celsius
         )
+        remote = self.assembly.remote
         if remote is not None:
             for name, body in (
                 ("asker", remote.asker.run),
@@ -326,6 +327,7 @@ class Daemon:
             for name, pipeline in self.assembly.pipelines.items()
         }
         uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
+        remote = self.assembly.remote
         starting = now_ns - self._started_ns < STARTING_S * 1e9
         status, reasons = health.judge(sources, pipelines, uplink, starting)
         return health.Health(
@@ -341,7 +343,7 @@ class Daemon:
             plans=dict(self._plans.news),
             power=self._power.figures,
             temperature_c=self._thermometer.celsius,
-            remote=None if self.assembly.remote is None else self.assembly.remote.asker.figures(),
+            remote={} if remote is None else health.as_document(remote.asker.figures()),
         )
 
     def _hear(self) -> None:
