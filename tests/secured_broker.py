@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -12,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as mqtt
+import pytest
 from click.testing import CliRunner
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -25,6 +28,13 @@ from tests.waiting import until
 DENIED = 135
 TAKEN = (0, 16)
 """Success, and success with nobody listening."""
+
+
+def needed(*programs: str) -> None:
+    """Skip the test where one of these is missing."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed: apt-get install {program}")
 
 
 def command(*words: object, fails: bool = False) -> str:
@@ -98,8 +108,6 @@ class SecuredBroker:
 
 
 def is_root() -> bool:
-    import os
-
     return os.geteuid() == 0
 
 

@@ -43,8 +43,10 @@ TOGETHER = 4
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(desk: Desk, most_bytes: int, *, loopback: bool, token: str | None) -> Starlette:
-    """The whole of REST. `most_bytes`: of one question, unpacked."""
+def application(
+    desk: Desk, most_bytes: int, *, loopback: bool, token: str | None, metrics: Callable[[], bytes] | None = None
+) -> Starlette:
+    """The whole of REST. `most_bytes`: of one question, unpacked. `metrics`: what `/metrics` tells, if wanted."""
     rest = _Rest(desk, most_bytes)
     model = "/v2/models/{model}"
     versioned = model + "/versions/{version}"
@@ -65,6 +67,8 @@ def application(desk: Desk, most_bytes: int, *, loopback: bool, token: str | Non
             Route(f"{path}/stats", rest.statistics),
             Route(f"{path}/infer", rest.infer, methods=["POST"]),
         ]
+    if metrics is not None:
+        routes.append(Route("/metrics", _metrics(metrics)))
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, loopback=loopback, token=token)],
@@ -140,6 +144,15 @@ class _Rest:
 
     async def _on_thread(self, work: Callable[..., Any], *given: object) -> Any:
         return await to_thread.run_sync(work, *given, limiter=self._turns)
+
+
+def _metrics(exposition: Callable[[], bytes]) -> Handler:
+    from appliance.service.metrics import CONTENT_TYPE
+
+    async def handler(_request: Request) -> Response:
+        return Response(await to_thread.run_sync(exposition), headers={"content-type": CONTENT_TYPE})
+
+    return handler
 
 
 def _named(request: Request) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,17 @@ class Addresses:
 class Serving:
     """A room of models, offered over REST and gRPC. `listen`, then `run` on a thread of its own."""
 
-    def __init__(self, room: Room, settings: Oip, name: str, *, lazy: bool = False) -> None:
-        """`name`: of the server, in its metadata. `lazy`: see Desk."""
+    def __init__(
+        self,
+        room: Room,
+        settings: Oip,
+        name: str,
+        *,
+        lazy: bool = False,
+        metrics: Callable[[], bytes] | None = None,
+    ) -> None:
+        """`name`: of the server, in its metadata. `lazy`: see Desk. `metrics`: what `/metrics` tells, if wanted."""
+        self._metrics = metrics
         self._settings = settings
         self._desk = Desk(room, settings, name, lazy=lazy)
         self._token = secret(settings.token_file) if settings.token_file else None
@@ -114,7 +124,9 @@ class Serving:
         from appliance.oip.http import application
 
         host, _ = address(self._settings.http)
-        return application(self._desk, self.most_bytes, loopback=is_loopback(host), token=self._token)
+        return application(
+            self._desk, self.most_bytes, loopback=is_loopback(host), token=self._token, metrics=self._metrics
+        )
 
 
 def _check_pair(certificate: Path, key: Path) -> None:

@@ -57,7 +57,8 @@ class Announcement:
     state: Literal["online", "draining", "offline"]
     """`draining`: it answers what it has and takes no more."""
     group: _Text = ""
-    """Of the shared subscription: services of one group share the questions."""
+    """Of the shared subscription: services of one group share the questions. Never published: whoever knows it can take
+    a share that it may not read, and what mosquitto gives it is lost (docs/security.md)."""
     models: Annotated[tuple[ServedModel, ...], Field(max_length=500)] = ()
     load: Load = Load()
     capacity: int = 0
@@ -74,8 +75,8 @@ _adapter = TypeAdapter(Announcement)
 
 
 def announcement_to_json(announcement: Announcement) -> bytes:
-    """UTF-8 JSON; absent fields are left out."""
-    return _adapter.dump_json(announcement, exclude_none=True)
+    """UTF-8 JSON; absent fields and the group are left out."""
+    return _adapter.dump_json(announcement, exclude_none=True, exclude={"group"})
 
 
 def announcement_from_json(payload: bytes) -> Announcement:

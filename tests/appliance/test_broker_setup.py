@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -22,7 +21,7 @@ from appliance.broker_folder.rights import Right, Role, rights
 from appliance.service.settings import ServiceConfig
 from tests.appliance_process import ApplianceProcess
 from tests.certificates import LONG_AGO, Authority
-from tests.secured_broker import DENIED, TAKEN, SecuredBroker, command, is_root
+from tests.secured_broker import DENIED, TAKEN, SecuredBroker, command, is_root, needed
 from tests.waiting import until
 
 if sys.version_info >= (3, 11):
@@ -56,9 +55,7 @@ model = "shapes"
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    for program in ("mosquitto", "openssl"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed: apt-get install {program}")
+    needed("mosquitto", "openssl")
 
 
 @pytest.fixture(scope="module")
