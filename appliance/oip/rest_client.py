@@ -44,9 +44,8 @@ class RestClient:
     def infer(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[str]) -> tuple[Tensor, ...]:
         binary = self._knows_binary()
         entries, raws = zip(*(written(tensor, binary=binary) for tensor in inputs), strict=True)
-        document: dict[str, Any] = {"inputs": list(entries), "outputs": [{"name": output} for output in outputs]}
-        if binary:
-            document["parameters"] = {"binary_data_output": True}
+        wanted = [{"name": output, "parameters": {"binary_data": binary}} for output in outputs]
+        document: dict[str, Any] = {"inputs": list(entries), "outputs": wanted}
         body, length = joined(document, raws)
         headers = {"Content-Type": "application/octet-stream" if binary else "application/json"}
         if binary:
@@ -135,6 +134,7 @@ class RestClient:
                 raise TimeoutError
         if response.length:
             raise ConnectionError(f"its answer ended {response.length} bytes too early")
+        response.read()  # nothing is left, but only this gives the connection free for the next call
         return bytes(answer)
 
     def _trouble(self, error: Exception) -> EngineError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from ulid import ULID
 
+from appliance.oip import sockets
 from appliance.oip.backend import Served
 from appliance.oip.client import connect
 from appliance.oip.engine import OipEngine
@@ -278,6 +280,21 @@ def test_a_server_that_starts_again_is_asked_on_a_new_connection() -> None:
             until(lambda: room.models()[0].ready, 10)
             assert client.model("shapes")["name"] == "shapes"
     client.close()
+
+
+def test_calls_share_a_connection(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    class Counted(sockets.Connection):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent's
+            made.append(self)
+            super().connection_made(transport)
+
+    monkeypatch.setattr(sockets, "Connection", Counted)
+    with offered(room) as addresses, _shapes(f"http://{addresses.http}") as engine:
+        for _ in range(3):
+            engine.run({"picture": np.zeros((1, 192, 320, 3), np.uint8)})
+    assert len(made) == 1
 
 
 def test_special_values_come_through_as_they_are(tmp_path: Path) -> None:
