@@ -19,8 +19,8 @@ from appliance.questions.question import Code, Refused
 from appliance.questions.tensors import BadTensor, Limits, TooLarge
 
 THREADS = 16
-WAITING = 64
-"""Calls in all; what is more is refused at once."""
+WAITING = 32
+"""Calls in all, whose messages may be in memory; what is more is refused at once."""
 _OPEN = ("ServerLive", "ServerReady")
 """What a supervisor may ask without a token."""
 

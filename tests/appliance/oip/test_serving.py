@@ -128,6 +128,32 @@ def test_a_body_that_drips_is_given_up(served: Addresses, monkeypatch: pytest.Mo
     slow.close()
 
 
+def test_who_does_not_read_the_answers_is_not_waited_for(served: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "READS_WITHIN_S", 0.3)
+    monkeypatch.setattr(sockets, "IDLE_S", 0.3)
+    deaf = _connected(served)
+    head = json.dumps(binary()).encode()
+    request = (
+        f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nInference-Header-Content-Length: {len(head)}\r\n"
+        f"Content-Length: {len(head) + PICTURE.nbytes}\r\n\r\n"
+    ).encode()
+    deaf.settimeout(0.05)
+
+    def given_up() -> bool:
+        """Answers of 400 kB, until the system's buffers hold no more and the server ends it."""
+        try:
+            deaf.sendall(request + head + PICTURE.tobytes())
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    until(given_up, 20)
+    deaf.close()
+    until(lambda: _asked(served) == 200, 5)
+
+
 def test_more_connections_than_are_kept_are_told_so_and_others_go_on(served: Addresses) -> None:
     caller = Caller(served.http)
     assert caller.ask("GET", "/v2")[0] == 200
