@@ -1,0 +1,156 @@
+"""What asking a model service adds to the service's own work, with the device's own asker: prints one JSON line.
+
+python -m scripts.benchmarks.asking                 half a minute
+python -m scripts.benchmarks.asking --questions 1000 --kb 60
+
+A mosquitto of our own on loopback, `appliance serve` in a process of its own, the thread `asker` here; QoS 1. Questions
+are pictures for the model `shapes`, JPEG of the size asked for, one after the other. `over_infer` is the round trip
+without preparing, running and decoding in the model; the JPEG is decoded within it. `link` is without the wait in the
+service as well: coding, MQTT twice through the broker, and threads on both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+from ulid import ULID
+
+from appliance import long_lived
+from appliance.mqtt.broker import LocalBroker
+from appliance.mqtt.settings import LinkSettings
+from appliance.mqtt.topics import Topics
+from appliance.pipeline.snapshot import jpeg
+from appliance.questions.codec import encode_question
+from appliance.questions.question import Question, Refused, Reply
+from appliance.remote.asker import Asker
+from appliance.remote.open_questions import Outcome
+
+MODEL = "shapes"
+TOPICS = Topics("appliance", "bench")
+READY_WITHIN_S = 60.0
+WARM_UP = 20
+PAUSE_S = 0.02
+DEADLINE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        return cls(*(round(float(each), 2) for each in np.percentile(values, [50, 95, 99])))
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    questions: int
+    question_bytes: int
+    """Of the MQTT packets, on average."""
+    refused: int
+    over_infer: Spread
+    link: Spread
+    infer: Spread
+
+
+def picture(bytes_wanted: int) -> bytes:
+    """A JPEG of about this length: shapes on as much noise as it takes."""
+    random = np.random.default_rng(1)
+    low, high = 0, 128
+    while True:
+        spread = (low + high) // 2
+        pixels = (110 + random.integers(-spread, spread + 1, (360, 640, 3))).clip(0, 255).astype(np.uint8)
+        cv2.rectangle(pixels, (200, 100), (300, 200), (0, 0, 255), -1)
+        data = jpeg(pixels)
+        if abs(len(data) - bytes_wanted) < bytes_wanted // 20 or high - low <= 1:
+            return data
+        low, high = (spread, high) if len(data) < bytes_wanted else (low, spread)
+
+
+@contextlib.contextmanager
+def at_work(url: str) -> Iterator[Asker]:
+    """The service and the asker, connected and ready."""
+    command = [sys.executable, "-m", "appliance", "serve", "--broker", url, "--model", MODEL, "--id", "bench"]
+    service = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    asker = Asker(LinkSettings(url, client_id="bench-asker"), TOPICS)
+    stopping = threading.Event()
+    thread = threading.Thread(target=asker.run, args=(stopping,), name="asker")
+    thread.start()
+    try:
+        until_s = time.monotonic() + READY_WITHIN_S
+        while not asker.standing(MODEL).usable:
+            if time.monotonic() > until_s:
+                raise SystemExit(f"the service is not ready: {asker.standing(MODEL).words}")
+            time.sleep(0.05)
+        yield asker
+    finally:
+        stopping.set()
+        asker.wake()
+        thread.join()
+        service.terminate()
+        service.wait()
+
+
+def ask(asker: Asker, data: bytes) -> tuple[Outcome, float]:
+    """The outcome and how long it took, from encoding the question to the answer in hand, in milliseconds."""
+    box: queue.SimpleQueue[tuple[Outcome, int]] = queue.SimpleQueue()
+    began_ns = time.perf_counter_ns()
+    deadline_ns = time.monotonic_ns() + int(DEADLINE_S * 1e9)
+    question = Question(
+        str(ULID()), TOPICS.device, MODEL, None, None, None, None, None, {}, True, None, None, deadline_ns
+    )
+    payload = encode_question(question, jpeg=data)
+    asker.ask(question, payload, lambda outcome: box.put((outcome, time.perf_counter_ns())))
+    outcome, came_ns = box.get()
+    return outcome, (came_ns - began_ns) / 1e6
+
+
+def measure(asker: Asker, data: bytes, count: int) -> Asking:
+    for _ in range(WARM_UP):
+        ask(asker, data)
+    long_lived.settle()
+    over, link, infer = [], [], []
+    refused = 0
+    for _ in range(count):
+        outcome, trip_ms = ask(asker, data)
+        if isinstance(outcome, Refused):
+            refused += 1
+            continue
+        assert isinstance(outcome, Reply)
+        over.append(trip_ms - outcome.infer_ms)
+        link.append(trip_ms - outcome.infer_ms - outcome.queue_ms)
+        infer.append(outcome.infer_ms)
+        time.sleep(PAUSE_S)
+    time.sleep(0.5)  # until the figures are of now
+    figures = asker.figures()
+    size = round(figures.sent_bytes / figures.sent)
+    return Asking(count, size, refused, Spread.of(over), Spread.of(link), Spread.of(infer))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=500)
+    parser.add_argument("--kb", type=float, default=20.0, help="length of the JPEG")
+    asked = parser.parse_args()
+    with LocalBroker() as broker, at_work(broker.url) as asker:
+        result = measure(asker, picture(int(asked.kb * 1000)), asked.questions)
+    print(json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main()
