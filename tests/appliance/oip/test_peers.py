@@ -1,6 +1,6 @@
 """The back end against other serving engines: a real Triton and a real MLServer, on the processor.
 
-They are heavy and in environments of their own (docs/serve.md, "An existing serving engine"): APPLIANCE_TEST_TRITON and
+They are heavy and in environments of their own (docs/inference-protocol.md): APPLIANCE_TEST_TRITON and
 APPLIANCE_TEST_MLSERVER name their interpreters.
 """
 
@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.long]
 def _interpreter(variable: str, what: str) -> str:
     python = os.environ.get(variable)
     if not python:
-        pytest.skip(f"no {what} here: set {variable} to a Python that has it (docs/serve.md)")
+        pytest.skip(f"no {what} here: set {variable} to a Python that has it (docs/inference-protocol.md)")
     return python
 
 
