@@ -72,14 +72,21 @@ class LocalSide:
         self._lane.give(entry.sample)
 
     @property
+    def can_help(self) -> bool:
+        """Whether it may be given a sample that it was not chosen for: it takes nothing from one that it was."""
+        return self._standing().state == "ready" and (self.idle or (self.trust.trusted and self._lane.has_room))
+
+    @property
     def has_room(self) -> bool:
         return self._lane.has_room
 
-    def watch(self, entry: OpenSample, now_ns: int) -> None:
-        """Note it when an answer is overdue."""
-        if entry.with_engine and not entry.over_budget and now_ns >= self.due_ns(entry):
-            entry.over_budget = True
-            self.trust.late(now_ns / 1e9)
+    def is_overdue(self, entry: OpenSample, now_ns: int) -> bool:
+        """Whether its answer is overdue since just now; that costs trust."""
+        if not entry.with_engine or entry.over_budget or now_ns < self.due_ns(entry):
+            return False
+        entry.over_budget = True
+        self.trust.late(now_ns / 1e9)
+        return True
 
     def due_ns(self, entry: OpenSample) -> int:
         """When the engine should have answered this sample, which it was given."""

@@ -62,6 +62,11 @@ class OpenSample:
     ending: Ending | None = None
 
     @property
+    def plain(self) -> bool:
+        """What was decided about another plain one at the same moment holds for it as well."""
+        return not self.engine_words and not self.service_words and self.spare is None
+
+    @property
     def waits(self) -> bool:
         """Nobody works on it."""
         return self.ending is None and not self.with_engine and self.questions == 0

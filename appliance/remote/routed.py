@@ -29,7 +29,7 @@ from appliance.remote.service_side import ServiceSide
 from appliance.remote.settings import PipelineRemote, Side
 from appliance.remote.view import View
 from appliance.result import ModelId
-from appliance.router import Situation, decide
+from appliance.router import Decision, Situation, decide
 from capture.samples import Frame
 from engines.engine import EngineError
 
@@ -84,6 +84,9 @@ class Routed:
         self._answered: Counter[str] = Counter()
         self._failed = self._hedged = self._unused = 0
         self._side: Side | None = None
+        self._news = True
+        """Something has changed since those that wait were last offered around."""
+        self._again_ns = 0
 
     # -- what the thread calls ------------------------------------------------------------------------------------
 
@@ -94,21 +97,23 @@ class Routed:
 
     def turn(self, now_ns: int) -> None:
         """Take what has come, look after what is open, give out what has ended."""
-        self.service.look(now_ns / 1e9)
+        self._news |= self.service.look(now_ns / 1e9)
         while self.hungry:
             sample = self.pipeline.mailbox.take(0)
             if isinstance(sample, Frame):
-                self._begin(sample, now_ns)
-        newest = self._order.newest
+                self._viewer.watch(sample)
+                self._order.add(OpenSample(sample, now_ns, sample.complete_ns + self._deadline_ns))
         for entry in self._order:
             if entry.ending is None:
-                self._look_after(entry, now_ns, may_start=self.pipeline.config.every or entry is newest)
+                self._look_after(entry, now_ns)
+        self._start_those_that_wait(now_ns)
         self._order.tidy()
         for entry in self._order.leaving():
             self._give_out(entry, now_ns)
         self._chance.turn(idle=self._asked == 0, now_ns=now_ns)
 
     def hear(self, told: Told, now_ns: int) -> None:
+        self._news = True
         if isinstance(told, ModelReady):
             manifest = told.manifest
             self._model = ModelId(manifest.name, manifest.version, manifest.digest)
@@ -131,43 +136,52 @@ class Routed:
         if entry.with_engine and not entry.over_budget:
             times.append(self.local.due_ns(entry))
         if entry.questions and not entry.hedged and entry.asked_ns is not None:
-            times.append(self.service.hedge_ns(entry.asked_ns, entry.deadline_ns))
-        if entry.waits or (entry.over_budget and entry.asked_ns is None):
-            times.append(now_ns + AGAIN_NS)
+            times.append(max(self.service.hedge_ns(entry.asked_ns, entry.deadline_ns), self._again_ns))
+        if _wants_somebody(entry):
+            times.append(max(self._again_ns, now_ns))
         return times
 
     # -- one sample -----------------------------------------------------------------------------------------------
 
-    def _begin(self, sample: Frame, now_ns: int) -> None:
-        self._viewer.watch(sample)
-        entry = OpenSample(sample, now_ns, sample.complete_ns + self._deadline_ns)
-        self._order.add(entry)
-        if self.pipeline.config.every:
-            return  # started below, in the order of arrival
-        self._start(entry, now_ns)
-
-    def _look_after(self, entry: OpenSample, now_ns: int, may_start: bool) -> None:
-        self.local.watch(entry, now_ns)
+    def _look_after(self, entry: OpenSample, now_ns: int) -> None:
+        if self.local.is_overdue(entry, now_ns):
+            self._news = True
         if now_ns >= entry.deadline_ns:
             self._close(entry, now_ns)
         elif entry.questions:
             self._hedge(entry, now_ns)
-        elif may_start and (entry.waits or entry.over_budget):
-            self._start(entry, now_ns)
 
-    def _start(self, entry: OpenSample, now_ns: int) -> None:
-        """Give it to whoever should answer it, as things are now."""
+    def _start_those_that_wait(self, now_ns: int) -> None:
+        """The newest, or in an `every` pipeline all, oldest first: at once when they are new, and again whenever
+        something has changed or some time has passed. When nobody takes one, nobody takes the others like it."""
+        again = self._news or now_ns >= self._again_ns
+        if again:
+            self._news, self._again_ns = False, now_ns + AGAIN_NS
+        newest = self._order.newest
+        left: dict[bool, Decision] = {}
+        for entry in self._order:
+            first_time = entry.decision is None
+            may_start = entry is newest or self.pipeline.config.every
+            if not may_start or not _wants_somebody(entry) or not (again or first_time):
+                continue
+            if entry.plain and entry.waits in left:
+                entry.decision = left[entry.waits]
+            elif not self._start(entry, now_ns) and entry.plain and entry.decision is not None:
+                left[entry.waits] = entry.decision
+
+    def _start(self, entry: OpenSample, now_ns: int) -> bool:
+        """Give it to whoever should answer it, as things are now; false when that is nobody new."""
         decision = decide(self._situation(entry, now_ns))
         before, entry.decision = entry.decision, decision
         if decision.place == "none":
             if entry.engine_words and entry.service_words:
                 self._close(entry, now_ns)
-            return
+            return False
         if decision.place == "local" and entry.spare is not None:
             self._order.end(entry, self._spare(entry))
         elif decision.place == "local" and (entry.with_engine or not self._takes(entry)):
             entry.decision = before or decision
-            return
+            return False
         elif decision.place == "local":
             self.local.give(entry, now_ns)
         else:
@@ -177,6 +191,7 @@ class Routed:
                 self.local.trust.tried(now_ns / 1e9)
                 self.local.give(entry, now_ns)
         self._decisions[f"{decision.place}: {decision.cause}"] += 1
+        return True
 
     def _takes(self, entry: OpenSample) -> bool:
         """An `every` pipeline takes nothing back from the engine's queue."""
@@ -239,17 +254,16 @@ class Routed:
     def _hedge(self, entry: OpenSample, now_ns: int) -> None:
         """The service takes long, or is gone: the engine is asked as well, or another service."""
         assert entry.asked_ns is not None
-        gone = not self.service.standing().usable
+        gone = not self.service.standing.usable
         if entry.hedged or not (gone or now_ns >= self.service.hedge_ns(entry.asked_ns, entry.deadline_ns)):
             return
-        entry.hedged = True
-        engine_can = self.local.standing.state == "ready" and self.local.idle and not entry.engine_words
-        if entry.spare is None and not entry.with_engine and engine_can:
+        if entry.spare is None and not entry.with_engine and not entry.engine_words and self.local.can_help:
             self.local.give(entry, now_ns)
         elif not gone and self.service.could_ask_another and not self._unaskable(entry, now_ns):
             self._ask(entry, now_ns)
         else:
             return
+        entry.hedged = True
         self._hedged += 1
 
     # -- what comes back ------------------------------------------------------------------------------------------
@@ -371,8 +385,8 @@ class Routed:
             yield f"the service answers: {trouble}"
         elif trouble and standing.state == "ready":
             yield trouble  # without an engine its worker says so
-        if not self.service.standing().usable:
-            yield f"nobody to fall back on: {self.service.standing().words}"
+        if not self.service.standing.usable:
+            yield f"nobody to fall back on: {self.service.standing.words}"
         elif self.service.breaker.state(now_s) != "closed":
             yield f"the service does not answer: {self.service.breaker.words}"
 
@@ -382,7 +396,7 @@ class Routed:
         self.figures = RoutedFigures(
             side=self._side,
             reasons=tuple(self._reasons(now_ns / 1e9)),
-            service=service.standing().words,
+            service=service.standing.words,
             breaker=service.breaker.state(now_ns / 1e9),
             breaker_opened=service.breaker.opened,
             trusted=trust.trusted,
@@ -401,3 +415,8 @@ class Routed:
             round_trip_p50_ms=service.round_trips.p50_ms,
             round_trip_p95_ms=service.round_trips.p95_ms,
         )
+
+
+def _wants_somebody(entry: OpenSample) -> bool:
+    """Nobody works on it, or the engine for too long already."""
+    return entry.waits or (entry.over_budget and entry.with_engine and entry.asked_ns is None)

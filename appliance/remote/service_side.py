@@ -10,7 +10,6 @@ from appliance.remote.breaker import Breaker
 from appliance.remote.budget import Budget
 from appliance.remote.inquirer import Inquirer, Inquiry
 from appliance.remote.open_questions import Outcome
-from appliance.remote.services import Standing
 from appliance.remote.settings import PipelineRemote, Remote
 
 ROUND_TRIPS = 64
@@ -55,23 +54,22 @@ class ServiceSide:
         self._own_per_s = settings.max_per_s
         self._size = FIRST_SIZE
         self._trips: deque[float] = deque(maxlen=ROUND_TRIPS)
+        self.standing = inquirer.standing(model)
+        """Who was there when it was last looked at."""
         self._there: frozenset[str] = frozenset()
 
-    def standing(self) -> Standing:
-        return self._inquirer.standing(self.model)
-
-    def look(self, now_s: float) -> Standing:
-        """Who is there; one that has come is tried at once, whatever the ones before it did."""
-        standing = self.standing()
-        there = frozenset(each.service for each in standing.offers) if standing.usable else frozenset()
-        if there - self._there:
+    def look(self, now_s: float) -> bool:
+        """See who is there: whether that has changed. One that has come is tried at once, whatever those before did."""
+        self.standing = self._inquirer.standing(self.model)
+        there = frozenset(each.service for each in self.standing.offers) if self.standing.usable else frozenset()
+        before, self._there = self._there, there
+        if there - before:
             self.breaker.hurry(now_s)
-        self._there = there
-        return standing
+        return there != before
 
     def unaskable(self, left_s: float, now_s: float) -> str:
         """Why a question is not allowed, or not worth its while, now; empty when it is."""
-        standing = self.standing()
+        standing = self.standing
         if not standing.usable:
             return standing.words
         if not self.breaker.allows(now_s):
@@ -126,4 +124,4 @@ class ServiceSide:
     @property
     def could_ask_another(self) -> bool:
         """Whether a second question can land at another service than the first."""
-        return len(self.standing().offers) > 1
+        return len(self.standing.offers) > 1
