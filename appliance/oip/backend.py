@@ -9,6 +9,8 @@ from appliance.oip.engine import OipEngine
 from appliance.service.backend import Local
 from engines.bundle import Bundle
 from engines.model import Model
+from engines.tensorrt.options import GpuOptions
+from engines.tensorrt.recipe import recipe_of
 
 
 class Served(Local):
@@ -19,10 +21,11 @@ class Served(Local):
         bundle of several stages one for each, `<bundle>-<stage>`. `batch`: most samples in one call."""
 
         def open_model(bundle: Bundle) -> Model:
-            names = {bundle.stage_path(stage.name): _name(bundle, stage.name) for stage in bundle.manifest.stages}
+            stages = {bundle.stage_path(stage.name): stage.name for stage in bundle.manifest.stages}
 
             def open_engine(path: Path) -> OipEngine:
-                return OipEngine(server, names[path], path)
+                stage = stages[path]
+                return OipEngine(server, _name(bundle, stage), recipe_of(bundle, stage, GpuOptions()))
 
             return Model(bundle, open_engine=open_engine)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -13,36 +12,50 @@ from appliance.oip.client import Client, connect
 from appliance.questions.tensors import Tensor, datatype_of
 from engines.engine import Array, EngineError, Tensors, TensorSpec
 from engines.onnxrt import OnnxEngine
+from engines.tensorrt.admission import compare
+from engines.tensorrt.golden import golden_inputs
+from engines.tensorrt.recipe import Recipe
 
 WITHIN_S = 30.0
 """For one call; who waits for less long calls it off."""
+TOLERANCE = "fp16"
+"""A server may run the network in half precision."""
 
 
 class OipEngine:
-    """See `Engine` for the contract. The network's file says what goes in and comes out; the server must agree."""
+    """See `Engine` for the contract. The server is believed once it answers the golden inputs as the network does."""
 
     name = "oip"
 
-    def __init__(self, url: str, model: str, path: Path) -> None:
-        """`model`: its name at the server `url`. `path`: the same network here, which is not run."""
-        self._url, self._model, self._path = url, model, path
+    def __init__(self, url: str, model: str, recipe: Recipe) -> None:
+        """`model`: its name at the server `url`. `recipe`: the same network here, run only to compare."""
+        self._url, self._model, self._recipe = url, model, recipe
         self._client: Client | None = None
         self.inputs: tuple[TensorSpec, ...] = ()
         self.outputs: tuple[TensorSpec, ...] = ()
 
     def __enter__(self) -> OipEngine:
         """Raises EngineError when the server does not have this model ready, or has another one of its name."""
-        with OnnxEngine(self._path, optimise=False) as network:
-            self.inputs, self.outputs = network.inputs, network.outputs
         client = connect(self._url, WITHIN_S)
+        self._client = client
         try:
             metadata = client.model(self._model)
-            for kind, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
-                self._compare(kind, specs, metadata.get(kind))
+            with OnnxEngine(self._recipe.network) as network:
+                self.inputs, self.outputs = network.inputs, network.outputs
+                self._compare("inputs", self.inputs, metadata.get("inputs"))
+                self._compare("outputs", self.outputs, metadata.get("outputs"))
+                samples = golden_inputs(self._recipe, self.inputs)
+                expected = [network.run(sample) for sample in samples]
+            found = [self.run(sample) for sample in samples]
+            verdict = compare(self._recipe.manifest, self.outputs, expected, found, TOLERANCE)
+            if not verdict.admitted:
+                raise EngineError(
+                    f"{self._url}: its model {self._model} is another network than the bundle's: {verdict.words}; "
+                    "serve the bundle's there"
+                )
         except EngineError:
-            client.close()
+            self.__exit__(None, None, None)
             raise
-        self._client = client
         return self
 
     def __exit__(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from engines.engine import Array, EngineError
 from engines.model import Model
 from engines.onnxrt import OnnxEngine
 from engines.predictions import Prediction
+from engines.tensorrt.options import GpuOptions
+from engines.tensorrt.recipe import recipe_of
 from tests import networks
 from tests.appliance.oip.conftest import offered
 from tests.conftest import free_port
@@ -147,7 +150,7 @@ def test_a_model_of_two_stages_asks_for_each_by_its_name(transport: str, tmp_pat
 
 def _shapes(url: str, model: str = "shapes") -> OipEngine:
     bundle = bundle_of("shapes")
-    return OipEngine(url, model, bundle.stage_path(bundle.manifest.stages[0].name))
+    return OipEngine(url, model, recipe_of(bundle, bundle.manifest.stages[0].name, GpuOptions()))
 
 
 def test_a_model_that_the_server_does_not_have_is_named(url: str) -> None:
@@ -158,6 +161,26 @@ def test_a_model_that_the_server_does_not_have_is_named(url: str) -> None:
 def test_another_model_of_that_name_is_refused_before_it_is_asked(url: str) -> None:
     with pytest.raises(EngineError, match=r"has the inputs .* the bundle's network has picture \(UINT8\)"):
         _shapes(url, "tones").__enter__()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_other_weights_under_the_same_names_are_refused(transport: str) -> None:
+    """It would answer, and see something else: nobody would notice for weeks."""
+    bundle = bundle_of("shapes")
+
+    class Other(_Network):
+        def run(self, questions: Sequence[Question]) -> list[Reply | Refused]:
+            replies = super().run(questions)
+            return [
+                replace(reply, tensors={name: array[:, ::-1].copy() for name, array in reply.tensors.items()})
+                for reply in replies
+                if isinstance(reply, Reply)
+            ]
+
+    with Room({"shapes": lambda: Other(bundle, bundle.manifest.stages[0].name)}) as room, offered(room) as addresses:
+        until(lambda: room.models()[0].ready, 10)
+        with pytest.raises(EngineError, match=r"another network than the bundle's: its numbers are off"):
+            _shapes(f"{transport}://{getattr(addresses, transport)}").__enter__()
 
 
 @pytest.mark.parametrize("scheme", TRANSPORTS)

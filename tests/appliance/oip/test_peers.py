@@ -24,6 +24,8 @@ from appliance.oip.engine import OipEngine
 from engines.bundle import Bundle
 from engines.engine import Array, EngineError
 from engines.onnxrt import OnnxEngine
+from engines.tensorrt.options import GpuOptions
+from engines.tensorrt.recipe import recipe_of
 from tests.appliance.oip.test_backend import _locally, _pictures, _predictions, _question
 from tests.conftest import free_port
 from tests.served_models import shipped
@@ -112,11 +114,15 @@ def _inputs(engine: OnnxEngine) -> dict[str, Array]:
     return {spec.name: random.integers(0, 256, [n or 1 for n in spec.shape], np.uint8) for spec in engine.inputs}
 
 
+def _there(url: str, bundle: Bundle) -> OipEngine:
+    return OipEngine(url, "shapes", recipe_of(bundle, bundle.manifest.stages[0].name, GpuOptions()))
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_tensors_are_those_of_the_network(peer: dict[str, str], transport: str) -> None:
     bundle = shipped("shapes")
     path = bundle.stage_path(bundle.manifest.stages[0].name)
-    with OnnxEngine(path, threads=1) as here, OipEngine(peer[transport], "shapes", path) as there:
+    with OnnxEngine(path, threads=1) as here, _there(peer[transport], bundle) as there:
         inputs = _inputs(here)
         expected, answers = here.run(inputs), there.run(inputs)
         for name, array in expected.items():
@@ -150,7 +156,7 @@ def test_it_answers_a_hundred_times(peer: dict[str, str], transport: str) -> Non
     bundle = shipped("shapes")
     path = bundle.stage_path(bundle.manifest.stages[0].name)
     took = []
-    with OnnxEngine(path, threads=1) as here, OipEngine(peer[transport], "shapes", path) as there:
+    with OnnxEngine(path, threads=1) as here, _there(peer[transport], bundle) as there:
         inputs = _inputs(here)
         for _ in range(ROUNDS):
             started = time.perf_counter()
