@@ -94,11 +94,17 @@ class BrokerFolder:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             self.record = records.read(self.folder)
+            self._refuse_without_key()
             yield
             records.write(self.folder, self.record)
             self._write_generated()
         finally:
             os.close(handle)
+
+    def _refuse_without_key(self) -> None:
+        key = self._authority().folder / "authority.key"
+        if not key.exists():
+            raise FolderError(f"{key} is not here, and without it nothing can be signed or revoked: bring it back")
 
     # Names.
 

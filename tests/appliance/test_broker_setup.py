@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -411,6 +412,28 @@ def test_without_openssl_it_says_what_to_install(tmp_path: Path, monkeypatch: py
     folder = tmp_path / "broker"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "apt-get install openssl" in command("setup", folder, "--host", "h", fails=True)
+
+
+def test_an_authority_that_is_kept_elsewhere_is_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    command("setup", folder, "--host", "h")
+    (folder / "authority" / "1" / "authority.key").rename(tmp_path / "safe")
+    assert "authority.key is not here" in command("add-device", folder, "dock-1", fails=True)
+    (tmp_path / "safe").rename(folder / "authority" / "1" / "authority.key")
+    command("add-device", folder, "dock-1")
+
+
+def test_two_who_add_at_the_same_moment_lose_neither_s_devices(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    command("setup", folder, "--host", "h")
+    words = [sys.executable, "-m", "appliance", "broker", "add-device", str(folder)]
+    adding = [subprocess.Popen([*words, f"dock-{n}", f"gate-{n}"], stdout=subprocess.DEVNULL) for n in range(4)]
+    assert [one.wait(60) for one in adding] == [0] * 4
+    listed = command("show", folder)
+    entered = (folder / "broker" / "access").read_text()
+    for name in (f"{place}-{n}" for place in ("dock", "gate") for n in range(4)):
+        assert name in listed
+        assert f"user {name}\n" in entered
 
 
 def test_an_addition_that_fails_leaves_no_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
