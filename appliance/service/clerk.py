@@ -264,6 +264,8 @@ class Clerk:
                 elif asked.answer.set_running_or_notify_cancel():
                     batch.append(asked)
             self._began_ns = now_ns if batch else None
+            if not batch:
+                self._turns.release()
         self._tell()
         for asked in late:
             self._refuse(asked, Refused("expired", f"{self.name}: its turn came too late"))
@@ -306,6 +308,7 @@ class Clerk:
             assert self._began_ns is not None
             self._busy_ns += now_ns - self._began_ns
             self._began_ns = None
+            self._turns.release()
         for asked, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Refused):
                 self._refuse(asked, answer)

@@ -162,6 +162,7 @@ class Door:
                 continue
             sealed = turns.take(passing_over=self._reading | sated_by)
             if sealed is not None:
+                turns.release()
                 self._models.remove(model)
                 self._models.append(model)
                 self._bytes -= len(sealed.incoming.payload)

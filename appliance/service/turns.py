@@ -1,36 +1,31 @@
-"""Who is next: whoever has had least of late, so that nobody waits behind the many questions of another.
-
-Start-time fair queueing (Goyal, Vin and Cheng, 1996), with every item of the same cost: an item's tag is the turn it
-belongs to. Somebody new belongs to the turn that is under way, somebody who has had it to the next.
-"""
+"""Who is next: one question of each asker in turn, so that nobody waits behind the many of another."""
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Collection
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-FORGET_FROM = 1024
-
 
 class Turns(Generic[T]):
-    """Bounded queues, one for each asker. Not locked: its owner is."""
+    """Bounded queues, one for each asker, emptied in rotation. Not locked: its owner is.
+
+    Whoever is being served stands outside the rotation until `release`, and then joins it at its end: somebody who
+    comes meanwhile goes before the next question of somebody who has many. Nobody waits for more than one question of
+    each who is waiting already.
+    """
 
     def __init__(self, each: int, most: int) -> None:
         """`each`: of one asker, `most`: of all, that may wait."""
         self.each = each
         self.most = most
         self._queues: dict[str, deque[T]] = {}
-        self._heads: list[tuple[int, int, str]] = []
-        """A heap of the askers with something waiting: the turn of their oldest item, when they came, who."""
-        self._next_turn: dict[str, int] = {}
-        """Of askers who have had a turn: the first that they may have again."""
-        self._turn = 0
-        """That is under way."""
-        self._order = 0
+        self._rotation: deque[str] = deque()
+        """Askers with something waiting, in the order of their turns."""
+        self._served: dict[str, None] = {}
+        """Those who are being served, in order."""
         self._waiting = 0
 
     def put(self, asker: str, item: T) -> bool:
@@ -40,65 +35,55 @@ class Turns(Generic[T]):
             return False
         if queue is None:
             queue = self._queues[asker] = deque()
-            self._push(asker)
+            if asker not in self._served:
+                self._rotation.append(asker)
         queue.append(item)
         self._waiting += 1
         return True
 
     def take(self, passing_over: Collection[str] = ()) -> T | None:
-        """The oldest item of the asker whose turn it is, of those who are not passed over: they keep their turn."""
-        passed = []
-        try:
-            while self._heads:
-                head = heapq.heappop(self._heads)
-                if head[2] not in passing_over:
-                    return self._take_from(head)
-                passed.append(head)
-            return None
-        finally:
-            for head in passed:
-                heapq.heappush(self._heads, head)
+        """The oldest item of the asker whose turn it is, of those who are not passed over: they keep their turn. When
+        nobody else waits, whoever is being served gets another."""
+        asker = next((each for each in self._rotation if each not in passing_over), None)
+        if asker is not None:
+            self._rotation.remove(asker)
+        else:
+            asker = next((each for each in self._served if each in self._queues and each not in passing_over), None)
+            if asker is None:
+                return None
+        queue = self._queues[asker]
+        item = queue.popleft()
+        if not queue:
+            del self._queues[asker]
+        self._waiting -= 1
+        self._served.pop(asker, None)
+        self._served[asker] = None
+        return item
+
+    def release(self) -> None:
+        """What was taken has been served."""
+        self._rotation.extend(asker for asker in self._served if asker in self._queues)
+        self._served.clear()
 
     def take_all(self) -> list[T]:
         """Everything, in the order of the turns."""
         items = []
         while (item := self.take()) is not None:
             items.append(item)
+            self.release()
         return items
 
     def ahead(self, asker: str) -> int:
         """How many would have their turn before a further item of this asker, at most."""
         own = len(self._queues.get(asker, ()))
-        if own:
-            return min(self._waiting, (own + 1) * len(self._heads))
-        turn = self._turn_of(asker)
-        return sum(min(len(self._queues[other]), turn - first + 1) for first, _, other in self._heads if first <= turn)
-
-    def __len__(self) -> int:
-        return self._waiting
+        if not own and asker not in self._served:
+            return len(self._rotation)
+        return min(self._waiting, (own + 1) * len(self._queues))
 
     @property
     def askers(self) -> frozenset[str]:
         """Of whom something is waiting."""
         return frozenset(self._queues)
 
-    def _take_from(self, head: tuple[int, int, str]) -> T:
-        self._turn, _, asker = head
-        queue = self._queues[asker]
-        item = queue.popleft()
-        self._waiting -= 1
-        self._next_turn[asker] = self._turn + 1
-        if queue:
-            self._push(asker)
-        else:
-            del self._queues[asker]
-        if len(self._next_turn) > FORGET_FROM:
-            self._next_turn = {who: turn for who, turn in self._next_turn.items() if turn > self._turn}
-        return item
-
-    def _push(self, asker: str) -> None:
-        self._order += 1
-        heapq.heappush(self._heads, (self._turn_of(asker), self._order, asker))
-
-    def _turn_of(self, asker: str) -> int:
-        return max(self._turn, self._next_turn.get(asker, 0))
+    def __len__(self) -> int:
+        return self._waiting

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import random
+
 from appliance.service.allowance import MOST_REMEMBERED, Allowance
 from appliance.service.pace import FORGOTTEN_NS, Pace
-from appliance.service.turns import FORGET_FROM, Turns
+from appliance.service.turns import Turns
 
 MS = 1_000_000
+
+
+def served(turns: Turns[str], count: int) -> list[str | None]:
+    """What is taken, one after the other."""
+    items = []
+    for _ in range(count):
+        items.append(turns.take())
+        turns.release()
+    return items
 
 
 def test_one_of_each_in_turn_whoever_has_how_many() -> None:
@@ -31,13 +42,30 @@ def test_nobody_may_have_more_than_his_share_waiting_nor_all_more_than_the_whole
 
 def test_somebody_new_goes_before_the_next_of_whoever_is_being_served() -> None:
     turns: Turns[str] = Turns(each=100, most=1000)
-    for number in range(50):
+    for number in range(5):
         turns.put("loud", f"loud {number}")
     assert turns.take() == "loud 0"
     assert turns.ahead("new") == 0
     turns.put("new", "new 0")
-    turns.put("new", "new 1")
-    assert [turns.take() for _ in range(4)] == ["new 0", "loud 1", "new 1", "loud 2"]
+    turns.release()
+    assert served(turns, 3) == ["new 0", "loud 1", "loud 2"]
+
+
+def test_whoever_asks_again_while_being_served_joins_at_the_end() -> None:
+    turns: Turns[str] = Turns(each=100, most=1000)
+    turns.put("quick", "quick 0")
+    assert turns.take() == "quick 0"
+    turns.put("quick", "quick 1")
+    turns.put("other", "other 0")
+    turns.release()
+    assert served(turns, 2) == ["other 0", "quick 1"]
+
+
+def test_a_batch_takes_one_of_each_before_a_second_of_anybody() -> None:
+    turns: Turns[str] = Turns(each=100, most=1000)
+    for item in ("a 0", "a 1", "a 2", "b 0"):
+        turns.put(item[0], item)
+    assert [turns.take() for _ in range(3)] == ["a 0", "b 0", "a 1"]
 
 
 def test_somebody_new_waits_for_one_of_each_and_not_for_all_of_one() -> None:
@@ -45,20 +73,30 @@ def test_somebody_new_waits_for_one_of_each_and_not_for_all_of_one() -> None:
     for number in range(50):
         for device in ("a", "b", "c"):
             turns.put(device, number)
-    turns.take()
-    assert turns.ahead("new") == 2
-    assert turns.ahead("a") == 150 - 1
+    assert turns.ahead("new") == 3
+    assert turns.ahead("a") == 150
 
 
-def test_whoever_pauses_gains_no_credit() -> None:
-    turns: Turns[str] = Turns(each=100, most=1000)
-    for number in range(20):
-        turns.put("steady", f"steady {number}")
-    for _ in range(10):
-        turns.take()
-    for number in range(5):
-        turns.put("back", f"back {number}")
-    assert [turns.take() for _ in range(4)] == ["back 0", "steady 10", "back 1", "steady 11"]
+def test_a_crowd_over_several_services_is_served_equally() -> None:
+    services: list[Turns[int]] = [Turns(each=4, most=1000) for _ in range(8)]
+    counts = [0] * 500
+    asked = 0
+
+    def ask(device: int) -> None:
+        nonlocal asked
+        services[asked % len(services)].put(str(device), device)
+        asked += 1
+
+    for device in random.Random(3).sample(range(500), 500):
+        ask(device)
+    for _ in range(1000):
+        for turns in services:
+            answered = turns.take()
+            assert answered is not None
+            counts[answered] += 1
+            ask(answered)
+            turns.release()
+    assert 14 <= min(counts) <= max(counts) <= 18
 
 
 def test_whoever_is_passed_over_keeps_the_turn() -> None:
@@ -72,12 +110,12 @@ def test_whoever_is_passed_over_keeps_the_turn() -> None:
 
 def test_an_asker_who_has_been_served_is_forgotten() -> None:
     turns: Turns[int] = Turns(each=1, most=10)
-    for number in range(5 * FORGET_FROM):
+    for number in range(1000):
         turns.put(f"device {number}", number)
-        turns.put("steady", number)
-        turns.take_all()
-    assert len(turns._next_turn) <= FORGET_FROM + 1
-    assert (turns.ahead("device 1"), len(turns)) == (0, 0)
+        turns.take()
+        turns.release()
+    assert not turns._served
+    assert (turns.askers, len(turns)) == (frozenset(), 0)
 
 
 def test_a_model_of_which_nothing_is_known_is_given_the_benefit() -> None:
