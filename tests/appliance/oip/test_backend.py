@@ -258,6 +258,7 @@ def test_a_server_that_drips_is_waited_for_no_longer_than_a_silent_one() -> None
         (b"what?\r\n\r\n", "cannot be asked"),
         (b"", "cannot be asked"),
     ],
+    ids=["no JSON", "cut off", "an error", "no HTTP", "nothing"],
 )
 def test_an_answer_that_is_none_is_an_error_of_the_engine(answer: bytes, words: str) -> None:
     with answering(answer) as where:

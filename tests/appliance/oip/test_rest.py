@@ -107,6 +107,19 @@ def test_a_request_that_is_wrong_is_told_why(caller: Caller, document: Any, word
         (b"{}" + b" " * (5 << 20), {}, 413),
         (gzip.compress(bytes(65 << 20), 1), {"Content-Encoding": "gzip"}, 413),
     ],
+    ids=[
+        "not gzip",
+        "gzip cut off",
+        "more behind gzip",
+        "unknown encoding",
+        "nested deep",
+        "NaN",
+        "no UTF-8",
+        "negative length",
+        "endless length",
+        "long JSON",
+        "gzip bomb",
+    ],
 )
 def test_a_body_that_is_no_request_is_refused(
     caller: Caller, body: bytes, headers: Mapping[str, str], status: int
