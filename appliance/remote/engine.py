@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from ulid import ULID
@@ -26,6 +26,15 @@ from engines.manifest import AudioInput, Manifest
 
 GRACE_S = 0.5
 """The asker has a word for every question by its deadline; without one after so much more it is not running."""
+
+
+Allow: TypeAlias = Callable[[int], str]
+"""Why a question of so many bytes may not be asked now; empty when it may, and then it counts as asked. Any thread."""
+
+
+def always(_size: int) -> str:
+    """No limit."""
+    return ""
 
 
 class Asks(Protocol):
@@ -109,7 +118,12 @@ class RemoteStages:
     name = "remote"
 
     def __init__(
-        self, errand: Errand, asker: Asks, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+        self,
+        errand: Errand,
+        asker: Asks,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        allow: Allow = always,
     ) -> None:
         """`inputs`: what the stages need and do not make themselves; `outputs`: of the last one."""
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
@@ -119,6 +133,7 @@ class RemoteStages:
         """Of all payloads so far."""
         self.errand = errand
         self._asker = asker
+        self._allow = allow
         self._mail: Mailbox[tuple[str, Outcome] | Literal["cancelled"]] | None = None
         self._lock = threading.Lock()
 
@@ -180,6 +195,8 @@ class RemoteStages:
     def _ask(self, inputs: Tensors, deadline_ns: int, mail: Mailbox[tuple[str, Outcome] | Literal["cancelled"]]) -> str:
         question = self.errand.question(inputs, deadline_ns)
         payload = self.errand.payload(question)
+        if why_not := self._allow(len(payload.body)):
+            raise EngineError(f"{' and '.join(self.errand.stages)} cannot be asked for: {why_not}")
         self.sent_bytes += len(payload.body)
         self._asker.ask(question, payload, lambda outcome: mail.put((question.id, outcome)))
         return question.id

@@ -8,7 +8,7 @@ from typing import Literal
 
 from appliance.remote.cuts import Cuts
 from appliance.remote.either import EitherSide
-from appliance.remote.engine import Asks, Errand, RemoteStages
+from appliance.remote.engine import Allow, Asks, Errand, RemoteStages, always
 from appliance.remote.privacy import FORMS
 from appliance.remote.settings import Offload, Side
 from engines.bundle import Bundle
@@ -33,14 +33,17 @@ class StagePlacement:
         offload: Offload,
         patience_s: float,
         asked_as: str | None = None,
+        allow: Allow = always,
     ) -> None:
-        """`patience_s`: how long a service may take. `asked_as`: name of the model there; None: its own."""
+        """`patience_s`: how long a service may take. `asked_as`: name of the model there; None: its own. `allow`: asked
+        before every question."""
         self._asker = asker
         self._place = place
         self._device = device
         self._offload = offload
         self._patience_s = patience_s
         self._asked_as = asked_as
+        self._allow = allow
         self._last: RemoteStages | EitherSide | None = None
 
     @property
@@ -94,7 +97,7 @@ class StagePlacement:
             offload=self._offload,
             patience_s=self._patience_s,
         )
-        return RemoteStages(errand, self._asker, inputs, outputs)
+        return RemoteStages(errand, self._asker, inputs, outputs, self._allow)
 
 
 def least_here(manifest: Manifest, offload: Offload) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import dataclass
 
@@ -24,11 +25,38 @@ OF_THE_QUESTION = ("malformed", "too-large")
 
 
 class Limits:
-    """What all pipelines together may ask; used on the router's thread alone."""
+    """What all pipelines together may ask, by whole pictures and by stages. Any thread."""
 
     def __init__(self, settings: Remote, now_s: float) -> None:
-        self.questions = Budget(settings.max_per_s, now_s)
-        self.bytes = Budget(settings.max_kb_per_s * 1000, now_s)
+        self._lock = threading.Lock()
+        self._questions = Budget(settings.max_per_s, now_s)
+        self._bytes = Budget(settings.max_kb_per_s * 1000, now_s)
+
+    def unaskable(self, size: int, now_s: float) -> str:
+        """Why a question of so many bytes may not be asked now; empty when it may."""
+        with self._lock:
+            return self._why_not(size, now_s)
+
+    def take(self, size: int, now_s: float) -> str:
+        """The same, and when it may, it counts as asked."""
+        with self._lock:
+            why_not = self._why_not(size, now_s)
+            if not why_not:
+                self._questions.spend(1, now_s)
+                self._bytes.spend(size, now_s)
+            return why_not
+
+    def spend(self, questions: int, size: int, now_s: float) -> None:
+        with self._lock:
+            self._questions.spend(questions, now_s)
+            self._bytes.spend(size, now_s)
+
+    def _why_not(self, size: int, now_s: float) -> str:
+        if not self._questions.allows(1, now_s):
+            return "the device's questions for this second are used up"
+        if not self._bytes.allows(size, now_s):
+            return "the device's bytes for this second are used up"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +104,8 @@ class ServiceSide:
             return f"the service is left alone for a moment ({self.breaker.words})"
         if self._own is not None and not self._own.allows(1, now_s):
             return f"{self._own_per_s:g} questions a second were asked"
-        if not self._limits.questions.allows(1, now_s):
-            return "the device's questions for this second are used up"
-        if not self._limits.bytes.allows(self._size, now_s):
-            return "the device's bytes for this second are used up"
+        if why_not := self._limits.unaskable(self._size, now_s):
+            return why_not
         soonest_ms = standing.offers[0].model.queue_ms + standing.offers[0].model.infer_ms
         if left_s * 1000 <= max(soonest_ms, self.round_trips.p50_ms or 0.0):
             return "there is no time left to ask"
@@ -88,7 +114,7 @@ class ServiceSide:
     def ask(self, inquiry: Inquiry, now_s: float) -> None:
         """Send it on its way; how it ends goes to `ended`, with what `breaker.opened` was before."""
         self.asked += 1
-        self._limits.questions.spend(1, now_s)
+        self._limits.spend(1, 0, now_s)
         if self._own is not None:
             self._own.spend(1, now_s)
         self.breaker.asked()
@@ -97,7 +123,7 @@ class ServiceSide:
     def ended(self, outcome: Outcome, since: int, asked_ns: int, size: int, now_ns: int) -> None:
         """Learn from how a question ended, `size` bytes in all."""
         now_s = now_ns / 1e9
-        self._limits.bytes.spend(size, now_s)
+        self._limits.spend(0, size, now_s)
         self._size = size or self._size
         if not isinstance(outcome, Refused):
             self._trips.append((now_ns - asked_ns) / 1e6)

@@ -60,6 +60,7 @@ class RemoteParts:
             offload=remote.offload,
             patience_s=remote.deadline_s,
             asked_as=remote.model,
+            allow=lambda size: self.limits.take(size, time.monotonic()),
         )
 
     def route(
