@@ -16,7 +16,7 @@ WRITTEN = "# Written by `appliance broker`; edits are lost.\n"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may cost the broker."""
+    """What clients may cost the broker."""
 
     largest_packet_kb: int = 4160
     """A question is the largest thing that travels: 4 MiB, and 64 KiB for what is around it."""
@@ -26,6 +26,9 @@ class Limits:
 
     queued_mb: int = 128
     """For each absent subscriber."""
+
+    memory_mb: int = 1024
+    """Of the broker; whoever asks for more than is left is thrown out."""
 
     session_days: int = 14
     """After so long an absence a session and what is queued for it is forgotten."""
@@ -68,10 +71,11 @@ keyfile {at}/server.key
 acl_file {at}/access
 allow_anonymous false
 
-# No client may fill the memory.
+# No client may fill the memory: who would go over the last limit is thrown out, the others go on.
 max_packet_size {limits.largest_packet_kb * 1024}
 max_queued_messages {limits.queued_messages}
 max_queued_bytes {limits.queued_mb * 1024 * 1024}
+memory_limit {limits.memory_mb * 1024 * 1024}
 max_inflight_messages 100
 max_keepalive 600
 persistent_client_expiration {limits.session_days}d

@@ -149,6 +149,13 @@ def broker() -> None:
     show_default=True,
     help="Most that waits for one absent client, in MB.",
 )
+@click.option(
+    "--memory-mb",
+    type=click.IntRange(16, 1_000_000),
+    default=1024,
+    show_default=True,
+    help="Most memory that the broker takes; whoever would need more is thrown out.",
+)
 def setup(folder: Path, **options: Any) -> None:
     """Write a broker's configuration, rights and authority into FOLDER, which must be new or empty.
 
@@ -186,6 +193,7 @@ def _wanted(folder: Path, options: dict[str, Any]) -> Any:
         largest_packet_kb=options["largest_kb"],
         queued_messages=options["queued_messages"],
         queued_mb=options["queued_mb"],
+        memory_mb=options["memory_mb"],
     )
     return Wanted(
         hosts=options["hosts"],

@@ -276,6 +276,18 @@ def test_the_appliance_works_through_it_and_a_collector_that_was_away_loses_noth
             assert sorted(set(numbers)) == list(range(1, max(numbers) + 1))
 
 
+def test_whoever_fills_the_memory_of_the_broker_is_thrown_out_and_the_others_go_on(tmp_path: Path) -> None:
+    with SecuredBroker(tmp_path / "broker", "--memory-mb", "24") as broker:
+        broker.add("device", "flood", "calm")
+        broker.reload()
+        with broker.client("calm") as calm, broker.client("flood") as flood:
+            for number in range(40):
+                flood.client.publish(f"appliance/flood/source/s{number}/available", bytes(1 << 20), qos=1, retain=True)
+            assert flood.lost.wait(20)
+            assert calm.may_publish("model-service/people/infer/calm")
+            assert not calm.lost.is_set()
+
+
 # Who gets in.
 
 
