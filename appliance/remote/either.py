@@ -88,9 +88,12 @@ class EitherSide:
         return self._done(outputs, there.answered_by, str(trouble or "measured to take less time there"))
 
     def _finish_here(self, cut: int, known: dict[str, Array], error: EngineError) -> dict[str, Array]:
-        for stage, engine in enumerate(self._here[cut:], cut):
-            assert engine is not None
-            known |= self._run_here(stage, engine, known)
+        try:
+            for stage, engine in enumerate(self._here[cut:], cut):
+                assert engine is not None, "it was looked at before"
+                known |= self._run_here(stage, engine, known)
+        except EngineError as worse:
+            raise EngineError(f"{worse}; and {error}") from worse
         return self._done(known, None, str(error))
 
     def _run_here(self, stage: int, engine: Engine, known: Tensors) -> dict[str, Array]:
