@@ -90,7 +90,7 @@ def services(broker: SecuredBroker, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _ask(broker: SecuredBroker, device: str, count: int) -> list[Reply | Refused]:
-    """What a device hears on `count` questions with a grey picture, all sent at once."""
+    """What a device hears on `count` questions with a grey picture, one after the other."""
     jpeg = cv2.imencode(".jpg", np.full((360, 640, 3), 90, np.uint8))[1].tobytes()
     files, heard = broker.of(device), queue.Queue[Reply | Refused]()
     secured: dict[str, Any] = {
@@ -100,10 +100,12 @@ def _ask(broker: SecuredBroker, device: str, count: int) -> list[Reply | Refused
     }
     with asking(f"mqtts://localhost:{broker.port}", **secured) as asker:
         until(lambda: len(asker.standing("shapes").offers) == 2, 10, "both services are known")
+        outcomes = []
         for _ in range(count):
             question = replace(asked(20.0)[0], model="shapes", first=None, tensors={})
             asker.ask(question, codec.encode_question(question, jpeg=jpeg), heard.put)
-        return [heard.get(timeout=25) for _ in range(count)]
+            outcomes.append(heard.get(timeout=25))
+        return outcomes
 
 
 def test_a_device_s_questions_are_answered_by_both_of_two_services_that_share_a_name(
