@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import ssl
@@ -22,6 +23,7 @@ from appliance.broker_folder.client import PLACE
 from appliance.questions import codec
 from appliance.questions.question import Refused, Reply
 from appliance.service.metrics import CONTENT_TYPE
+from tests.appliance_process import ApplianceProcess
 from tests.conftest import REPOSITORY, free_port
 from tests.model_services import asked, asking
 from tests.secured_broker import SecuredBroker, command, needed
@@ -37,7 +39,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
     """With two devices, a viewer, and a name for services that replicas share."""
     needed("mosquitto", "openssl")
     made = SecuredBroker(tmp_path_factory.mktemp("secured") / "broker")
-    made.add("device", "dock-1", "dock-2")
+    made.add("device", "dock-1", "dock-2", "box")
     made.add("viewer", "board")
     command("add-service", made.folder, "brains", "--replicas", "--host", "localhost")
     with made:
@@ -114,6 +116,37 @@ def test_a_device_s_questions_are_answered_by_both_of_two_services_that_share_a_
     replies = _ask(broker, "dock-1", 20)
     assert all(isinstance(reply, Reply) for reply in replies), replies[:3]
     assert {reply.service for reply in replies if isinstance(reply, Reply)} == {one.name for one in services}
+
+
+REMOTE = """
+[[camera]]
+name = "scene"
+uri = "scene:shapes"
+fps = 10
+
+[[pipeline]]
+name = "shapes"
+source = "scene"
+model = "shapes"
+
+[pipeline.remote]
+offload = "frames"
+prefer = "remote"
+deadline_s = 5.0
+"""
+
+
+def test_an_appliance_asks_them_under_its_own_name(
+    broker: SecuredBroker, services: list[Service], tmp_path: Path
+) -> None:
+    lines = (broker.of("box") / "mqtt.toml").read_text().replace(PLACE, str(broker.of("box")))
+    with broker.client("board") as board, ApplianceProcess(tmp_path, f"{lines}\n{REMOTE}") as appliance:
+        board.subscribe("appliance/box/pipeline/shapes/result")
+
+        def answered_by() -> set[str]:
+            return {json.loads(payload)["answered_by"] for _, payload in board.heard}
+
+        until(lambda: {f"remote:{one.name}" for one in services} <= answered_by(), 40, f"both; {appliance.log}")
 
 
 def test_the_group_is_known_to_the_services_alone(broker: SecuredBroker, services: list[Service]) -> None:
