@@ -18,12 +18,20 @@ from tests.waiting import until
 class ServiceProcess:
     """Started and ended with `with`; `log` is what it wrote."""
 
-    def __init__(self, folder: Path, broker: str, name: str = "s1", *options: str, module: str = "") -> None:
-        """`options`: further ones of its command line. `module`: another than the one with a stated time."""
+    def __init__(
+        self, folder: Path, broker: str, name: str = "s1", *options: str, module: str = "", config: str = ""
+    ) -> None:
+        """`options`: further ones of its command line. `module`: another than the one with a stated time. `config`:
+        what a configuration file says of its models, instead of options."""
         self.name = name
         self._command = [sys.executable, "-m", module or "scripts.benchmarks.sleepy_service"]
         self._command += ["serve"] if module else []
-        self._command += ["--broker", broker, "--id", name, *options]
+        if config:
+            path = folder / f"{name}.toml"
+            path.write_text(f'[serve]\nid = "{name}"\n[mqtt]\nbroker = "{broker}"\n{config}', encoding="utf-8")
+            self._command += ["--config", str(path)]
+        else:
+            self._command += ["--broker", broker, "--id", name, *options]
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -43,6 +43,8 @@ ANNOUNCE_EVERY_S = 2.0
 QUIET_WITHIN_S = 1.0
 """A broker confirms that it sends no more."""
 REFUSALS_AT_ONCE = 64
+SHORT_S, SHORT_IN_A_ROW = 10.0, 3
+"""So many connections in a row that ended so soon look like two services with one id, which throw each other out."""
 HEADROOM_BYTES = 64 << 10
 """For topic and properties of the longest message."""
 
@@ -97,6 +99,8 @@ class Intake:
         self._link = Link(link, Greeting(self._topic, offline), inbox, ready)
         self._offline = offline
         self._up: Up | None = None
+        self._up_s = 0.0
+        self._short = 0
         self._flights: set[int] = set()
         """Messages at QoS 1 that the broker has not acknowledged."""
         self._subscribed: set[str] = set()
@@ -175,9 +179,11 @@ class Intake:
     def _note(self, event: LinkEvent) -> None:
         if isinstance(event, Up):
             self._up = event
+            self._up_s = time.monotonic()
             self._told = b""
             self._told_s = self._attend_s = -math.inf
         elif isinstance(event, Down):
+            self._suspect_a_twin()
             self._up = None
             self._flights.clear()
             self._subscribed.clear()
@@ -185,6 +191,15 @@ class Intake:
             self._flights.discard(event.mid)
         elif isinstance(event, Quiet) and self._draining:
             self.quiet.set()
+
+    def _suspect_a_twin(self) -> None:
+        """A broker that keeps no session for us does not say that it was a client of our name who came."""
+        if self._up is not None:
+            self._short = self._short + 1 if time.monotonic() < self._up_s + SHORT_S else 0
+        if self._short == SHORT_IN_A_ROW:
+            logger.error(
+                'is another service called "%s"? The broker lets in one at a time: give each an id', self._service
+            )
 
     def _attend(self, now_s: float) -> None:
         """Now and then, for it takes as long as an answer: listen for the models that are ready, then say so; say what
