@@ -77,6 +77,7 @@ def test_what_prepare_makes_is_for_the_user_of_its_container_only(compose: dict[
         assert compose["services"][name]["user"].split(":")[0] == str(users[name])
     wanted = settings.ServiceConfig.model_validate(tomllib.loads((site / "service" / "service.toml").read_text()))
     assert wanted.mqtt.broker == "mqtts://broker:8883"
+    assert 'broker = "mqtts://broker.example:8883"' in (site / "clients" / "brains" / "mqtt.toml").read_text(), "others"
     assert wanted.oip is not None
     for file in (wanted.mqtt.ca_file, wanted.mqtt.cert_file, wanted.oip.cert_file, wanted.oip.token_file):
         assert file is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.deploy.tools import DEPLOY, prepared, run
 FOLDER = DEPLOY / "kubernetes"
 RELEASES = ("1.27", "1.33", "1.37")
 PLAIN = ("autoscaler", "deployment", "disruption", "namespace", "network", "secret-template", "service")
+BROKER = ("broker/namespace", "broker/network", "broker/service", "broker/statefulset")
 
 yaml: Any = pytest.importorskip("yaml", reason="PyYAML is not installed: pip install kubernetes-validate")
 
@@ -23,12 +25,15 @@ def _manifest(name: str) -> Any:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_manifest_is_what_a_release_of_kubernetes_takes(release: str) -> None:
-    run("kubernetes-validate", "--strict", "-k", release, *(f"{name}.yaml" for name in PLAIN), folder=FOLDER)
+    run(
+        "kubernetes-validate", "--strict", "-k", release, *(f"{name}.yaml" for name in (*PLAIN, *BROKER)), folder=FOLDER
+    )
 
 
 def test_every_manifest_is_built_and_the_template_is_not() -> None:
     built = {Path(name).stem for name in _manifest("kustomization")["resources"]}
     assert built == set(PLAIN) - {"secret-template"}
+    assert {f"broker/{Path(name).stem}" for name in _manifest("broker/kustomization")["resources"]} == set(BROKER)
     assert {path.stem for path in FOLDER.glob("*.yaml")} == {*PLAIN, "kustomization", "adapter-values"}
 
 
@@ -45,6 +50,26 @@ def test_what_kustomize_builds_with_the_secrets_of_prepare_is_valid(tmp_path: Pa
     assert pod["containers"][0]["envFrom"][0]["configMapRef"]["name"] == built["ConfigMap"]["metadata"]["name"]
 
 
+def test_the_broker_is_built_from_what_prepare_makes(tmp_path: Path) -> None:
+    folder = prepared(tmp_path, "--kubernetes") / "kubernetes"
+    text = run("kubectl", "kustomize", "broker", folder=folder)
+    (tmp_path / "built.yaml").write_text(text)
+    run("kubernetes-validate", "--strict", "-k", RELEASES[-1], tmp_path / "built.yaml")
+    built = {document["kind"]: document for document in yaml.safe_load_all(text)}
+    pod = built["StatefulSet"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["secret"]["secretName"] == built["Secret"]["metadata"]["name"]
+    places = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    configuration = (folder / "broker" / "secrets" / "mosquitto.conf").read_text()
+    named = re.findall(rf"^\w+ {places['files']}/(\S+)$", configuration, re.MULTILINE)
+    assert set(named) | {"mosquitto.conf"} == set(built["Secret"]["data"])
+    assert f"persistence_location {places['data']}/" in configuration
+    services = (folder / "secrets" / "service.toml").read_text()
+    name, namespace = built["Service"]["metadata"]["name"], built["Namespace"]["metadata"]["name"]
+    assert f'broker = "mqtts://{name}.{namespace}.svc:8883"' in services
+    allowed = _manifest("network")["spec"]["egress"][-1]["to"][0]["namespaceSelector"]["matchLabels"]
+    assert allowed == {"kubernetes.io/metadata.name": namespace}
+
+
 def test_everything_means_the_same_pods() -> None:
     labels = _manifest("deployment")["spec"]["template"]["metadata"]["labels"]
     assert _manifest("deployment")["spec"]["selector"]["matchLabels"] == labels
@@ -54,10 +79,12 @@ def test_everything_means_the_same_pods() -> None:
     assert _manifest("autoscaler")["spec"]["scaleTargetRef"]["name"] == _manifest("deployment")["metadata"]["name"]
 
 
-def test_the_pods_meet_the_restricted_pod_security_standard() -> None:
+@pytest.mark.parametrize("workload", ["deployment", "broker/statefulset"])
+def test_the_pods_meet_the_restricted_pod_security_standard(workload: str) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
-    pod = _manifest("deployment")["spec"]["template"]["spec"]
-    assert _manifest("namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    pod = _manifest(workload)["spec"]["template"]["spec"]
+    folder = Path(workload).parent
+    assert _manifest(f"{folder}/namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
