@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from appliance import control, health, leftovers
+from appliance import control, health, leftovers, long_lived
 from appliance.assembly import Assembly, assemble, check, read
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
@@ -106,6 +106,8 @@ class Daemon:
         self._health_ns = 0
         self._told_health: tuple[str, tuple[str, ...]] = ("", ())
         self._ready = False
+        self._settled = False
+        """Whether the models of this configuration are open, or known not to work for now."""
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -166,6 +168,7 @@ class Daemon:
             self._threads[f"model {worker.name}"] = self._start(f"model {worker.name}", worker.run)
         for feed in self.assembly.feeds.values():
             self._threads[f"capture {feed.name}"] = self._start(f"capture {feed.name}", feed.run)
+        self._settled = False
         self._told.clear()
         self.post(Publish(self.topics.info, info(config, self.assembly), qos=1, retain=True))
         for pipeline in self.assembly.pipelines.values():
@@ -303,7 +306,10 @@ class Daemon:
 
     def _tell_health(self, now_ns: int) -> None:
         document = self.health(now_ns)
-        if not self._ready and all(worker.settled.is_set() for worker in self.assembly.workers.values()):
+        if not self._settled and all(worker.settled.is_set() for worker in self.assembly.workers.values()):
+            self._settled = True
+            long_lived.settle()
+        if not self._ready and self._settled:
             self._ready = True
             self._notifier.tell(READY=1, STATUS=_in_short(document))
             logger.info("ready after %.2f s", (now_ns - self._started_ns) / 1e9)
