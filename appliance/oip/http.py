@@ -82,7 +82,8 @@ class _Rest:
         self._limits = Limits(body_bytes=most_bytes, header_bytes=JSON_BYTES)
         self._bodies = Bodies(most_bytes, TOGETHER * most_bytes)
         self._small = Bodies(SMALL_BYTES, TOGETHER * most_bytes)
-        self._turns = CapacityLimiter(THREADS)
+        self._turns: CapacityLimiter | None = None
+        """Made in the event loop, which older versions of anyio insist on."""
 
     async def live(self, _request: Request) -> Response:
         return Response()
@@ -143,6 +144,8 @@ class _Rest:
         return Response(content, headers=headers)
 
     async def _on_thread(self, work: Callable[..., Any], *given: object) -> Any:
+        if self._turns is None:
+            self._turns = CapacityLimiter(THREADS)
         return await to_thread.run_sync(work, *given, limiter=self._turns)
 
 
