@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
+from appliance import long_lived
 from appliance.notify import Notifier
 from appliance.questions.announcement import Announcement, Load, ServedModel, served
 from appliance.questions.codec import QuestionLimits
@@ -124,6 +125,7 @@ class Service:
             raise Broken(f"{dead[0]}: the thread ended unexpectedly; see the traceback above")
         if not self._told_ready and self.room.settled:
             self._told_ready = True
+            long_lived.settle()
             models = ", ".join(standing.name for standing in self.room.models() if standing.ready) or "no model"
             self._notifier.tell(READY=1, STATUS=f"answers for {models}")
             logger.info("%s: answers for %s", self.config.serve.id, models)
