@@ -133,18 +133,24 @@ def boxes(answer: Answer) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("place", ["LR", "RL", "RR"])
 def test_the_bytes_of_a_question_are_as_planned(world: World, place: str) -> None:
-    samples = melody()
-    before = settled(world.asker)
+    check_bytes(world.broker, world.asker, world.tones, world.placement(PLACES[place]), melody())
+
+
+def check_bytes(
+    broker: Broker, asker: Asker, bundle: Bundle, placement: StagePlacement, samples: Sequence[Array]
+) -> None:
+    """What is published for these samples is what was planned, less what deflating saved."""
+    before = settled(asker)
     with (
-        Listener(world.broker.port, "model-service/tones/infer/+") as listener,
-        Model(world.tones, engine="onnxruntime", place=world.placement(PLACES[place])) as model,
+        Listener(broker.port, f"model-service/{bundle.manifest.name}/infer/+") as listener,
+        Model(bundle, engine="onnxruntime", place=placement) as model,
     ):
         [engine] = [each for _, each in model.stages if isinstance(each, RemoteStages)]
         planned = planned_bytes(engine.errand, engine.inputs, TOPICS)
         for sample in samples:
             model.predict([sample])
         until(lambda: len(listener.messages) == len(samples))
-        after = settled(world.asker)
+        after = settled(asker)
         assert after.sent - before.sent == len(samples)
         measured = after.sent_bytes - before.sent_bytes
         saved = [deflated_away(bytes(each.payload)) for each in listener.messages]
@@ -278,6 +284,8 @@ def test_spoken_digits_are_heard_alike_under_all_placements(broker: Broker, tmp_
         for name, place in DIGITS.items():
             placement = StagePlacement(asker, place, device="dock-1", offload="frames", patience_s=5.0)
             heard[name] = words(bundle, windows, placement)
+            if place:
+                check_bytes(broker, asker, bundle, placement, windows[:20])
     assert [label for label, _, _ in heard["LL"]] == list(said_words("4071"))
     assert heard["LR"] == heard["RL"] == heard["RR"] == heard["LL"]
 
