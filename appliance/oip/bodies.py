@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -13,38 +14,63 @@ from appliance.questions.question import Refused
 
 WITHIN_S = 30.0
 """A body that takes longer to arrive is not waited for."""
+_PIECE_BYTES = 1 << 20
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
 class Bodies:
-    """What may be in memory at once. Used on the thread of one event loop."""
+    """What may be in memory at once. `of` belongs to the thread of an event loop, `unpacked` to any."""
 
     def __init__(self, most_bytes: int, together_bytes: int) -> None:
-        """`most_bytes` of one body, unpacked; `together_bytes` of all that are held, as they came."""
+        """`most_bytes`: of one body, unpacked; `together_bytes`: of all that are held, as they came and unpacked."""
         self._most_bytes = most_bytes
         self._together_bytes = together_bytes
         self._held = 0
+        self._lock = threading.Lock()
 
     @asynccontextmanager
     async def of(self, request: Request) -> AsyncIterator[bytes]:
         """The whole body, as it came, counted while the block lasts; raises Refused."""
-        told = int(request.headers.get("content-length", "0"))
-        self._refuse_above(told)
+        self._refuse_above(int(request.headers.get("content-length", "0")))
         body = bytearray()
         try:
             async for chunk in _in_time(request):
-                self._held += len(chunk)
                 body += chunk
+                self._hold(len(chunk))
                 self._refuse_above(len(body))
-                if self._held > self._together_bytes:
-                    raise Refused("busy", "too many large questions at once; ask again")
             yield bytes(body)
         finally:
-            self._held -= len(body)
+            self._let_go(len(body))
+
+    @contextmanager
+    def unpacked(self, body: bytes, encoding: str) -> Iterator[bytes]:
+        """What a Content-Encoding hides, counted while the block lasts; raises Refused before it is too much."""
+        if encoding in ("", "identity"):
+            yield body
+            return
+        whole = bytearray()
+        try:
+            for piece in _unpacked(body, encoding):
+                whole += piece
+                self._hold(len(piece))
+                self._refuse_above(len(whole))
+            yield bytes(whole)
+        finally:
+            self._let_go(len(whole))
 
     def _refuse_above(self, size: int) -> None:
         if size > self._most_bytes:
             raise Refused("too-large", f"a body of {size} bytes or more; at most {self._most_bytes} are taken")
+
+    def _hold(self, size: int) -> None:
+        with self._lock:
+            self._held += size
+            if self._held > self._together_bytes:
+                raise Refused("busy", "too many large questions at once; ask again")
+
+    def _let_go(self, size: int) -> None:
+        with self._lock:
+            self._held -= size
 
 
 async def _in_time(request: Request) -> AsyncIterator[bytes]:
@@ -63,23 +89,21 @@ async def _in_time(request: Request) -> AsyncIterator[bytes]:
             raise Refused("malformed", "the caller left before the body was complete") from None
 
 
-def unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
-    """What a Content-Encoding hides; raises Refused, without making more than `most_bytes` of it."""
-    if encoding in ("", "identity"):
-        return body
+def _unpacked(body: bytes, encoding: str) -> Iterator[bytes]:
+    """Piece by piece; raises Refused."""
     bits = _WINDOW_BITS.get(encoding)
     if bits is None:
         raise Refused("malformed", f"Content-Encoding {encoding[:40]}: expected gzip, deflate or none")
     unpacker = zlib.decompressobj(bits)
+    rest = body
     try:
-        whole = unpacker.decompress(body, most_bytes + 1)
+        while rest and not unpacker.eof:
+            yield unpacker.decompress(rest, _PIECE_BYTES)
+            rest = unpacker.unconsumed_tail
     except zlib.error as error:
         raise Refused("malformed", f"the body is no {encoding}: {error}") from error
-    if len(whole) > most_bytes:
-        raise Refused("too-large", f"a body that unpacks to more than {most_bytes} bytes")
     if not unpacker.eof or unpacker.unused_data:
         raise Refused("malformed", f"the {encoding} of the body is cut off or goes on behind its end")
-    return whole
 
 
 def packed(body: bytes, encoding: str) -> bytes:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from appliance.oip.bodies import Bodies, packed, unpacked
+from appliance.oip.bodies import Bodies, packed
 from appliance.oip.desk import Desk
 from appliance.oip.guard import Guard
 from appliance.oip.rest_infer import HEADER_LENGTH, answered, asked
@@ -135,9 +135,9 @@ class _Rest:
     def _infer(self, request: Request, body: bytes) -> Response:
         """On a thread of its own: unpacking, reading and writing numbers would hold everybody else up."""
         name, version = _named(request)
-        whole = unpacked(body, request.headers.get("content-encoding", "").lower(), self._limits.body_bytes)
-        wish = asked(name, version, whole, request.headers.get(HEADER_LENGTH), self._limits)
-        content, headers = answered(self._desk.infer(wish.asked), wish)
+        with self._bodies.unpacked(body, request.headers.get("content-encoding", "").lower()) as whole:
+            wish = asked(name, version, whole, request.headers.get(HEADER_LENGTH), self._limits)
+            content, headers = answered(self._desk.infer(wish.asked), wish)
         encoding = request.headers.get("accept-encoding", "").lower()
         if encoding in ("gzip", "deflate"):  # only who asks for exactly one means it: most libraries always list both
             content, headers["content-encoding"] = packed(content, encoding), encoding
