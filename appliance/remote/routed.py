@@ -35,6 +35,9 @@ from engines.engine import EngineError
 
 MOST_ASKED = 4
 """Questions of one pipeline on their way at the same time; of an `every` pipeline, four times as many."""
+EARLY_SHARE, MOST_EARLY_NS = 0.05, 10_000_000
+"""Of the deadline, and at most: a result is given up on so much earlier, because it takes a moment to wake up, to make
+it and to hand it on."""
 AGAIN_NS = 20_000_000
 """A sample that nobody could take is offered around again after so long."""
 
@@ -76,7 +79,8 @@ class Routed:
         self._viewer = viewer
         self._chance = chance
         self._order = Order(pipeline.config.every)
-        self._deadline_ns = int(settings.deadline_s * 1e9)
+        deadline_ns = int(settings.deadline_s * 1e9)
+        self._patience_ns = deadline_ns - min(int(deadline_ns * EARLY_SHARE), MOST_EARLY_NS)
         self._most_asked = MOST_ASKED * (4 if pipeline.config.every else 1)
         self._asked = 0
         self._model = ModelId(pipeline.config.model, "", "")
@@ -102,7 +106,7 @@ class Routed:
             sample = self.pipeline.mailbox.take(0)
             if isinstance(sample, Frame):
                 self._viewer.watch(sample)
-                self._order.add(OpenSample(sample, now_ns, sample.complete_ns + self._deadline_ns))
+                self._order.add(OpenSample(sample, now_ns, sample.complete_ns + self._patience_ns))
         for entry in self._order:
             if entry.ending is None:
                 self._look_after(entry, now_ns)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from appliance.mailbox import Mailbox
 from appliance.remote.routed import Routed, Told
+from appliance.thread_priority import be_punctual
 
 IDLE_S = 0.25
 STUCK_S = 10.0
@@ -31,6 +32,8 @@ class Routing:
         self.routed: dict[str, Routed] = {}
         """By pipeline; filled before `run`."""
         self._inbox: Mailbox[_Letter] = Mailbox(MOST_TOLD, self.ready)
+        self.punctual = False
+        """Whether the thread runs before all others, as it asked to."""
         self._turned_ns: int | None = None
 
     def tell(self, pipeline: str, told: Told) -> None:
@@ -47,6 +50,7 @@ class Routing:
         return self._turned_ns is not None and now_ns - self._turned_ns > STUCK_S * 1e9
 
     def run(self, stopping: threading.Event) -> None:
+        self.punctual = be_punctual()
         figures_due_ns = 0
         while not stopping.is_set():
             self._wait()
