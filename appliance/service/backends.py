@@ -33,7 +33,7 @@ def _backend(model: ServedModel, gpu: Gpu, catalogue: Catalogue) -> Backend:
     if model.server is not None:
         from appliance.oip.backend import Served
 
-        return Served(find, model.server)
+        return Served(find, model.server, model.batch)
 
     def open_model(bundle: Bundle) -> Model:
         from engines.model import Model
