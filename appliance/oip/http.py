@@ -35,6 +35,8 @@ THREADS = 16
 """Requests that are worked on at once; others wait for their turn."""
 JSON_BYTES = 4 << 20
 """Tensors that are written out as numbers take some sixteen times as much memory while they are read."""
+LONG_JSON_BYTES = 256 << 10
+"""Longer JSON is read by one thread at a time: nothing else runs in this process while Python reads it."""
 SMALL_BYTES = 64 << 10
 """Bodies of everything but an inference."""
 TOGETHER = 4
@@ -82,8 +84,8 @@ class _Rest:
         self._limits = Limits(body_bytes=most_bytes, header_bytes=JSON_BYTES)
         self._bodies = Bodies(most_bytes, TOGETHER * most_bytes)
         self._small = Bodies(SMALL_BYTES, TOGETHER * most_bytes)
-        self._turns: CapacityLimiter | None = None
-        """Made in the event loop, which older versions of anyio insist on."""
+        self._turns: dict[int, CapacityLimiter] = {}
+        """By how many at once; made in the event loop, which older versions of anyio insist on."""
 
     async def live(self, _request: Request) -> Response:
         return Response()
@@ -129,7 +131,7 @@ class _Rest:
 
     async def infer(self, request: Request) -> Response:
         async with self._bodies.of(request) as body:
-            response: Response = await self._on_thread(self._infer, request, body)
+            response: Response = await self._on_thread(self._infer, request, body, at_once=_at_once(request, body))
             return response
 
     def _infer(self, request: Request, body: bytes) -> Response:
@@ -143,10 +145,10 @@ class _Rest:
             content, headers["content-encoding"] = packed(content, encoding), encoding
         return Response(content, headers=headers)
 
-    async def _on_thread(self, work: Callable[..., Any], *given: object) -> Any:
-        if self._turns is None:
-            self._turns = CapacityLimiter(THREADS)
-        return await to_thread.run_sync(work, *given, limiter=self._turns)
+    async def _on_thread(self, work: Callable[..., Any], *given: object, at_once: int = THREADS) -> Any:
+        if at_once not in self._turns:
+            self._turns[at_once] = CapacityLimiter(at_once)
+        return await to_thread.run_sync(work, *given, limiter=self._turns[at_once])
 
 
 def _metrics(exposition: Callable[[], bytes]) -> Handler:
@@ -156,6 +158,13 @@ def _metrics(exposition: Callable[[], bytes]) -> Handler:
         return Response(await to_thread.run_sync(exposition), headers={"content-type": CONTENT_TYPE})
 
     return handler
+
+
+def _at_once(request: Request, body: bytes) -> int:
+    """How many requests like this one are worked on at the same time."""
+    length = request.headers.get(HEADER_LENGTH, "")
+    json_bytes = int(length) if length.isascii() and length.isdigit() else len(body)
+    return 1 if json_bytes > LONG_JSON_BYTES else THREADS
 
 
 def _named(request: Request) -> tuple[str, str]:
