@@ -4,9 +4,9 @@ python -m scripts.benchmarks.asking                 half a minute
 python -m scripts.benchmarks.asking --questions 1000 --kb 60
 
 A mosquitto of our own on loopback, `appliance serve` in a process of its own, the thread `asker` here; QoS 1. Questions
-are pictures for the model `shapes`, JPEG of the size asked for, one after the other. `over_infer` is the round trip
-without preparing, running and decoding in the model; the JPEG is decoded within it. `link` is without the wait in the
-service as well: coding, MQTT twice through the broker, and threads on both sides.
+come one after the other: JPEG of the size asked for, for the model `shapes`; and with --sound windows of 16 kB for
+`tones`. `added` is the round trip, from encoding the question to the answer in hand, without the service's own compute:
+what the model took, and the decoding of the JPEG, which is measured here.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.snapshot import jpeg
 from appliance.questions.codec import encode_question
-from appliance.questions.question import Question, Refused, Reply
+from appliance.questions.picture import decode_jpeg
+from appliance.questions.question import Question, Reply
 from appliance.remote.asker import Asker
 from appliance.remote.open_questions import Outcome
+from engines.engine import Array
 
-MODEL = "shapes"
 TOPICS = Topics("appliance", "bench")
 READY_WITHIN_S = 60.0
 WARM_UP = 20
@@ -63,13 +64,36 @@ class Asking:
     question_bytes: int
     """Of the MQTT packets, on average."""
     refused: int
-    over_infer: Spread
-    link: Spread
+    added: Spread
     infer: Spread
+    """What the model took."""
+    jpeg_ms: float
+    """What decoding the picture takes; 0 for sound."""
 
 
-def picture(bytes_wanted: int) -> bytes:
-    """A JPEG of about this length: shapes on as much noise as it takes."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is asked about, every time."""
+
+    model: str
+    jpeg: bytes | None = None
+    sound: Array | None = None
+
+    @property
+    def decode_ms(self) -> float:
+        """What it costs the service before the model gets it."""
+        if self.jpeg is None:
+            return 0.0
+        times = []
+        for _ in range(50):
+            began_s = time.perf_counter()
+            decode_jpeg(self.jpeg)
+            times.append(1e3 * (time.perf_counter() - began_s))
+        return float(np.median(times))
+
+
+def picture(bytes_wanted: int) -> Sample:
+    """A JPEG of about this length: a square on as much noise as it takes."""
     random = np.random.default_rng(1)
     low, high = 0, 128
     while True:
@@ -78,14 +102,19 @@ def picture(bytes_wanted: int) -> bytes:
         cv2.rectangle(pixels, (200, 100), (300, 200), (0, 0, 255), -1)
         data = jpeg(pixels)
         if abs(len(data) - bytes_wanted) < bytes_wanted // 20 or high - low <= 1:
-            return data
+            return Sample("shapes", jpeg=data)
         low, high = (spread, high) if len(data) < bytes_wanted else (low, spread)
 
 
+def noise() -> Sample:
+    """Half a second that does not deflate."""
+    return Sample("tones", sound=np.random.default_rng(1).uniform(-1, 1, 8000).astype(np.float32))
+
+
 @contextlib.contextmanager
-def at_work(url: str) -> Iterator[Asker]:
+def at_work(url: str, model: str) -> Iterator[Asker]:
     """The service and the asker, connected and ready."""
-    command = [sys.executable, "-m", "appliance", "serve", "--broker", url, "--model", MODEL, "--id", "bench"]
+    command = [sys.executable, "-m", "appliance", "serve", "--broker", url, "--model", model, "--id", "bench"]
     service = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     asker = Asker(LinkSettings(url, client_id="bench-asker"), TOPICS)
     stopping = threading.Event()
@@ -93,9 +122,9 @@ def at_work(url: str) -> Iterator[Asker]:
     thread.start()
     try:
         until_s = time.monotonic() + READY_WITHIN_S
-        while not asker.standing(MODEL).usable:
+        while not asker.standing(model).usable:
             if time.monotonic() > until_s:
-                raise SystemExit(f"the service is not ready: {asker.standing(MODEL).words}")
+                raise SystemExit(f"the service is not ready: {asker.standing(model).words}")
             time.sleep(0.05)
         yield asker
     finally:
@@ -106,49 +135,58 @@ def at_work(url: str) -> Iterator[Asker]:
         service.wait()
 
 
-def ask(asker: Asker, data: bytes) -> tuple[Outcome, float]:
+def ask(asker: Asker, sample: Sample) -> tuple[Outcome, float]:
     """The outcome and how long it took, from encoding the question to the answer in hand, in milliseconds."""
     box: queue.SimpleQueue[tuple[Outcome, int]] = queue.SimpleQueue()
     began_ns = time.perf_counter_ns()
-    deadline_ns = time.monotonic_ns() + int(DEADLINE_S * 1e9)
     question = Question(
-        str(ULID()), TOPICS.device, MODEL, None, None, None, None, None, {}, True, None, None, deadline_ns
+        id=str(ULID()),
+        device=TOPICS.device,
+        model=sample.model,
+        version=None,
+        first=None,
+        last=None,
+        picture=None,
+        sound=sample.sound,
+        tensors={},
+        decode=True,
+        threshold=None,
+        labels=None,
+        deadline_ns=time.monotonic_ns() + int(DEADLINE_S * 1e9),
     )
-    payload = encode_question(question, jpeg=data)
+    payload = encode_question(question, jpeg=sample.jpeg)
     asker.ask(question, payload, lambda outcome: box.put((outcome, time.perf_counter_ns())))
     outcome, came_ns = box.get()
     return outcome, (came_ns - began_ns) / 1e6
 
 
-def measure(asker: Asker, data: bytes, count: int) -> Asking:
+def measure(asker: Asker, sample: Sample, count: int) -> Asking:
     for _ in range(WARM_UP):
-        ask(asker, data)
+        ask(asker, sample)
     long_lived.settle()
-    over, link, infer = [], [], []
-    refused = 0
+    decode_ms = sample.decode_ms
+    added, infer = [], []
     for _ in range(count):
-        outcome, trip_ms = ask(asker, data)
-        if isinstance(outcome, Refused):
-            refused += 1
-            continue
-        assert isinstance(outcome, Reply)
-        over.append(trip_ms - outcome.infer_ms)
-        link.append(trip_ms - outcome.infer_ms - outcome.queue_ms)
-        infer.append(outcome.infer_ms)
+        outcome, trip_ms = ask(asker, sample)
+        if isinstance(outcome, Reply):
+            added.append(trip_ms - outcome.infer_ms - decode_ms)
+            infer.append(outcome.infer_ms)
         time.sleep(PAUSE_S)
     time.sleep(0.5)  # until the figures are of now
     figures = asker.figures()
     size = round(figures.sent_bytes / figures.sent)
-    return Asking(count, size, refused, Spread.of(over), Spread.of(link), Spread.of(infer))
+    return Asking(count, size, count - len(added), Spread.of(added), Spread.of(infer), round(decode_ms, 2))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--kb", type=float, default=20.0, help="length of the JPEG")
+    parser.add_argument("--sound", action="store_true", help="sound instead of pictures")
     asked = parser.parse_args()
-    with LocalBroker() as broker, at_work(broker.url) as asker:
-        result = measure(asker, picture(int(asked.kb * 1000)), asked.questions)
+    sample = noise() if asked.sound else picture(int(asked.kb * 1000))
+    with LocalBroker() as broker, at_work(broker.url, sample.model) as asker:
+        result = measure(asker, sample, asked.questions)
     print(json.dumps(asdict(result)))
 
 
