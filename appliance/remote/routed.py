@@ -6,51 +6,34 @@ Everything here happens on the thread `router`; who answers is decided in `appli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import QUEUE, Pipeline
-from appliance.questions.question import Refused, Reply
+from appliance.remote.counsel import Counsel, ServiceAnswer
 from appliance.remote.doubt import doubtful_score
+from appliance.remote.endings import failed, local_instead
 from appliance.remote.figures import RoutedFigures
-from appliance.remote.inquirer import Inquiry
 from appliance.remote.lane import LocalAnswer, ModelReady
 from appliance.remote.local_side import LocalSide
-from appliance.remote.open_questions import Outcome
-from appliance.remote.open_sample import Answered, Failed, OpenSample
+from appliance.remote.open_sample import Answered, OpenSample
 from appliance.remote.order import Order
 from appliance.remote.pictures import Viewer
-from appliance.remote.privacy import Withheld
 from appliance.remote.second_chance import Encoded, LateAnswer, SecondChance
 from appliance.remote.service_side import ServiceSide
 from appliance.remote.settings import PipelineRemote, Side
-from appliance.remote.view import View
 from appliance.result import ModelId
 from appliance.router import Decision, Situation, decide
 from capture.samples import Frame
 from engines.engine import EngineError
 
-MOST_ASKED = 4
-"""Questions of one pipeline on their way at the same time; of an `every` pipeline, four times as many."""
 EARLY_SHARE, MOST_EARLY_NS = 0.05, 10_000_000
 """Of the deadline, and at most: a result is given up on so much earlier, because it takes a moment to wake up, to make
 it and to hand it on."""
 AGAIN_NS = 20_000_000
 """A sample that nobody could take is offered around again after so long."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ServiceAnswer:
-    """How a question about an open sample ended."""
-
-    entry: OpenSample
-    outcome: Outcome
-    since: int
-    asked_ns: int
-    size: int
 
 
 Told: TypeAlias = LocalAnswer | ModelReady | ServiceAnswer | Encoded | LateAnswer
@@ -66,23 +49,20 @@ class Routed:
         local: LocalSide,
         service: ServiceSide,
         viewer: Viewer,
+        counsel: Counsel,
         chance: SecondChance,
-        tell: Callable[[Told], None],
     ) -> None:
-        """`tell`: leaves word for this thread, from any other."""
         self.pipeline = pipeline
         self.local = local
         self.service = service
         self.figures = RoutedFigures()
         self._settings = settings
-        self._tell = tell
         self._viewer = viewer
+        self._counsel = counsel
         self._chance = chance
         self._order = Order(pipeline.config.every)
         deadline_ns = int(settings.deadline_s * 1e9)
         self._patience_ns = deadline_ns - min(int(deadline_ns * EARLY_SHARE), MOST_EARLY_NS)
-        self._most_asked = MOST_ASKED * (4 if pipeline.config.every else 1)
-        self._asked = 0
         self._model = ModelId(pipeline.config.model, "", "")
         self._decisions: Counter[str] = Counter()
         self._answered: Counter[str] = Counter()
@@ -114,7 +94,7 @@ class Routed:
         self._order.tidy()
         for entry in self._order.leaving():
             self._give_out(entry, now_ns)
-        self._chance.turn(idle=self._asked == 0, now_ns=now_ns)
+        self._chance.turn(idle=self._counsel.asked == 0, now_ns=now_ns)
 
     def hear(self, told: Told, now_ns: int) -> None:
         self._news = True
@@ -182,14 +162,14 @@ class Routed:
                 self._close(entry, now_ns)
             return False
         if decision.place == "local" and entry.spare is not None:
-            self._order.end(entry, self._spare(entry))
+            self._order.end(entry, local_instead(entry))
         elif decision.place == "local" and (entry.with_engine or not self._takes(entry)):
             entry.decision = before or decision
             return False
         elif decision.place == "local":
             self.local.give(entry, now_ns)
         else:
-            self._ask(entry, now_ns)
+            self._counsel.ask(entry, now_ns)
             if decision.place == "both":
                 entry.trial = True
                 self.local.trust.tried(now_ns / 1e9)
@@ -204,7 +184,7 @@ class Routed:
     def _situation(self, entry: OpenSample, now_ns: int) -> Situation:
         now_s = now_ns / 1e9
         standing, trust = self.local.standing, self.local.trust
-        unaskable = entry.service_words or self._unaskable(entry, now_ns)
+        unaskable = entry.service_words or self._counsel.unaskable(entry, now_ns)
         return Situation(
             engine=standing.state,
             engine_words=standing.words,
@@ -219,42 +199,6 @@ class Routed:
             preferred=self._settings.prefer,
         )
 
-    def _unaskable(self, entry: OpenSample, now_ns: int) -> str:
-        try:
-            entry.view = self._view(entry)
-        except Withheld as why:
-            return str(why)
-        if self._asked >= self._most_asked:
-            return f"{self._asked} questions are on their way already"
-        return self.service.unaskable((entry.deadline_ns - now_ns) / 1e9, now_ns / 1e9)
-
-    def _view(self, entry: OpenSample) -> View:
-        """What the service may see of it; raises Withheld."""
-        if entry.spare is not None:
-            self._viewer.found(entry.sample, entry.spare.answer.predictions)
-        return self._viewer.view(entry.sample)
-
-    def _ask(self, entry: OpenSample, now_ns: int) -> None:
-        view = entry.view
-        assert view is not None, "whether it may be asked was looked at before"
-        since = self.service.breaker.opened
-
-        def take(outcome: Outcome, size: int) -> None:
-            self._tell(ServiceAnswer(entry, outcome, since, now_ns, size))
-
-        inquiry = Inquiry(
-            jpeg=partial(self._viewer.encode, entry.sample, view),
-            model=self.service.model,
-            threshold=self.pipeline.settings.threshold,
-            labels=tuple(self.pipeline.config.labels) if self.pipeline.config.labels else None,
-            deadline_ns=entry.deadline_ns,
-            take=take,
-        )
-        entry.questions += 1
-        entry.asked_ns = entry.asked_ns or now_ns
-        self._asked += 1
-        self.service.ask(inquiry, now_ns / 1e9)
-
     def _hedge(self, entry: OpenSample, now_ns: int) -> None:
         """The service takes long, or is gone: the engine is asked as well, or another service."""
         assert entry.asked_ns is not None
@@ -263,8 +207,8 @@ class Routed:
             return
         if entry.spare is None and not entry.with_engine and not entry.engine_words and self.local.can_help:
             self.local.give(entry, now_ns)
-        elif not gone and self.service.could_ask_another and not self._unaskable(entry, now_ns):
-            self._ask(entry, now_ns)
+        elif not gone and self.service.could_ask_another and not self._counsel.unaskable(entry, now_ns):
+            self._counsel.ask(entry, now_ns)
         else:
             return
         entry.hedged = True
@@ -293,77 +237,24 @@ class Routed:
             self._order.end(entry, answered)
 
     def _hear_service(self, told: ServiceAnswer, now_ns: int) -> None:
-        entry, outcome = told.entry, told.outcome
-        self._asked -= 1
-        entry.questions -= 1
-        self.service.ended(outcome, told.since, told.asked_ns, told.size, now_ns)
+        entry = told.entry
+        answered = self._counsel.hear(told, now_ns)
         if entry.ending is not None or entry not in self._order:
-            self._unused += isinstance(outcome, Reply)
-            return
-        if isinstance(outcome, Refused):
-            entry.service_words = f"the service did not answer ({outcome})"
-            if entry.questions == 0 and entry.spare is not None:
-                self._order.end(entry, self._spare(entry))
-            return
-        if outcome.answer is None:
-            entry.service_words = "the service answered with tensors"
-            return
-        assert entry.decision is not None
-        served = Served(
-            taken_ns=told.asked_ns,
-            done_ns=now_ns,
-            engine=outcome.engine,
-            model=outcome.model,
-            reason=entry.decision.words,
-            answered_by=f"remote:{outcome.service}",
-            status="degraded" if self._part_only(entry) else "ok",
-            queue_ms=outcome.queue_ms,
-        )
-        assert entry.view is not None
-        self._order.end(entry, Answered(entry.view.back(outcome.answer), served))
-
-    def _part_only(self, entry: OpenSample) -> bool:
-        """Nobody has looked at the rest of the picture."""
-        height, width = entry.sample.pixels.shape[:2]
-        assert entry.view is not None
-        return entry.spare is None and entry.view != View(0, 0, width, height)
+            self._unused += answered is not None
+        elif answered is not None:
+            self._order.end(entry, answered)
+        elif entry.questions == 0 and entry.spare is not None:
+            self._order.end(entry, local_instead(entry))
 
     # -- how it ends ----------------------------------------------------------------------------------------------
 
     def _close(self, entry: OpenSample, now_ns: int) -> None:
         """Nobody will answer it in time any more."""
         if entry.spare is not None:
-            self._order.end(entry, self._spare(entry))
-        else:
-            self._order.end(entry, Failed(self._why_failed(entry, now_ns)))
-
-    def _why_failed(self, entry: OpenSample, now_ns: int) -> str:
-        """What kept either side from answering."""
-        here = entry.decision.words if entry.decision is not None else "nobody was free to answer"
-        if entry.over_budget:
-            here = self.local.trust.words
-        elif entry.engine_words:
-            here = f"the local engine failed ({entry.engine_words})"
-        there = entry.service_words
-        if not there and entry.asked_ns is None:
-            there = self.service.unaskable(self._settings.deadline_s, now_ns / 1e9) or "newer samples came first"
-        elif not there:
-            there = "the service did not answer in time"
-        return here if there in here else f"{here}; {there}"
-
-    def _spare(self, entry: OpenSample) -> Answered:
-        """The local answer for want of a better one."""
-        assert entry.spare is not None
-        assert entry.decision is not None
-        unasked = entry.asked_ns is None
-        words = entry.decision.words
-        if not unasked:
-            words += f", but {entry.service_words or 'the service did not answer in time'}"
-        doubtful = entry.doubtful_score is not None
-        served = entry.spare.served
-        return Answered(
-            entry.spare.answer, replace(served, reason=words, status="degraded" if doubtful else served.status)
-        )
+            self._order.end(entry, local_instead(entry))
+            return
+        unaskable = self.service.unaskable(self._settings.deadline_s, now_ns / 1e9)
+        self._order.end(entry, failed(entry, self.local.trust.words, unaskable))
 
     def _give_out(self, entry: OpenSample, now_ns: int) -> None:
         """Publish it: the one place where a sample of this pipeline gets its result."""

@@ -13,6 +13,7 @@ from appliance.mqtt.topics import Topics
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
 from appliance.remote.asker import Asker
+from appliance.remote.counsel import Counsel
 from appliance.remote.inquirer import Inquirer
 from appliance.remote.lane import RoutedLane
 from appliance.remote.local_side import EngineStanding, LocalSide
@@ -80,7 +81,8 @@ class RemoteParts:
         service = ServiceSide(self.inquirer, name, remote, self.limits, time.monotonic())
         viewer = Viewer(remote.offload, [tuple(mask) for mask in camera.masks])
         chance = SecondChance(remote.keep, pipeline, service, viewer, self.inquirer, tell)
-        self.routing.routed[pipeline.name] = Routed(pipeline, remote, local, service, viewer, chance, tell)
+        counsel = Counsel(pipeline, service, viewer, tell)
+        self.routing.routed[pipeline.name] = Routed(pipeline, remote, local, service, viewer, counsel, chance)
         return lane
 
 

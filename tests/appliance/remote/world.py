@@ -14,6 +14,7 @@ from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import Pipeline
 from appliance.questions.announcement import ServedModel
 from appliance.questions.question import Refused, Reply
+from appliance.remote.counsel import Counsel
 from appliance.remote.inquirer import Encoding, Inquirer, Inquiry
 from appliance.remote.lane import RoutedLane
 from appliance.remote.local_side import EngineStanding, LocalSide
@@ -82,8 +83,9 @@ class World:
             self.lane, lambda: self.engine, settings.local_budget_s, settings.hottest_c, lambda: self.celsius
         )
         viewer = Viewer(settings.offload)
+        counsel = Counsel(self.pipeline, service, viewer, self._told)
         chance = SecondChance(settings.keep, self.pipeline, service, viewer, played, self._told)
-        self.routed = Routed(self.pipeline, settings, local, service, viewer, chance, self._told)
+        self.routed = Routed(self.pipeline, settings, local, service, viewer, counsel, chance)
 
     # -- what the test does ---------------------------------------------------------------------------------------
 
