@@ -137,6 +137,9 @@ class Asker:
 
     def standing(self, model: str, version: str | None = None) -> Standing:
         """Whether this model, in this version, can be asked for now, and of whom."""
+        for topic in (self._topics.answer, EVERY_SERVICE):
+            if (words := self._link.deaf.get(topic)) is not None:
+                return Standing(False, f"{topic}: {words}")
         return self._services.standing(model, version, self._link.up is not None, self._link.words)
 
     def figures(self) -> AskerFigures:

@@ -24,6 +24,7 @@ from tests.model_services import (
     reply,
     scripted,
 )
+from tests.scripted_broker import ScriptedBroker
 from tests.waiting import until
 
 SOON_S = 0.15
@@ -258,6 +259,15 @@ def test_a_stopped_broker_is_part_of_the_standing(broker: Broker) -> None:
         broker.kill()
         until(lambda: not asker.standing("people").connected)
         assert not asker.standing("people").usable
+
+
+def test_a_broker_that_keeps_the_answers_from_us_is_part_of_the_standing() -> None:
+    """Every question would wait for its deadline in vain."""
+    with ScriptedBroker() as broker:
+        broker.suback = 0x87
+        with asking(broker.url) as asker:
+            until(lambda: "appliance/dock-1/answer: the broker does not let us" in asker.standing("people").words)
+            assert not asker.standing("people").usable
 
 
 def test_an_announcement_that_is_none_takes_the_service_out(broker: Broker) -> None:
