@@ -7,15 +7,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.backoff import Backoff
 from appliance.questions.question import Code, Question, Refused, Reply
 from appliance.service import fit
 from appliance.service.backend import Backend, Opened
 from appliance.service.figures import Figures, Tally
-from appliance.service.pace import Pace
-from appliance.service.turns import Turns
+from appliance.service.line import Asked, Line, RoomLimits
 from appliance.thread_name import name_thread
 from engines.engine import EngineError, EngineLost
 
@@ -24,33 +23,9 @@ logger = logging.getLogger(__name__)
 LOADING = "it is being loaded"
 UNLOADED = "it is not loaded"
 IDLE_S = 0.5
-KEPT_FOR_OTHERS = 8
-"""Questions that are prepared beyond those to be begun soon, of askers who have none there."""
 FAILURES_TO_REOPEN = 3
 """So many runs in a row without any answer, and the model is closed and opened again."""
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class RoomLimits:
-    """What a room takes on."""
-
-    each: int = 256
-    """Questions of one asker that may wait for one model."""
-    most: int = 1024
-    """Questions of all that may wait for one model."""
-    waiting_bytes: int = 256 << 20
-    """Their pictures, sounds and tensors."""
-    run_s: float = 20.0
-    """After so long a run is called off; after three times as long it hangs, and the process has to end."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    question: Question
-    answer: Future[Reply]
-    asked_ns: int
-    size: int
 
 
 class Clerk:
@@ -67,96 +42,78 @@ class Clerk:
         self.settled = threading.Event()
         """Set when it has been opened, or is known not to open for now."""
         self._backend = backend
-        self._limits = limits
+        self._run_s = limits.run_s
         self._service = service
         self._changed = changed
         self._ready = threading.Condition()
         """Guards what follows."""
-        self._turns: Turns[_Asked] = Turns(limits.each, limits.most)
-        self._waiting_bytes = 0
+        self._line = Line(name, limits)
         self._tally = Tally()
-        self._pace = Pace()
         self._closing: Code | None = None
-        self._began_ns: int | None = None
-        """Of the run in progress."""
-        self._busy_ns = 0
 
     # -- anybody --------------------------------------------------------------------------------------------------
 
     def ask(self, question: Question) -> Future[Reply]:
         """Its answer, or Refused, now or by its deadline and a run."""
-        answer: Future[Reply] = Future()
-        now_ns = time.monotonic_ns()
+        asked = Asked(question, Future(), time.monotonic_ns())
         with self._ready:
             self._tally.asked()
             try:
-                asked = self._admitted(question, answer, now_ns)
+                self._let_in(asked)
             except Refused as refused:
                 self._tally.refused(refused.code)
-                answer.set_exception(refused)
-                return answer
-            self._waiting_bytes += asked.size
+                asked.answer.set_exception(refused)
             self._ready.notify()
-        return answer
+        return asked.answer
 
-    def _admitted(self, question: Question, answer: Future[Reply], now_ns: int) -> _Asked:
-        """Waiting, if that has any prospect. Raises Refused."""
+    def _let_in(self, asked: Asked) -> None:
+        """Raises Refused."""
         opened = self.opened
         if self._closing is not None:
             raise Refused(self._closing, f"{self.name} takes no more questions here")
         if opened is None:
             raise Refused("busy" if self.fault == LOADING else "failed", f"{self.name}: {self.fault}")
-        fit.check(question, opened)
-        if question.deadline_ns <= now_ns:
-            raise Refused("expired", f"{self.name}: its deadline had passed when it came")
-        wait_ns = self._expected_wait_ns(question.device, now_ns)
-        if now_ns + wait_ns + self._pace.least_ns(now_ns) > question.deadline_ns:
-            raise Refused("busy", f"{self.name}: {wait_ns / 1e6:.0f} ms of work come before it")
-        asked = _Asked(question, answer, now_ns, _size(question))
-        if self._waiting_bytes + asked.size > self._limits.waiting_bytes or not self._turns.put(question.device, asked):
-            raise Refused("busy", f"{self.name}: too many questions wait")
-        return asked
+        fit.check(asked.question, opened)
+        self._line.join(asked)
 
-    def expected_wait_ns(self, asker: str, now_ns: int) -> int:
+    def refused_outside(self, code: Code) -> None:
+        """Count a question to this model that was refused before it was asked."""
+        with self._ready:
+            self._tally.asked()
+            self._tally.refused(code)
+
+    def wait_ns(self, asker: str, now_ns: int) -> int:
         """How long a question of this asker would wait, going by the last runs."""
         with self._ready:
-            return self._expected_wait_ns(asker, now_ns)
-
-    def _expected_wait_ns(self, asker: str, now_ns: int) -> int:
-        usual_ns = self._pace.usual_ns(now_ns)
-        running_ns = 0 if self._began_ns is None else max(0, self._pace.least_ns(now_ns) - (now_ns - self._began_ns))
-        return running_ns + self._turns.ahead(asker) * usual_ns
+            return self._line.wait_ns(asker, now_ns)
 
     def usual_ns(self, now_ns: int) -> int:
         """What one question has taken lately, without the wait; 0 when nothing is known."""
         with self._ready:
-            return self._pace.usual_ns(now_ns)
+            return self._line.usual_ns(now_ns)
 
     @property
     def waiting(self) -> int:
         with self._ready:
-            return len(self._turns)
+            return len(self._line)
 
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing runs."""
         with self._ready:
-            return not len(self._turns) and self._began_ns is None
+            return not len(self._line) and self._line.began_ns is None
 
     def sated_by(self) -> frozenset[str] | None:
         """Askers from whom nothing more is wanted for now, and None when it is so for all: whoever prepares questions
         prepares few more than would be begun soon. A little room is kept for those of whom nothing waits yet."""
         with self._ready:
-            waiting = len(self._turns)
-            soon = 0 if self.opened is None else 2 * self.opened.most
-            if self.opened is None or waiting < soon:
-                return frozenset()
-            return self._turns.askers if waiting < soon + KEPT_FOR_OTHERS else None
+            opened = self.opened
+            return frozenset() if opened is None else self._line.sated_by(opened.most)
 
     def busy_ns(self, now_ns: int) -> int:
         """Time in which it ran, ever."""
         with self._ready:
-            return self._busy_ns + (0 if self._began_ns is None else now_ns - self._began_ns)
+            return self._line.busy_ns(now_ns)
 
     def figures(self) -> Figures:
         with self._ready:
@@ -164,8 +121,8 @@ class Clerk:
 
     def overdue_s(self, now_ns: int) -> float:
         """By how much the run in progress is beyond its limit; a run that is gets called off."""
-        began_ns = self._began_ns
-        over_s = 0.0 if began_ns is None else (now_ns - began_ns) / 1e9 - self._limits.run_s
+        began_ns = self._line.began_ns
+        over_s = 0.0 if began_ns is None else (now_ns - began_ns) / 1e9 - self._run_s
         if over_s > 0:
             self._backend.cancel()
         return max(0.0, over_s)
@@ -248,37 +205,25 @@ class Clerk:
             if failures >= FAILURES_TO_REOPEN:
                 raise EngineError(f"{failures} runs in a row gave no answer, the model is opened again: {answers[-1]}")
 
-    def _take(self) -> list[_Asked]:
-        """The next batch, of different askers where there are; what cannot be in time is refused instead."""
+    def _take(self) -> list[Asked]:
+        """The next batch; what cannot be in time any more is refused instead."""
         assert self.opened is not None
-        late: list[_Asked] = []
-        batch: list[_Asked] = []
         with self._ready:
-            self._ready.wait_for(lambda: len(self._turns) or self._closing is not None, IDLE_S)
-            now_ns = time.monotonic_ns()
-            least_ns = self._pace.least_ns(now_ns)
-            while len(batch) < self.opened.most and (asked := self._turns.take()) is not None:
-                self._waiting_bytes -= asked.size
-                if asked.question.deadline_ns < now_ns + least_ns:
-                    late.append(asked)
-                elif asked.answer.set_running_or_notify_cancel():
-                    batch.append(asked)
-            self._began_ns = now_ns if batch else None
-            if not batch:
-                self._turns.release()
+            self._ready.wait_for(lambda: len(self._line) or self._closing is not None, IDLE_S)
+            batch, late = self._line.begin(self.opened.most, time.monotonic_ns())
         self._tell()
         for asked in late:
             self._refuse(asked, Refused("expired", f"{self.name}: its turn came too late"))
         return batch
 
-    def _answers(self, batch: Sequence[_Asked]) -> list[Reply | Refused]:
+    def _answers(self, batch: Sequence[Asked]) -> list[Reply | Refused]:
         """Of one run; when it failed as a whole, of one for each: one question must not spoil the others."""
         answers = self._run(batch)
         if len(batch) > 1 and all(isinstance(answer, Refused) and answer.code == "failed" for answer in answers):
             answers = [self._run([asked])[0] for asked in batch]
         return answers
 
-    def _run(self, batch: Sequence[_Asked]) -> list[Reply | Refused]:
+    def _run(self, batch: Sequence[Asked]) -> list[Reply | Refused]:
         began_ns = time.monotonic_ns()
         try:
             answers = self._backend.run([asked.question for asked in batch])
@@ -294,7 +239,7 @@ class Clerk:
         with self._ready:
             self._tally.ran(batch, ended_ns - began_ns)
             if any(isinstance(answer, Reply) for answer in answers):
-                self._pace.note(ended_ns - began_ns, len(batch), ended_ns)
+                self._line.note(ended_ns - began_ns, len(batch), ended_ns)
         return [
             replace(answer, queue_ms=(began_ns - asked.asked_ns) / 1e6, service=self._service)
             if isinstance(answer, Reply)
@@ -302,13 +247,10 @@ class Clerk:
             for asked, answer in zip(batch, answers, strict=True)
         ]
 
-    def _hand_out(self, batch: Sequence[_Asked], answers: Sequence[Reply | Refused]) -> None:
+    def _hand_out(self, batch: Sequence[Asked], answers: Sequence[Reply | Refused]) -> None:
         now_ns = time.monotonic_ns()
         with self._ready:
-            assert self._began_ns is not None
-            self._busy_ns += now_ns - self._began_ns
-            self._began_ns = None
-            self._turns.release()
+            self._line.end(now_ns)
         for asked, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Refused):
                 self._refuse(asked, answer)
@@ -321,12 +263,11 @@ class Clerk:
 
     def _refuse_waiting(self, refused: Refused) -> None:
         with self._ready:
-            waiting = self._turns.take_all()
-            self._waiting_bytes = 0
+            waiting = self._line.leave()
         for asked in waiting:
             self._refuse(asked, refused)
 
-    def _refuse(self, asked: _Asked, refused: Refused) -> None:
+    def _refuse(self, asked: Asked, refused: Refused) -> None:
         with self._ready:
             self._tally.failed(refused, time.monotonic_ns() - asked.asked_ns)
         if asked.answer.running() or asked.answer.set_running_or_notify_cancel():
@@ -335,8 +276,3 @@ class Clerk:
     def _tell(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-def _size(question: Question) -> int:
-    arrays = [each for each in (question.picture, question.sound) if each is not None]
-    return sum(array.nbytes for array in (*arrays, *question.tensors.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from appliance.mqtt.incoming import Incoming
 from appliance.mqtt.topics import Topics, asked
@@ -41,8 +41,8 @@ class DoorFigures:
     """Without correlation data that could be answered: not answered."""
     repeated: int = 0
     """Questions that are being answered already."""
-    refused: dict[str, int] = field(default_factory=dict)
-    """By reason; those that never reached a model."""
+    refused: int = 0
+    """By the door and by the models, which count the reasons."""
     untold: int = 0
     """Refusals beyond what a device is told."""
 
@@ -81,6 +81,7 @@ class Door:
         """Device and id of the questions that are not answered yet."""
         self._allowance = Allowance(limits.refusals_per_s)
         self._closed = False
+        room.outside = self.waiting_for
 
     # -- paho's thread --------------------------------------------------------------------------------------------
 
@@ -97,9 +98,9 @@ class Door:
             deadline_ns = now_ns + int(codec.deadline_ms(item.user) * 1e6)
             self._admit(Sealed(sender, model, item, codec.header_bytes(item.user), deadline_ns), now_ns)
         except BadTensor as error:
-            self.refuse(sender, Refused("malformed", str(error)), now_ns)
+            self.refuse_unasked(sender, model, Refused("malformed", str(error)), now_ns)
         except Refused as refused:
-            self.refuse(sender, refused, now_ns)
+            self.refuse_unasked(sender, model, refused, now_ns)
 
     def _sender(self, item: Incoming) -> tuple[Sender | None, str]:
         """Who asks, and which model. The broker holds every device to topics with its own name: only there may an
@@ -127,7 +128,7 @@ class Door:
             if sender.key in self._open:
                 self.figures.repeated += 1
                 return
-            wait_ns = self._room.expected_wait_ns(model, sender.device)
+            wait_ns = self._room.wait_ns(model, sender.device)
             wait_ns += turns.ahead(sender.device) * self._room.usual_ns(model)
             if now_ns + wait_ns > sealed.deadline_ns:
                 raise Refused("busy", f"{model}: {wait_ns / 1e6:.0f} ms of work come before it")
@@ -178,11 +179,16 @@ class Door:
 
     # -- any thread -----------------------------------------------------------------------------------------------
 
+    def refuse_unasked(self, sender: Sender, model: str, refused: Refused, now_ns: int) -> None:
+        """Say no to what never came before its model."""
+        self._room.refused_outside(model, refused.code)
+        self.refuse(sender, refused, now_ns)
+
     def refuse(self, sender: Sender, refused: Refused, now_ns: int) -> None:
         """Say no, unless this device has been told so too often of late."""
         with self._ready:
             self._open.discard(sender.key)
-            self.figures.refused[refused.code] = self.figures.refused.get(refused.code, 0) + 1
+            self.figures.refused += 1
             told = self._allowance.take(sender.device, now_ns)
             self.figures.untold += not told
         if told:
@@ -193,11 +199,11 @@ class Door:
         with self._ready:
             self._open.discard(sender.key)
 
-    @property
-    def waiting(self) -> int:
-        """Questions that are unread."""
+    def waiting_for(self, model: str) -> int:
+        """Unread questions to this model."""
         with self._ready:
-            return sum(len(turns) for turns in self._turns.values())
+            turns = self._turns.get(model)
+            return 0 if turns is None else len(turns)
 
     @property
     def open(self) -> int:

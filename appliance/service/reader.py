@@ -42,7 +42,7 @@ class Reader:
                 raise Refused("expired", f"{sealed.model}: its turn came too late")
             question = self._opened(sealed)
         except Refused as refused:
-            self._door.refuse(sender, refused, now_ns)
+            self._door.refuse_unasked(sender, sealed.model, refused, now_ns)
             return
         finally:
             self._door.done(sealed)

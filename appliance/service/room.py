@@ -10,10 +10,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 
-from appliance.questions.question import Question, Refused, Reply
+from appliance.questions.question import Code, Question, Refused, Reply
 from appliance.service.backend import Backend
-from appliance.service.clerk import Clerk, RoomLimits
+from appliance.service.clerk import Clerk
 from appliance.service.figures import Figures
+from appliance.service.line import RoomLimits
 from engines.engine import TensorSpec
 from engines.manifest import Manifest
 
@@ -49,7 +50,7 @@ class Standing:
     waiting: int
     """Questions that are not begun."""
     queue_ms: float
-    """What a question of somebody new is expected to wait."""
+    """What a question is expected to wait behind all that do."""
     infer_ms: float
     """What one question has taken lately, without the wait; 0 when nothing is known."""
 
@@ -73,6 +74,8 @@ class Room:
         self._limits = limits
         self._service = service
         self._eager = eager
+        self.outside: Callable[[str], int] = lambda model: 0
+        """How many questions wait for a model of this name before they are asked here, where somebody keeps such."""
         self._draining = False
         self._clerks = {name: self._clerk(name) for name in backends}
         self._threads: dict[str, tuple[threading.Thread, threading.Event]] = {}
@@ -118,9 +121,14 @@ class Room:
         """Askers from whom this model wants nothing more for now; None: it wants nothing from anybody."""
         return self._clerks[model].sated_by()
 
-    def expected_wait_ns(self, model: str, asker: str) -> int:
+    def wait_ns(self, model: str, asker: str) -> int:
         """What a question of this asker would wait for a model that is known."""
-        return self._clerks[model].expected_wait_ns(asker, time.monotonic_ns())
+        return self._clerks[model].wait_ns(asker, time.monotonic_ns())
+
+    def refused_outside(self, model: str, code: Code) -> None:
+        """Count a question to this model that was refused before it was asked. Nothing, for a model nobody knows."""
+        if model in self._clerks:
+            self._clerks[model].refused_outside(code)
 
     def usual_ns(self, model: str) -> int:
         """What one question to a model that is known has taken lately; 0 when nothing is known."""
@@ -175,6 +183,7 @@ class Room:
         manifest = None if opened is None else opened.manifest
         stages = [] if opened is None else list(opened.stages.values())
         now_ns = time.monotonic_ns()
+        outside, usual_ns = self.outside(clerk.name), clerk.usual_ns(now_ns)
         return Standing(
             name=clerk.name,
             version="" if manifest is None else manifest.version,
@@ -186,9 +195,9 @@ class Room:
             inputs=stages[0].inputs if stages else (),
             outputs=stages[-1].outputs if stages else (),
             figures=clerk.figures(),
-            waiting=clerk.waiting,
-            queue_ms=clerk.expected_wait_ns("", now_ns) / 1e6,
-            infer_ms=clerk.usual_ns(now_ns) / 1e6,
+            waiting=clerk.waiting + outside,
+            queue_ms=(clerk.wait_ns("", now_ns) + outside * usual_ns) / 1e6,
+            infer_ms=usual_ns / 1e6,
         )
 
     # -- watching -------------------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from appliance.questions.announcement import Announcement, Load, ServedModel, se
 from appliance.questions.codec import QuestionLimits
 from appliance.questions.tensors import Limits
 from appliance.service.backend import Backend
-from appliance.service.clerk import RoomLimits
 from appliance.service.door import Door, DoorLimits
 from appliance.service.intake import Intake, link_for_service
+from appliance.service.line import RoomLimits
 from appliance.service.outgoing import Outgoing
 from appliance.service.reader import Reader
 from appliance.service.room import Broken, Room, Standing
@@ -135,18 +135,15 @@ class Service:
     def announcement(self) -> Announcement:
         """How the service is now."""
         standings = self.room.models()
-        waiting = self.door.waiting
         return Announcement(
             service=self.config.serve.id,
             state="online",
             group=self.config.serve.group,
             models=tuple(_served(standing) for standing in standings),
             load=Load(
-                waiting=waiting + sum(standing.waiting for standing in standings),
+                waiting=sum(standing.waiting for standing in standings),
                 busy=self._busy.share(self.room.busy_ns(), time.monotonic_ns()),
-                queue_ms=round(
-                    max((s.queue_ms + waiting * s.infer_ms / len(standings) for s in standings), default=0.0), 0
-                ),
+                queue_ms=round(max((standing.queue_ms for standing in standings), default=0.0), 0),
             ),
             capacity=self.config.serve.most,
             each=self.config.serve.each,

@@ -88,7 +88,7 @@ def test_a_question_goes_in_and_its_answer_out_to_whom_it_came_from(house: House
     assert isinstance(answer.said, Reply)
     assert answer.sender.response_topic == "appliance/dock/answer"
     assert answer.sender.question.encode() == item.correlation
-    assert (house.door.open, house.door.waiting) == (0, 0)
+    assert (house.door.open, house.door.waiting_for("tones")) == (0, 0)
 
 
 NOT_ANSWERED: dict[str, tuple[dict[str, Any], str]] = {
@@ -107,7 +107,7 @@ def test_what_nobody_may_be_told_is_counted_and_not_answered(house: House, name:
     changes, counter = NOT_ANSWERED[name]
     house.door.put(message(**changes))
     assert getattr(house.door.figures, counter) == 1
-    assert (house.door.waiting, len(house.outgoing)) == (0, 0)
+    assert (house.door.waiting_for("tones"), len(house.outgoing)) == (0, 0)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -141,7 +141,7 @@ def test_one_device_fills_its_own_places_and_nobody_elses(house: House, backend:
     for _ in range(20):
         house.door.put(message("loud"))
     house.door.put(message("quiet"))
-    assert house.door.waiting == 4
+    assert house.door.waiting_for("tones") == 4
     told = house.refusals
     assert [refused.code for refused in told] == ["busy"] * 5
     assert house.door.figures.untold == 12
@@ -188,10 +188,10 @@ def test_questions_are_opened_no_sooner_than_the_model_wants_them(house: House, 
     for _ in range(3):
         house.door.put(message("loud"))
     house.read()
-    assert house.door.waiting == 1  # one runs, two are ready, the rest stays sealed
+    assert house.door.waiting_for("tones") == 1  # one runs, two are ready, the rest stays sealed
     house.door.put(message("quiet"))
     house.read()
-    assert house.door.waiting == 1  # there is room for somebody of whom nothing is ready
+    assert house.door.waiting_for("tones") == 1  # there is room for somebody of whom nothing is ready
     backend.going.set()
     house.replies(5)
     assert [run[0].device for run in backend.runs] == ["first", "loud", "quiet", "loud", "loud"]
@@ -214,3 +214,18 @@ def test_one_device_is_read_by_one_reader_at_a_time(house: House) -> None:
 def test_a_closed_door_lets_its_readers_go(house: House) -> None:
     house.door.close()
     assert house.door.take(60) is None
+
+
+def test_what_waits_and_is_refused_at_the_door_is_counted_with_its_model(house: House, backend: Obedient) -> None:
+    backend.going.clear()
+    house.door.put(message("first"))
+    house.read()
+    until(lambda: backend.runs)
+    for _ in range(5):
+        house.door.put(message("loud"))
+    house.door.put(message(user=()))
+    [standing] = house.room.models()
+    assert standing.waiting == 3
+    assert dict(standing.figures.refused) == {"busy": 2, "malformed": 1}
+    assert standing.figures.requests == 4  # three of the loud one are still outside
+    assert house.door.figures.refused == 3

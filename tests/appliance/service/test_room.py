@@ -12,7 +12,7 @@ import pytest
 
 from appliance.questions.question import Question, Refused, Reply
 from appliance.service import clerk as clerk_module
-from appliance.service.clerk import RoomLimits
+from appliance.service.line import RoomLimits
 from appliance.service.room import Broken, Room
 from engines.engine import EngineError, EngineLost
 from tests.appliance.service.asking import Obedient, asked, refusal
