@@ -60,6 +60,8 @@ class World:
         self.filming = True
         self.results: list[tuple[float, Result]] = []
         """Seconds since the start, and what was published."""
+        self.filmed_s: list[float] = []
+        """When each picture was taken."""
         self.inquiries: list[Inquiry] = []
         self.most_asked = 0
         settings = PipelineRemote(**remote)
@@ -131,6 +133,7 @@ class World:
 
     def _frame(self) -> None:
         stamp = Stamp(self.now_ns, self.now_ns)
+        self.filmed_s.append(self.now_s)
         self.pipeline.offer(Frame("dock", self._frames, stamp, picture(64, 48), ready_ns=self.now_ns))
         self._frames += 1
 
