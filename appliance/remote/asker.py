@@ -40,6 +40,7 @@ from appliance.questions.question import Question, Refused
 from appliance.questions.tensors import BadTensor, Limits
 from appliance.remote.open_questions import OpenQuestions, Outcome, RoundTrips, Take
 from appliance.remote.services import Services, Standing
+from appliance.thread_priority import be_punctual
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +151,7 @@ class Asker:
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set; then what is open is refused, and the broker hears goodbye."""
+        be_punctual()
         try:
             while not stopping.is_set():
                 self._turn(time.monotonic())
