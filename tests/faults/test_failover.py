@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -211,3 +212,83 @@ def test_health_tells_who_answers_and_why(broker: Broker, tmp_path: Path) -> Non
 
 def _health_with(ear: Ear, words: str) -> Any:
     return next((each for each in ear.documents("box/health") if words in each["reasons"]), None)
+
+
+def sound(broker: Broker, recording: Path, place: str) -> str:
+    return f"""
+[mqtt]
+broker = "{broker.url}"
+[[microphone]]
+name = "hall"
+uri = "wav:{recording}"
+loop = true
+[[pipeline]]
+name = "tones"
+source = "hall"
+model = "tones"
+[pipeline.remote]
+offload = "frames"
+deadline_s = {DEADLINE_S}
+place = {place}
+"""
+
+
+def test_the_stage_of_a_model_of_sound_runs_at_the_service_and_fails_without_it(broker: Broker, tmp_path: Path) -> None:
+    config = sound(broker, _recording(tmp_path), '{ main = "remote" }')
+    with (
+        Ear(broker.port) as ear,
+        ServiceProcess(tmp_path, broker.url, "cellar", "tones") as service,
+        SluggishAppliance(tmp_path, config),
+    ):
+        ear.await_document("tones/result", within_s=30, answered_by="remote:cellar", status="ok")
+        service.kill()
+        killed_s = time.monotonic()
+        ear.await_document("tones/result", killed_s, within_s=10, status="failed")
+        service.start()
+        ear.await_document("tones/result", time.monotonic(), within_s=40, answered_by="remote:cellar", status="ok")
+
+
+def test_sound_that_may_go_either_way_stays_on_the_device_without_a_service(broker: Broker, tmp_path: Path) -> None:
+    config = sound(broker, _recording(tmp_path), '"auto"')
+    with (
+        Ear(broker.port) as ear,
+        ServiceProcess(tmp_path, broker.url, "cellar", "tones") as service,
+        SluggishAppliance(tmp_path, config),
+    ):
+        until(lambda: len([each for each in ear.documents("tones/result") if each["status"] == "ok"]) > 10, 30)
+        service.kill()
+        PAUSE.wait(1.0)
+        killed_s = time.monotonic()
+        until(lambda: len(ear.documents("tones/result", killed_s)) > 10, 20)
+        last = ear.documents("tones/result", killed_s)[-5:]
+        assert {(each["status"], each["answered_by"]) for each in last} == {("ok", "local")}
+
+
+def _recording(folder: Path) -> Path:
+    import numpy as np
+    import soundfile  # type: ignore[import-untyped]  # it has no types
+
+    soundfile.write(folder / "hum.wav", np.random.default_rng(0).standard_normal(160_000) * 0.1, 16_000)
+    return folder / "hum.wav"
+
+
+def test_a_reload_begins_and_ends_asking_and_a_stop_is_quick(broker: Broker, tmp_path: Path) -> None:
+    plain = scene(broker).partition("[pipeline.remote]")[0]
+    with playing(tmp_path, broker, plain) as stage:
+        assert stage.sides() == ["local"]
+        threads = stage.appliance.threads()
+        stage.appliance.write(scene(broker, 'prefer = "remote"'))
+        stage.appliance.send(signal.SIGHUP)
+        until(lambda: stage.sides()[-1] == "remote", 15)
+        stage.appliance.write(plain)
+        stage.appliance.send(signal.SIGHUP)
+        until(lambda: stage.sides()[-1] == "local", 15)
+        until(lambda: stage.appliance.threads() == threads, 10, "as many threads as before")
+        stage.appliance.write(scene(broker, 'prefer = "remote"'))
+        stage.appliance.send(signal.SIGHUP)
+        until(lambda: stage.sides()[-1] == "remote", 15)
+        asked_s = time.monotonic()
+        stage.appliance.send(signal.SIGTERM)
+        assert stage.appliance.ends() == 0
+        assert time.monotonic() - asked_s < 4
+        assert "did not stop" not in stage.appliance.log
