@@ -10,7 +10,7 @@ from engines.engine import Array
 
 MOST_PIXELS = 1 << 23
 """3840 x 2160 and a little."""
-MOST_SCANS = 64
+MOST_SCANS = 24
 """A progressive JPEG has about ten. Each costs a pass over all pixels, and an empty one takes a few bytes of the
 file."""
 _START_OF_SCAN = b"\xff\xda"

@@ -15,6 +15,7 @@ import pytest
 from appliance.mqtt.topics import EVERY_SERVICE
 from appliance.questions.question import Refused, Reply
 from scripts.benchmarks.crowd import Crowd, question_of
+from tests.children import resident_kb
 from tests.conftest import Broker
 from tests.hostile_device import KINDS
 from tests.service_process import ServiceProcess
@@ -173,6 +174,7 @@ def test_a_hostile_device_does_not_keep_a_good_one_waiting_twice_as_long(
     ):
         service.await_ready(listener)
         alone_ms = _median_ms(crowd, count)
+        before_kb = resident_kb(service.pid)
         command = [sys.executable, "-m", "tests.hostile_device", str(broker.port), kind, "60"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as hostile:
             try:
@@ -181,8 +183,10 @@ def test_a_hostile_device_does_not_keep_a_good_one_waiting_twice_as_long(
                 beside_ms = _median_ms(crowd, count)
             finally:
                 hostile.kill()
-        print(f"{kind}: {alone_ms:.1f} ms alone, {beside_ms:.1f} ms beside it")
+        grown_mb = (resident_kb(service.pid) - before_kb) / 1000
+        print(f"{kind}: {alone_ms:.1f} ms alone, {beside_ms:.1f} ms beside it, {grown_mb:.0f} MB more")
         assert beside_ms < 2 * alone_ms
+        assert grown_mb < 300
         assert all(len(asked.answers) == 1 for asked in crowd.asked.values())
         assert service.stop() == 0
         assert "Traceback" not in service.log
