@@ -103,7 +103,7 @@ class Counsel:
             done_ns=now_ns,
             engine=outcome.engine,
             model=outcome.model,
-            reason=entry.decision.words,
+            reason=entry.decision.words + ("; this is the second opinion" if entry.spare is not None else ""),
             answered_by=f"remote:{outcome.service}",
             status="degraded" if _only_a_part_was_seen(entry) else "ok",
             queue_ms=outcome.queue_ms,

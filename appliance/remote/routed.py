@@ -5,6 +5,7 @@ Everything here happens on the thread `router`; who answers is decided in `appli
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +29,8 @@ from appliance.result import ModelId
 from appliance.router import Decision, Situation, decide
 from capture.samples import Frame
 from engines.engine import EngineError
+
+logger = logging.getLogger(__name__)
 
 EARLY_SHARE, MOST_EARLY_NS = 0.05, 10_000_000
 """Of the deadline, and at most: a result is given up on so much earlier, because it takes a moment to wake up, to make
@@ -288,6 +291,7 @@ class Routed:
     def tell_figures(self, now_ns: int) -> None:
         """Make the picture that health shows."""
         trust, service, chance = self.local.trust, self.service, self._chance
+        before = self.figures
         self.figures = RoutedFigures(
             side=self._side,
             reasons=tuple(self._reasons(now_ns / 1e9)),
@@ -310,6 +314,17 @@ class Routed:
             round_trip_p50_ms=service.round_trips.p50_ms,
             round_trip_p95_ms=service.round_trips.p95_ms,
         )
+        self._log(before, self.figures)
+
+    def _log(self, before: RoutedFigures, now: RoutedFigures) -> None:
+        if before.trusted and not now.trusted:
+            logger.warning("%s: %s; the service is asked", self.pipeline.name, now.distrust)
+        elif now.trusted and not before.trusted:
+            logger.info("%s: the local engine is trusted again", self.pipeline.name)
+        if now.breaker_opened > before.breaker_opened and before.breaker == "closed":
+            logger.warning("%s: the service is left alone: %s", self.pipeline.name, self.service.breaker.words)
+        elif now.breaker == "closed" and before.breaker != "closed":
+            logger.info("%s: the service answers again", self.pipeline.name)
 
 
 def _wants_somebody(entry: OpenSample) -> bool:
