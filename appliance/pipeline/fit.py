@@ -62,7 +62,11 @@ def idle_keys(settings: Pipeline, hears: bool) -> Iterator[str]:
         if key in settings.model_fields_set and getattr(settings, key):
             yield f"{key} has no effect on {'sound' if hears else 'pictures'}: leave it out"
     remote = settings.remote
-    if remote is None or not (hears or remote.offload == "features"):
+    if remote is None:
+        return
+    if not (hears or remote.offload == "features"):
+        if remote.unsure_between is not None and remote.model is None:
+            yield "remote: unsure_between asks the same model for a second opinion: name a better one with model"
         return
     why = "on sound" if hears else 'with offload = "features"'
     for key in FOR_WHOLE_PICTURES:
