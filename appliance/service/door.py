@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from appliance.mqtt.incoming import Incoming
@@ -25,7 +26,9 @@ class DoorLimits:
     most: int = 512
     """Questions of all devices that may wait for one model."""
     waiting_bytes: int = 64 << 20
-    """Of questions as they came."""
+    """Of questions of all devices as they came."""
+    each_bytes: int = 8 << 20
+    """Of questions of one device: a few with large ones must not fill it all."""
     refusals_per_s: float = 20.0
     """Refusals that one device is told; further ones are counted only."""
 
@@ -73,7 +76,8 @@ class Door:
         self._turns: dict[str, Turns[Sealed]] = {}
         self._models: list[str] = []
         """In the order in which readers look at them."""
-        self._bytes = 0
+        self._bytes: Counter[str] = Counter()
+        """Of unread questions, by device."""
         self._reading: set[str] = set()
         """Devices of which a question is being read: one at a time, so that large pictures of one device do not take
         all readers from the others."""
@@ -95,7 +99,7 @@ class Door:
         try:
             if not self._room.knows(model):
                 raise Refused("unknown-model", f"no model is called {model[:80]} here")
-            deadline_ns = now_ns + int(codec.deadline_ms(item.user) * 1e6)
+            deadline_ns = now_ns + int(_left_ms(item) * 1e6)
             self._admit(Sealed(sender, model, item, codec.header_bytes(item.user), deadline_ns), now_ns)
         except BadTensor as error:
             self.refuse_unasked(sender, model, Refused("malformed", str(error)), now_ns)
@@ -132,11 +136,17 @@ class Door:
             wait_ns += turns.ahead(sender.device) * self._room.usual_ns(model)
             if now_ns + wait_ns > sealed.deadline_ns:
                 raise Refused("busy", f"{model}: {wait_ns / 1e6:.0f} ms of work come before it")
-            if self._bytes + size > self._limits.waiting_bytes or not turns.put(sender.device, sealed):
+            if not self._fits(sender.device, size) or not turns.put(sender.device, sealed):
                 raise Refused("busy", f"{model}: too many questions wait, at most {turns.each} of one device")
-            self._bytes += size
+            self._bytes[sender.device] += size
             self._open.add(sender.key)
             self._ready.notify_all()
+
+    def _fits(self, device: str, size: int) -> bool:
+        limits = self._limits
+        if self._bytes[device] + size > limits.each_bytes:
+            return False
+        return sum(self._bytes.values()) + size <= limits.waiting_bytes
 
     # -- readers --------------------------------------------------------------------------------------------------
 
@@ -166,7 +176,9 @@ class Door:
                 turns.release()
                 self._models.remove(model)
                 self._models.append(model)
-                self._bytes -= len(sealed.incoming.payload)
+                self._bytes[device := sealed.sender.device] -= len(sealed.incoming.payload)
+                if not self._bytes[device]:
+                    del self._bytes[device]
                 self._reading.add(sealed.sender.device)
                 return sealed
         return None
@@ -216,3 +228,9 @@ class Door:
         with self._ready:
             self._closed = True
             self._ready.notify_all()
+
+
+def _left_ms(item: Incoming) -> float:
+    """Until its deadline: as told when it was sent, less when it has waited in the broker since. Raises BadTensor."""
+    told_ms = codec.deadline_ms(item.user)
+    return told_ms if item.expires_s is None else min(told_ms, item.expires_s * 1000.0)

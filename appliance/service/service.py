@@ -45,8 +45,10 @@ class Service:
         self._busy = _Busy()
         self._ready = threading.Condition()
         outgoing = Outgoing(self._ready)
-        self.door = Door(self.room, outgoing, config.mqtt.base, DoorLimits(each=serve.each, most=serve.most))
         largest = serve.largest_kb * 1024
+        bytes_limits = {"each_bytes": 2 * largest, "waiting_bytes": 16 * largest}
+        door_limits = DoorLimits(each=serve.each, most=serve.most, **bytes_limits)
+        self.door = Door(self.room, outgoing, config.mqtt.base, door_limits)
         limits = QuestionLimits(Limits(body_bytes=largest), pixels=int(serve.largest_megapixels * 1e6))
         self.reader = Reader(self.door, self.room, outgoing, limits)
         link = link_for_service(link_settings(config.mqtt, f"model-service-{serve.id}"), largest)

@@ -172,12 +172,22 @@ def test_two_devices_may_use_the_same_id(house: House) -> None:
     assert {answer.sender.device for answer in house.replies(2)} == {"a", "b"}
 
 
-def test_more_bytes_than_may_wait_are_refused(backend: Obedient) -> None:
+def test_more_bytes_than_may_wait_are_refused_and_nobody_may_take_them_all(backend: Obedient) -> None:
     with Room({"tones": lambda: backend}) as room:
         room.load("tones")
-        house = House(room, waiting_bytes=1000)
-        house.door.put(message(payload=bytes(1001)))
-        assert [refused.code for refused in house.refusals] == ["busy"]
+        house = House(room, waiting_bytes=2500, each_bytes=1000)
+        for device in ("loud", "loud", "quiet", "calm", "late"):
+            house.door.put(message(device, payload=bytes(800)))
+        assert [refused.code for refused in house.refusals] == ["busy", "busy"]
+        assert house.door.waiting_for("tones") == 3
+        house.read()
+        assert not house.door._bytes
+
+
+def test_what_has_waited_in_the_broker_has_less_time_left(house: House) -> None:
+    house.door.put(message(within_ms=60_000, expires_s=0))
+    house.read()
+    assert [refused.code for refused in house.refusals] == ["expired"]
 
 
 def test_questions_are_opened_no_sooner_than_the_model_wants_them(house: House, backend: Obedient) -> None:
