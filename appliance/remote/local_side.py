@@ -94,18 +94,19 @@ class LocalSide:
         return entry.given_ns + self._budget_ns
 
     def take(self, told: LocalAnswer, now_ns: int) -> OpenSample | None:
-        """The sample that an answer belongs to, still open or not; None for one that was taken back meanwhile."""
+        """The open sample that an answer belongs to; None when it comes too late, or is not needed any more."""
         entry = self._given.pop(id(told.sample), None)
         if entry is None:
             return None
         entry.with_engine = False
         assert entry.given_ns is not None
         now_s = now_ns / 1e9
+        late = told.served.done_ns > entry.deadline_ns
         if not isinstance(told.answer, EngineError):
-            self.trust.ran((now_ns - entry.given_ns) / 1e9, now_s)
-            self.late += now_ns > entry.deadline_ns
-            self.unused += now_ns <= entry.deadline_ns and entry.ending is not None
+            self.trust.ran((told.served.done_ns - entry.given_ns) / 1e9, now_s)
+            self.late += late
+            self.unused += not late and entry.ending is not None
         elif told.served.engine != "none":  # without an engine nothing was tried
             entry.engine_words = str(told.answer)
             self.trust.failed(str(told.answer), now_s)
-        return entry
+        return None if late or entry.ending is not None else entry

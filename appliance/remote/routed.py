@@ -221,7 +221,7 @@ class Routed:
 
     def _hear_engine(self, told: LocalAnswer, now_ns: int) -> None:
         entry = self.local.take(told, now_ns)
-        if entry is None or entry.ending is not None or entry not in self._order:
+        if entry is None or entry not in self._order:
             return
         if isinstance(told.answer, EngineError):
             return  # it is looked after in this turn
