@@ -15,19 +15,25 @@ TRY_EVERY_S = 2.0
 """A cut whose cost is not known, or was measured long ago, gets a sample this often."""
 STALE_S = 30.0
 HOPELESS = 3.0
-"""A cut that cost so many times the best is not measured again."""
+"""A cut that cost so many times the best is measured again much later only,"""
+HOPELESS_STALE_S = 300.0
+"""as it may have been a bad moment."""
 FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
 """How long the service is left alone after it failed, doubled with every failure."""
 
 
 @dataclass(slots=True)
 class _Measured:
+    """The first measurement is of something cold, and gives way to the second."""
+
     ms: float | None = None
     at_s: float = 0.0
+    count: int = 0
 
     def add(self, ms: float, now_s: float) -> None:
-        self.ms = ms if self.ms is None else self.ms + WEIGHT * (ms - self.ms)
+        self.ms = ms if self.ms is None or self.count == 1 else self.ms + WEIGHT * (ms - self.ms)
         self.at_s = now_s
+        self.count += 1
 
 
 @dataclass(slots=True)
@@ -74,8 +80,8 @@ class Cuts:
 
     def cost_ms(self, cut: int) -> float | None:
         """What a sample is expected to take at this cut; None while something of it has not been measured."""
-        parts = [each.ms for each in self._here[:cut]] + [each.ms for each in self._there[cut : cut + 1]]
-        known = [ms for ms in parts if ms is not None]
+        parts = self._parts(cut)
+        known = [each.ms for each in parts if each.ms is not None]
         return sum(known) if len(known) == len(parts) else None
 
     def there_ms(self, cut: int) -> float | None:
@@ -110,15 +116,22 @@ class Cuts:
         return min(possible, key=lambda cut: (ms if (ms := self.cost_ms(cut)) is not None else float("inf"), -cut))
 
     def _to_try(self, possible: list[int], now_s: float) -> int | None:
-        unknown = [cut for cut in possible if self.cost_ms(cut) is None and cut != self._now]
+        others = [cut for cut in possible if cut != self._now]
+        unknown = [cut for cut in others if any(each.count < 2 for each in self._parts(cut))]
         if unknown:
             return max(unknown)
         best_ms = self.cost_ms(self._best(possible)) or 0.0
-        stale = [cut for cut in possible if cut != self._now and self._age_s(cut, now_s) > STALE_S]
-        hopeful = [cut for cut in stale if (self.cost_ms(cut) or 0.0) <= HOPELESS * best_ms]
-        return max(hopeful, key=lambda cut: self._age_s(cut, now_s), default=None)
+        due = [cut for cut in others if self._age_s(cut, now_s) > self._stale_s(cut, best_ms)]
+        return max(due, key=lambda cut: self._age_s(cut, now_s), default=None)
+
+    def _stale_s(self, cut: int, best_ms: float) -> float:
+        """After how long it is measured again."""
+        return HOPELESS_STALE_S if (self.cost_ms(cut) or 0.0) > HOPELESS * best_ms else STALE_S
+
+    def _parts(self, cut: int) -> list[_Measured]:
+        """What its cost is made of."""
+        return self._here[:cut] + self._there[cut : cut + 1]
 
     def _age_s(self, cut: int, now_s: float) -> float:
         """Of its oldest measurement."""
-        parts = self._here[:cut] + self._there[cut : cut + 1]
-        return max(now_s - each.at_s for each in parts)
+        return max(now_s - each.at_s for each in self._parts(cut))

@@ -10,6 +10,7 @@ import pytest
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import Broker
 from tests.served_models import halved, serving
+from tests.sluggish import SluggishAppliance
 from tests.waiting import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.broker, pytest.mark.system]
@@ -72,8 +73,9 @@ def test_a_stage_that_is_fixed_at_a_service_fails_without_it_and_answers_with_it
 def test_a_stage_that_is_placed_by_measurement_never_fails_for_the_service(broker: Broker, tmp_path: Path) -> None:
     bundle = halved("shapes", "averagepool14", tmp_path)
     config = configuration(broker, bundle.folder, '"auto"')
-    with Ear(broker.port) as ear, ApplianceProcess(tmp_path, config):
+    with Ear(broker.port) as ear, SluggishAppliance(tmp_path, config) as appliance:
         ear.await_document(RESULT, within_s=30, status="ok")
+        appliance.slow("30")  # milliseconds more for each stage here
         for _ in range(2):
             with serving(broker.url, tmp_path, bundle):
                 await_side(ear, "remote:attic")

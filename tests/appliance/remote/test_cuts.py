@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.remote.cuts import FIRST_REST_S, LONGEST_REST_S, STALE_S, STAY_S, TRY_EVERY_S, Cuts
+from appliance.remote.cuts import FIRST_REST_S, HOPELESS_STALE_S, LONGEST_REST_S, STALE_S, STAY_S, Cuts
 
 PERIOD_S = 0.1
 
@@ -69,19 +69,18 @@ def test_a_small_difference_is_no_reason_to_change() -> None:
 
 def test_costs_that_waver_do_not_make_the_place_waver() -> None:
     world = World((10.0, 10.0), (100.0, 10.0))
-    moves = 0
     for turn in range(300):
         world.there = (100.0, 7.0 if turn % 2 else 13.0)
         world.run(0.5)
     moves = sum(before != after for before, after in zip(world.chosen, world.chosen[1:], strict=False))
-    tries = 150.0 / TRY_EVERY_S
-    assert moves <= 2 * tries + 4
+    assert moves <= 20  # 1500 samples; a place that followed every turn would move 300 times
 
 
 def test_a_move_is_followed_by_a_stay() -> None:
     cuts = Cuts(1)
-    cuts.ran_here(0, 50.0, 0.0)
-    cuts.ran_there(0, 5.0, 0.0)
+    for _ in range(2):
+        cuts.ran_here(0, 50.0, 0.0)
+        cuts.ran_there(0, 5.0, 0.0)
     assert cuts.choose(10.0, True) == 0
     for _ in range(20):
         cuts.ran_there(0, 500.0, 10.1)
@@ -127,9 +126,20 @@ def test_with_no_engine_at_all_the_cut_is_in_front_of_everything() -> None:
     assert {cuts.choose(n / 10, askable=True) for n in range(100)} == {0}
 
 
-def test_a_cut_that_was_hopeless_is_not_tried_again() -> None:
+def test_a_cut_that_was_hopeless_is_tried_again_much_later() -> None:
     world = World((10.0, 10.0), (500.0, 11.0))
-    world.run(10)
-    later = world.run(5 * STALE_S)
+    world.run(20)
+    later = world.run(HOPELESS_STALE_S - 50)
     assert 0 not in later
     assert 1 in later
+    assert 0 in world.run(100)
+
+
+def test_the_first_measurement_is_of_something_cold_and_does_not_count() -> None:
+    cuts = Cuts(1)
+    cuts.ran_there(0, 900.0, 0.0)
+    assert cuts.cost_ms(0) == 900.0
+    cuts.ran_there(0, 5.0, 1.0)
+    assert cuts.cost_ms(0) == 5.0
+    cuts.ran_there(0, 10.0, 2.0)
+    assert cuts.cost_ms(0) == 6.0
