@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 
@@ -54,15 +55,13 @@ class Order:
         entry.ending = ending
         if self._every or not isinstance(ending, Answered):
             return
-        for older in tuple(self._open):
-            if older is entry:
-                return
-            second_opinion_is_out = older.doubtful_score is not None and older.questions > 0
-            if isinstance(older.ending, Answered) or (older.ending is None and second_opinion_is_out):
-                continue
+        before = tuple(itertools.takewhile(lambda each: each is not entry, self._open))
+        for older in reversed(before):
+            if older.ending is None and older.doubtful_score is not None and older.questions > 0:
+                return  # what came before a second opinion that is out is not overtaken until that is in
             if older.ending is None and older.spare is not None:
                 older.ending = older.spare
-            else:
+            elif not isinstance(older.ending, Answered):
                 self._drop(older)
 
     def leaving(self) -> Iterator[OpenSample]:

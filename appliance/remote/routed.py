@@ -321,7 +321,7 @@ class Routed:
             logger.warning("%s: %s; the service is asked", self.pipeline.name, now.distrust)
         elif now.trusted and not before.trusted:
             logger.info("%s: the local engine is trusted again", self.pipeline.name)
-        if now.breaker_opened > before.breaker_opened and before.breaker == "closed":
+        if now.breaker != "closed" and before.breaker == "closed":
             logger.warning("%s: the service is left alone: %s", self.pipeline.name, self.service.breaker.words)
         elif now.breaker == "closed" and before.breaker != "closed":
             logger.info("%s: the service answers again", self.pipeline.name)

@@ -14,7 +14,9 @@ from tests.appliance.remote.world import World
 
 FPS = 15.0
 DEADLINE_S = 0.5
-SEEDS, LONG_SEEDS = 8, 200
+SEEDS = (*range(6), 119)
+"""119: an answer that had to wait for a second opinion dropped the oldest sample, and nobody heard anything for 0.67 s."""
+LONG_SEEDS = range(6, 200)
 
 
 def shaken(seed: int) -> World:
@@ -92,7 +94,7 @@ def check(seed: int) -> None:
     late_answers_are_to_samples_that_had_failed_and_come_once(world)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_law_holds_through_any_troubles(seed: int) -> None:
     check(seed)
 
@@ -101,5 +103,5 @@ def test_the_law_holds_through_any_troubles(seed: int) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_the_law_holds_through_many_more() -> None:
-    for seed in range(SEEDS, LONG_SEEDS):
+    for seed in LONG_SEEDS:
         check(seed)
