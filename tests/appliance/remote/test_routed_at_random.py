@@ -15,7 +15,7 @@ from tests.appliance.remote.world import World
 FPS = 15.0
 DEADLINE_S = 0.5
 SEEDS = (*range(6), 119)
-"""119: an answer that had to wait for a second opinion dropped the oldest sample, and nobody heard anything for 0.67 s."""
+"""119: an answer that had to wait for a second opinion dropped the oldest sample: nothing was heard for 0.67 s."""
 LONG_SEEDS = range(6, 200)
 
 
