@@ -166,7 +166,7 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalo
             open_model=open_model,
             ready=threading.Condition(),
             max_batch=config.device.max_batch,
-            elsewhere=None if place is None else lambda: place.answered_by,
+            elsewhere=None if place is None else lambda: (place.answered_by, place.reason),
         )
     return assembly.workers[name]
 

@@ -45,10 +45,10 @@ class Worker:
         open_model: Callable[[Bundle], Model],
         ready: threading.Condition,
         max_batch: int | None = None,
-        elsewhere: Callable[[], str | None] | None = None,
+        elsewhere: Callable[[], tuple[str | None, str]] | None = None,
     ) -> None:
         """`find` and `open_model` raise EngineError when the model cannot be had. `elsewhere`: the service that ran the
-        last stage of the newest sample, if one did."""
+        last stage of the newest sample, if one did, and why it was that side."""
         self.name = name
         self.ready = ready
         """Condition that the mailboxes of its pipelines share."""
@@ -265,9 +265,9 @@ class Worker:
         self._busy_since_ns = None
         self.inferences += 1
         served = Served(taken_ns, time.monotonic_ns(), self.engine, self.manifest_id, "local engine healthy")
-        service = self._elsewhere() if self._elsewhere is not None else None
-        if service is not None:
-            served = replace(served, answered_by=f"remote:{service}", reason="the last stage runs at a service")
+        if self._elsewhere is not None:
+            service, reason = self._elsewhere()
+            served = replace(served, answered_by=f"remote:{service}" if service else "local", reason=reason)
         failures = []
         for (pipeline, sample), answer in zip(batch, answers, strict=True):
             if isinstance(answer, EngineError):

@@ -15,6 +15,8 @@ PATIENCE_TIMES = 4.0
 LEAST_PATIENCE_S = 0.05
 """and at least this long."""
 
+HERE, THERE = "measured to take less time on the device", "measured to take less time at the service"
+
 
 class EitherSide:
     """Runs all stages of a model, each on the device or at a service. See `Engine` for the contract.
@@ -29,6 +31,8 @@ class EitherSide:
         self._there = dict(there)
         self._cuts = cuts
         self._cancelled = False
+        self._askable = False
+        """Whether there was a service to ask."""
         self.name = next((engine.name for engine in here if engine is not None), "remote")
         whole = self._there[min(self._there)]
         self.inputs, self.outputs = whole.inputs, whole.outputs
@@ -48,8 +52,8 @@ class EitherSide:
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """Run on both sides of the cut; raises EngineError when a stage fails on every side that it could run on."""
         self._cancelled = False
-        now_s = time.monotonic()
-        cut = self._cuts.choose(now_s, askable=any(each.askable for each in self._there.values()))
+        self._askable = any(each.askable for each in self._there.values())
+        cut = self._cuts.choose(time.monotonic(), askable=self._askable)
         known = dict(inputs)
         trouble = None
         for stage, engine in enumerate(self._here[:cut]):
@@ -60,7 +64,7 @@ class EitherSide:
                 trouble, cut = error, stage
                 break
         if cut == len(self._here):
-            return self._done(known, None, "measured to take less time here")
+            return self._done(known, None, HERE if self._askable else "no service with this model is there")
         return self._go_on(cut, known, trouble)
 
     def cancel(self) -> None:
@@ -85,7 +89,9 @@ class EitherSide:
             return self._finish_here(cut, known, error)
         ended_s = time.monotonic()
         self._cuts.ran_there(cut, (ended_s - started_s) * 1e3, ended_s)
-        return self._done(outputs, there.answered_by, str(trouble or "measured to take less time there"))
+        return self._done(
+            outputs, there.answered_by, THERE if trouble is None else f"the local engine failed ({trouble})"
+        )
 
     def _finish_here(self, cut: int, known: dict[str, Array], error: EngineError) -> dict[str, Array]:
         try:
@@ -94,7 +100,7 @@ class EitherSide:
                 known |= self._run_here(stage, engine, known)
         except EngineError as worse:
             raise EngineError(f"{worse}; and {error}") from worse
-        return self._done(known, None, str(error))
+        return self._done(known, None, f"the service did not answer ({error})")
 
     def _run_here(self, stage: int, engine: Engine, known: Tensors) -> dict[str, Array]:
         started_s = time.monotonic()

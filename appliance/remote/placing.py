@@ -51,6 +51,13 @@ class StagePlacement:
         """The service that ran the last stage of the newest sample; None: this device did."""
         return None if self._last is None else self._last.answered_by
 
+    @property
+    def reason(self) -> str:
+        """Why it was that side, in a short sentence."""
+        if isinstance(self._last, EitherSide):
+            return self._last.reason
+        return "local engine healthy" if self._last is None else "the configuration runs the last stage at a service"
+
     def __call__(self, bundle: Bundle, here: OpenHere) -> Sequence[Link]:
         """Raises EngineError for a stage that the model does not have, and for one whose inputs may not leave."""
         links = self._measured(bundle, here) if self._place == "auto" else self._fixed(bundle, here, self._place)

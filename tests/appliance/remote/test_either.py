@@ -152,6 +152,7 @@ def test_without_a_service_everything_runs_here(bundle: Bundle) -> None:
     with Scene(bundle) as scene:
         scene.asker.there = False
         assert [scene.answer() for _ in range(5)] == [("here", LOUD)] * 5
+        assert scene.placement.reason == "no service with this model is there"
         assert not scene.asker.asked
 
 
@@ -165,7 +166,9 @@ def test_a_service_with_another_model_is_never_asked(bundle: Bundle) -> None:
 def test_what_the_service_refuses_is_finished_here(bundle: Bundle) -> None:
     with Scene(bundle) as scene:
         scene.asker.refusal = Refused("busy", "40 wait")
-        assert [scene.answer() for _ in range(5)] == [("here", LOUD)] * 5
+        assert scene.answer() == ("here", LOUD)
+        assert scene.placement.reason == "the service did not answer (tested at a model service: busy: 40 wait)"
+        assert [scene.answer() for _ in range(4)] == [("here", LOUD)] * 4
         assert len(scene.asker.asked) == 1  # then it is left alone for a while
 
 
@@ -181,6 +184,8 @@ def test_what_the_service_does_not_answer_is_finished_here(bundle: Bundle) -> No
 def test_a_stage_that_fails_here_is_asked_for(bundle: Bundle, first: Any, second: Any) -> None:
     with Scene(bundle, here=engines(first, second)) as scene:
         assert [scene.answer() for _ in range(3)] == [("attic", LOUD)] * 3
+        if second is judge:
+            assert "the engine is broken" in scene.placement.reason
     assert scene.asker.asked[0].first in (None, "judge")
 
 
