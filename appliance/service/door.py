@@ -44,6 +44,8 @@ class DoorFigures:
     """Without correlation data that could be answered: not answered."""
     repeated: int = 0
     """Questions that are being answered already."""
+    late: int = 0
+    """Questions that nobody read before their deadline, and that made room."""
     refused: int = 0
     """By the door and by the models, which count the reasons."""
     untold: int = 0
@@ -123,7 +125,7 @@ class Door:
 
     def _admit(self, sealed: Sealed, now_ns: int) -> None:
         """Raises Refused."""
-        model, sender, size = sealed.model, sealed.sender, len(sealed.incoming.payload)
+        model, sender = sealed.model, sealed.sender
         with self._ready:
             turns = self._turns.get(model)
             if turns is None:
@@ -136,17 +138,34 @@ class Door:
             wait_ns += turns.ahead(sender.device) * self._room.usual_ns(model)
             if now_ns + wait_ns > sealed.deadline_ns:
                 raise Refused("busy", f"{model}: {wait_ns / 1e6:.0f} ms of work come before it")
-            if not self._fits(sender.device, size) or not turns.put(sender.device, sealed):
-                raise Refused("busy", f"{model}: too many questions wait, at most {turns.each} of one device")
-            self._bytes[sender.device] += size
+            if not self._let_in(sealed, turns):
+                self._discard_late(turns, now_ns)
+                if not self._let_in(sealed, turns):
+                    raise Refused("busy", f"{model}: too many questions wait, at most {turns.each} of one device")
+            self._count(sender.device, len(sealed.incoming.payload))
             self._open.add(sender.key)
             self._ready.notify_all()
 
-    def _fits(self, device: str, size: int) -> bool:
-        limits = self._limits
+    def _let_in(self, sealed: Sealed, turns: Turns[Sealed]) -> bool:
+        device, size, limits = sealed.sender.device, len(sealed.incoming.payload), self._limits
         if self._bytes[device] + size > limits.each_bytes:
             return False
-        return sum(self._bytes.values()) + size <= limits.waiting_bytes
+        if sum(self._bytes.values()) + size > limits.waiting_bytes:
+            return False
+        return turns.put(device, sealed)
+
+    def _discard_late(self, turns: Turns[Sealed], now_ns: int) -> None:
+        """Whoever asked has given up; there is no need to say so."""
+        for sealed in turns.discard(lambda each: each.deadline_ns < now_ns):
+            self._count(sealed.sender.device, -len(sealed.incoming.payload))
+            self._open.discard(sealed.sender.key)
+            self.figures.late += 1
+
+    def _count(self, device: str, size: int) -> None:
+        """Bytes of unread questions, more or less."""
+        self._bytes[device] += size
+        if not self._bytes[device]:
+            del self._bytes[device]
 
     # -- readers --------------------------------------------------------------------------------------------------
 
@@ -176,9 +195,7 @@ class Door:
                 turns.release()
                 self._models.remove(model)
                 self._models.append(model)
-                self._bytes[device := sealed.sender.device] -= len(sealed.incoming.payload)
-                if not self._bytes[device]:
-                    del self._bytes[device]
+                self._count(sealed.sender.device, -len(sealed.incoming.payload))
                 self._reading.add(sealed.sender.device)
                 return sealed
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -64,6 +64,21 @@ class Turns(Generic[T]):
         """What was taken has been served."""
         self._rotation.extend(asker for asker in self._served if asker in self._queues)
         self._served.clear()
+
+    def discard(self, stale: Callable[[T], bool]) -> list[T]:
+        """Take out what nobody wants any more."""
+        gone = []
+        for asker, queue in list(self._queues.items()):
+            gone += [item for item in queue if stale(item)]
+            kept = deque(item for item in queue if not stale(item))
+            if kept:
+                self._queues[asker] = kept
+                continue
+            del self._queues[asker]
+            if asker in self._rotation:
+                self._rotation.remove(asker)
+        self._waiting -= len(gone)
+        return gone
 
     def take_all(self) -> list[T]:
         """Everything, in the order of the turns."""

@@ -184,6 +184,28 @@ def test_more_bytes_than_may_wait_are_refused_and_nobody_may_take_them_all(backe
         assert not house.door._bytes
 
 
+def test_what_nobody_waits_for_any_more_makes_room(house: House, backend: Obedient) -> None:
+    backend.going.clear()
+    house.door.put(message("first"))
+    house.read()
+    until(lambda: backend.runs)
+    for _ in range(3):
+        house.door.put(message("dock"))
+    house.read()
+    for _ in range(2):
+        house.door.put(message("dock", within_ms=20))
+
+    def let_in() -> bool:
+        house.door.put(message("dock"))
+        return house.door.figures.late == 2
+
+    until(let_in)
+    assert house.door.waiting_for("tones") == 2
+    backend.going.set()
+    house.replies(5)
+    assert (house.door.open, house.door._bytes.total()) == (0, 0)
+
+
 def test_what_has_waited_in_the_broker_has_less_time_left(house: House) -> None:
     house.door.put(message(within_ms=60_000, expires_s=0))
     house.read()

@@ -108,6 +108,16 @@ def test_whoever_is_passed_over_keeps_the_turn() -> None:
     assert turns.take() == "a 0"
 
 
+def test_what_nobody_wants_any_more_makes_room() -> None:
+    turns: Turns[str] = Turns(each=2, most=4)
+    for item in ("a 0", "a 1", "b 0", "c 1"):
+        turns.put(item[0], item)
+    assert not turns.put("d", "d 1")
+    assert turns.discard(lambda item: item.endswith("0")) == ["a 0", "b 0"]
+    assert turns.put("d", "d 1")
+    assert turns.take_all() == ["a 1", "c 1", "d 1"]
+
+
 def test_an_asker_who_has_been_served_is_forgotten() -> None:
     turns: Turns[int] = Turns(each=1, most=10)
     for number in range(1000):
