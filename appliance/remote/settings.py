@@ -30,7 +30,7 @@ class PipelineRemote(Table):
     """A model service that answers when the local engine cannot, is late, or is not sure."""
 
     offload: Offload = Field(
-        description="what of a picture may leave the device: never; crops, around what the local model found; "
+        description="what of a picture may leave the device: never; crops, around what moves or was found; "
         "features, what a stage of the model made of it; frames, the whole picture. Masked pixels never leave",
         examples=["frames"],
     )
