@@ -23,7 +23,8 @@ from appliance.mqtt.topics import Topics, questions, service_available
 from appliance.questions import codec
 from appliance.questions.announcement import Announcement, ServedModel, announcement_to_json, served
 from appliance.questions.question import Question, Refused, Reply
-from appliance.remote.asker import Asker, AskerFigures
+from appliance.remote.asker import Asker
+from appliance.remote.asker_figures import AskerFigures
 from appliance.remote.open_questions import Outcome
 from appliance.result import ModelId
 from appliance.service.backend import Backend

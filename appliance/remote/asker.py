@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -38,7 +38,8 @@ from appliance.mqtt.topics import question as question_topic
 from appliance.questions import codec
 from appliance.questions.question import Question, Refused
 from appliance.questions.tensors import BadTensor, Limits
-from appliance.remote.open_questions import OpenQuestions, Outcome, RoundTrips, Take
+from appliance.remote.asker_figures import AskerFigures
+from appliance.remote.open_questions import OpenQuestions, Outcome, Take
 from appliance.remote.services import Services, Standing
 from appliance.thread_priority import be_punctual
 
@@ -54,36 +55,6 @@ LARGEST_ANSWER_HEADER_BYTES = 1_000_000
 """Predictions travel there: the outlines of some hundred objects."""
 INCOMING = 512
 GOODBYE_WITHIN_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class AskerFigures:
-    """A picture of one moment."""
-
-    connected: bool = False
-    broker: str = "not connected yet"
-    """How the connection stands, in words for a person."""
-    open: int = 0
-    sent: int = 0
-    """Questions given to the broker."""
-    sent_bytes: int = 0
-    """As MQTT packets."""
-    answered: int = 0
-    refused: int = 0
-    """By a service, by the broker, or here because nothing could be sent; `reasons` tells them apart."""
-    expired: int = 0
-    late: int = 0
-    """Answers after the deadline: counted, and that is all."""
-    repeated: int = 0
-    """Second answers to one question."""
-    foreign: int = 0
-    """Answers to questions that this process never asked."""
-    malformed: int = 0
-    """Messages that are no answer, or no announcement."""
-    reasons: dict[str, int] = field(default_factory=dict)
-    """Code of a refusal: how often."""
-    round_trips: RoundTrips = field(default_factory=RoundTrips)
-    connects: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
