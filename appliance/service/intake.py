@@ -26,6 +26,7 @@ from appliance.mqtt.connection import (
 )
 from appliance.mqtt.incoming import Inbox
 from appliance.mqtt.link import Link
+from appliance.mqtt.reasons import puback_words
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import questions, service_available
 from appliance.questions import codec
@@ -45,6 +46,8 @@ QUIET_WITHIN_S = 1.0
 REFUSALS_AT_ONCE = 64
 SHORT_S, SHORT_IN_A_ROW = 10.0, 3
 """So many connections in a row that ended so soon look like two services with one id, which throw each other out."""
+REFUSED_FROM = 0x80
+"""Reason codes of MQTT 5 that mean no."""
 HEADROOM_BYTES = 64 << 10
 """For topic and properties of the longest message."""
 
@@ -62,6 +65,8 @@ class IntakeFigures:
     """Answers that were ready after their deadline, or while the broker was away: not sent."""
     too_large: int = 0
     """Answers longer than the broker takes: refused instead."""
+    rejected: int = 0
+    """Answers and announcements that the broker did not take; its rights may not allow them."""
 
 
 def link_for_service(link: LinkSettings, largest_bytes: int) -> LinkSettings:
@@ -101,14 +106,16 @@ class Intake:
         self._up: Up | None = None
         self._up_s = 0.0
         self._short = 0
-        self._flights: set[int] = set()
-        """Messages at QoS 1 that the broker has not acknowledged."""
+        self._flights: dict[int, str] = {}
+        """Messages at QoS 1 that the broker has not acknowledged, and their topics."""
         self._subscribed: set[str] = set()
         self._told: bytes = b""
         self._told_s = self._attend_s = -math.inf
         self._draining = False
         self._quiet_at_s = math.inf
-        self._answered = self._refused = self._late = self._too_large = 0
+        self._rejection = ""
+        """Why the broker last did not take a message."""
+        self._answered = self._refused = self._late = self._too_large = self._rejected = 0
 
     # -- any thread -----------------------------------------------------------------------------------------------
 
@@ -130,6 +137,7 @@ class Intake:
             refused=self._refused,
             late=self._late,
             too_large=self._too_large,
+            rejected=self._rejected,
         )
 
     @property
@@ -188,9 +196,18 @@ class Intake:
             self._flights.clear()
             self._subscribed.clear()
         elif isinstance(event, Acknowledged):
-            self._flights.discard(event.mid)
+            self._note_acknowledged(event)
         elif isinstance(event, Quiet) and self._draining:
             self.quiet.set()
+
+    def _note_acknowledged(self, event: Acknowledged) -> None:
+        topic = self._flights.pop(event.mid, "")
+        if event.code >= REFUSED_FROM:
+            self._rejected += 1
+            words = puback_words(event.code)
+            if words != self._rejection:
+                logger.error("%s: %s", topic, words)
+            self._rejection = words
 
     def _suspect_a_twin(self) -> None:
         """A broker that keeps no session for us does not say that it was a client of our name who came."""
@@ -286,4 +303,4 @@ class Intake:
             logger.error("%s: %s", topic, error)
             return
         if qos:
-            self._flights.add(mid)
+            self._flights[mid] = topic

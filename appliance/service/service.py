@@ -161,10 +161,10 @@ class Service:
         self.intake.drain()
         self.intake.quiet.wait(self.config.serve.drain_s)
         logger.info("%s: takes no more questions; %d are open", self.config.serve.id, self.door.open)
-        while time.monotonic() < end_s and (self.door.open or not self.room.idle):
+        while time.monotonic() < end_s and self.door.open:
             self._pause()
-        self.room.drain()
-        while time.monotonic() < end_s and not self.intake.settled:
+        self.room.drain()  # whoever asks past the door, over the Open Inference Protocol, is refused from now on
+        while time.monotonic() < end_s and not (self.room.idle and self.intake.settled):
             self._pause()
 
     def _pause(self) -> None:

@@ -128,3 +128,20 @@ def test_two_services_of_one_name_say_what_is_wrong(broker: Broker, tmp_path: Pa
         (tmp_path / "second").mkdir()
         with ServiceProcess(tmp_path / "second", broker.url, "gpu-1", "--model", "tones", module="appliance") as second:
             until(lambda: "give each an id" in service.log + second.log, 60)
+
+
+def test_rights_that_are_missing_are_named(new_broker: type[Broker], tmp_path: Path) -> None:
+    rights = tmp_path / "rights"
+    rights.write_text("topic write model-service/+/available\ntopic readwrite model-service/tones/#\n")
+    rights.chmod(0o644)
+    broker = new_broker(tmp_path, f"acl_file {rights}")
+    broker.start()
+    try:
+        with ServiceProcess(tmp_path, broker.url, "gpu-1", "--model", "tones", module="appliance") as service:
+            until(lambda: "answers for tones" in service.log, 30)
+            with Crowd("127.0.0.1", broker.port, ["dock"]) as crowd:
+                crowd.ask("dock", "tones", question_of("tones", sound=TONE), 5000.0)
+                until(lambda: "appliance/dock/answer: the broker does not allow it" in service.log, 10)
+            assert service.stop() == 0
+    finally:
+        broker.kill()
