@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from appliance.mailbox import Mailbox
@@ -27,10 +26,10 @@ from appliance.mqtt.connection import (
     Unsendable,
     Up,
     packet_bytes,
-    properties_of,
 )
 from appliance.mqtt.incoming import Incoming
 from appliance.mqtt.link import Link
+from appliance.mqtt.properties import Written
 from appliance.mqtt.reasons import Verdict, puback_words, verdict
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import EVERY_SERVICE, Topics
@@ -266,12 +265,12 @@ class Asker:
         return None
 
     def _properties(self, question: Question, payload: codec.Payload, left_ms: float) -> Properties:
-        properties = properties_of(PacketTypes.PUBLISH)
-        properties.ResponseTopic = self._topics.answer
-        properties.CorrelationData = question.id.encode("ascii")
-        properties.MessageExpiryInterval = max(1, math.ceil(left_ms / 1000))
-        properties.UserProperty = payload.user(left_ms)
-        return properties
+        return Written(
+            expires_s=max(1, math.ceil(left_ms / 1000)),
+            response_topic=self._topics.answer,
+            correlation=question.id.encode("ascii"),
+            user=payload.user(left_ms),
+        )
 
     # Figures.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from paho.mqtt.packettypes import PacketTypes
 
-from appliance.mqtt.connection import packet_bytes, properties_of
+from appliance.mqtt.connection import packet_bytes
+from appliance.mqtt.properties import Written
 from appliance.mqtt.topics import Topics
 from appliance.mqtt.topics import question as question_topic
 from appliance.questions.codec import FULL_SCALE
@@ -25,11 +25,12 @@ def planned_bytes(errand: Errand, inputs: Sequence[TensorSpec], topics: Topics) 
     drawn = {spec.name: _steps(spec) if errand.as_sound else _incompressible(spec) for spec in inputs}
     question = errand.question(drawn, deadline_ns=0)
     payload = errand.payload(question)
-    properties = properties_of(PacketTypes.PUBLISH)
-    properties.ResponseTopic = topics.answer
-    properties.CorrelationData = question.id.encode()
-    properties.MessageExpiryInterval = 1
-    properties.UserProperty = payload.user(errand.patience_s * 1e3)
+    properties = Written(
+        expires_s=1,
+        response_topic=topics.answer,
+        correlation=question.id.encode(),
+        user=payload.user(errand.patience_s * 1e3),
+    )
     return packet_bytes(question_topic(errand.asked_as, topics.device), payload.body, properties)
 
 
