@@ -233,7 +233,8 @@ model = "shapes"
 def test_a_pipeline_may_ask_a_model_service() -> None:
     config = parse('[mqtt]\nbroker = "mqtt://localhost"\n' + REMOTE + 'offload = "frames"\ndeadline_s = 0.4', "a.toml")
     remote = config.pipeline[0].remote
-    assert remote is not None and remote.asks
+    assert remote is not None
+    assert remote.asks
     assert remote.local_budget_s == pytest.approx(0.2)
 
 
