@@ -380,20 +380,6 @@ def properties_of(packet: int) -> Properties:
     return Properties(packet)  # type: ignore[no-untyped-call]  # paho annotates all but its constructor
 
 
-class Packed(Properties):
-    """User properties of a PUBLISH that are always the same: paho would spell them out again for every message."""
-
-    def __init__(self, *user: tuple[str, str]) -> None:
-        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho
-        properties = properties_of(PacketTypes.PUBLISH)
-        properties.UserProperty = list(user)
-        object.__setattr__(self, "_packed", properties.pack())  # type: ignore[no-untyped-call]  # paho
-
-    def pack(self) -> bytes:
-        packed: bytes = object.__getattribute__(self, "_packed")
-        return packed
-
-
 def packet_bytes(topic: str, payload: bytes, properties: Properties | None = None) -> int:
     """Length of the PUBLISH packet at QoS 1 (MQTT 5.0, section 3.3), to compare with the broker's maximum."""
     property_bytes = 1 if properties is None else len(properties.pack())  # type: ignore[no-untyped-call]  # paho

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from appliance.mqtt.connection import (
@@ -22,10 +21,10 @@ from appliance.mqtt.connection import (
     Unsendable,
     Up,
     packet_bytes,
-    properties_of,
 )
 from appliance.mqtt.incoming import Inbox
 from appliance.mqtt.link import Link
+from appliance.mqtt.properties import Written
 from appliance.mqtt.reasons import puback_words
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import questions, service_available
@@ -273,11 +272,10 @@ class Intake:
         except BadTensor as error:
             self._refuse_instead(answer, Refused("failed", f"the answer cannot travel: {error}"))
             return
-        properties = properties_of(PacketTypes.PUBLISH)
-        properties.CorrelationData = sender.question.encode()
-        properties.UserProperty = payload.user()
         left_s = (answer.deadline_ns - time.monotonic_ns()) / 1e9
-        properties.MessageExpiryInterval = max(1, math.ceil(left_s))
+        properties = Written(
+            expires_s=max(1, math.ceil(left_s)), correlation=sender.question.encode(), user=payload.user()
+        )
         assert self._up is not None
         largest = self._up.largest_bytes
         if len(payload.body) + HEADROOM_BYTES > largest and largest < packet_bytes(
