@@ -104,6 +104,8 @@ class Routed:
         if isinstance(told, ModelReady):
             manifest = told.manifest
             self._model = ModelId(manifest.name, manifest.version, manifest.digest)
+            if self._settings.model is None:
+                self.service.model = manifest.name  # the configuration may have named a file or a folder
             self.pipeline.serve_with(manifest)
         elif isinstance(told, LocalAnswer):
             self._hear_engine(told, now_ns)

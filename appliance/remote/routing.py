@@ -52,6 +52,7 @@ class Routing:
     def run(self, stopping: threading.Event) -> None:
         self.punctual = be_punctual()
         figures_due_ns = 0
+        self._turned_ns = time.monotonic_ns()
         while not stopping.is_set():
             self._wait()
             for letter in self._inbox.take_all(timeout_s=0):

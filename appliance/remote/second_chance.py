@@ -21,7 +21,7 @@ from capture.samples import Frame
 
 PATIENCE_S = 5.0
 """Nothing hangs on a late answer, so a service with work to do may take its time."""
-AGAIN_S = 0.5
+AGAIN_S, SOON_S = 0.5, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ class SecondChance:
 
     def turn(self, idle: bool, now_ns: int) -> None:
         """`idle`: nobody waits for an answer to a sample of now."""
-        if self._out or not idle or now_ns < self._again_ns or not len(self.kept):
+        if self._out or now_ns < self._again_ns or not len(self.kept):
             return
-        if self._service.unaskable(PATIENCE_S, now_ns / 1e9):
-            self._again_ns = now_ns + int(AGAIN_S * 1e9)
+        if not idle or self._service.unaskable(PATIENCE_S, now_ns / 1e9):
+            self._again_ns = now_ns + int((AGAIN_S if idle else SOON_S) * 1e9)
             return
         kept = self.kept.take()
         if kept is not None:
@@ -140,4 +140,4 @@ class SecondChance:
         """When to look again although nothing comes; None: never."""
         if self._out or not len(self.kept):
             return None
-        return max(self._again_ns, now_ns + 1_000_000)
+        return max(self._again_ns, now_ns)

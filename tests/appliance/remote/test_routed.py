@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from appliance.questions.question import Refused
+from appliance.remote.lane import ModelReady
 from appliance.remote.local_side import EngineStanding
 from engines.engine import EngineError
+from engines.manifest import Decoder, ImageInput, Manifest, Stage
 from tests.appliance.remote.world import World
 
 FRAME_S = 1 / 15
+MANIFEST = Manifest(
+    name="people",
+    version="1",
+    task="detect",
+    labels=("person",),
+    input=ImageInput(tensor="images", width=64, height=48, fit="stretch"),
+    stages=(Stage(name="main", file="model.onnx", digest="sha256:" + "0" * 64),),
+    decoder=Decoder(name="yolo-v8", threshold=0.5),
+)
 
 
 def check_the_law(world: World) -> None:
@@ -368,3 +380,14 @@ def test_with_crops_a_picture_in_which_nothing_was_found_stays_here() -> None:
     assert world.inquiries == []
     assert world.sides() == ["failed"]
     assert "no part of the picture" in world.results[0][1].reason
+
+
+def test_the_service_is_asked_for_the_name_that_the_bundle_has_whatever_the_configuration_calls_it() -> None:
+    world = World(prefer="remote")
+    world.routed.hear(ModelReady(replace(MANIFEST, name="folk")), world.now_ns)
+    world.run(0.2)
+    assert {inquiry.model for inquiry in world.inquiries} == {"folk"}
+    named = World(prefer="remote", model="people-large")
+    named.routed.hear(ModelReady(MANIFEST), named.now_ns)
+    named.run(0.2)
+    assert {inquiry.model for inquiry in named.inquiries} == {"people-large"}

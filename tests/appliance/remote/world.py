@@ -45,8 +45,14 @@ class World:
     """What the engine and the service do is read at the moment they begin with a sample: change it while it runs."""
 
     def __init__(
-        self, fps: float = 15.0, every: bool = False, limits: dict[str, Any] | None = None, **remote: Any
+        self,
+        fps: float = 15.0,
+        every: bool = False,
+        limits: dict[str, Any] | None = None,
+        ready: threading.Condition | None = None,
+        **remote: Any,
     ) -> None:
+        """`ready`: what the pipeline's mailbox wakes; `remote`: keys of its table."""
         remote = {"offload": "frames", "deadline_s": 0.5, **remote}
         self.now_ns = 1_000_000_000
         self.local: Callable[[], float | EngineError | None] = lambda: 20.0
@@ -66,7 +72,9 @@ class World:
         self.most_asked = 0
         settings = PipelineRemote(**remote)
         table = config.Pipeline(name="p", source="dock", model="people", every=every, remote=settings)
-        self.pipeline = Pipeline(table, Topics("appliance", "box"), self._post, lambda: "synced", threading.Condition())
+        self.pipeline = Pipeline(
+            table, Topics("appliance", "box"), self._post, lambda: "synced", ready or threading.Condition()
+        )
         self.lane = RoutedLane(self.pipeline, threading.Condition(), self._told)
         self._told_things: list[Told] = []
         self._later: list[tuple[int, int, Callable[[], None]]] = []
@@ -80,7 +88,9 @@ class World:
         self._begun_ns = self.now_ns
         played = _Played(self)
         now_s = self.now_ns / 1e9
-        service = ServiceSide(played, "people", settings, Limits(Remote(**(limits or {})), now_s), now_s)
+        service = ServiceSide(
+            played, settings.model or "people", settings, Limits(Remote(**(limits or {})), now_s), now_s
+        )
         local = LocalSide(
             self.lane, lambda: self.engine, settings.local_budget_s, settings.hottest_c, lambda: self.celsius
         )
