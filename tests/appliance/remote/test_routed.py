@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -384,7 +383,7 @@ def test_with_crops_a_picture_in_which_nothing_was_found_stays_here() -> None:
 
 def test_the_service_is_asked_for_the_name_that_the_bundle_has_whatever_the_configuration_calls_it() -> None:
     world = World(prefer="remote")
-    world.routed.hear(ModelReady(replace(MANIFEST, name="folk")), world.now_ns)
+    world.routed.hear(ModelReady(MANIFEST.model_copy(update={"name": "folk"})), world.now_ns)
     world.run(0.2)
     assert {inquiry.model for inquiry in world.inquiries} == {"folk"}
     named = World(prefer="remote", model="people-large")
