@@ -18,6 +18,7 @@ from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Feed
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
+from appliance.remote.figures import RoutedFigures
 from appliance.result import Clock
 from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry
@@ -30,6 +31,7 @@ from engines.manifest import AudioInput
 from engines.tensorrt.options import GpuOptions
 
 if TYPE_CHECKING:
+    from appliance.remote.wiring import RemoteParts
     from engines.model import Model
 
 DEFAULT_RATE_HZ = 16_000
@@ -42,9 +44,19 @@ class Assembly:
     feeds: dict[str, Feed] = field(default_factory=dict)
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
+    remote: RemoteParts | None = None
+    """What asks the model services, where a pipeline may."""
 
     def worker_of(self, pipeline: Pipeline) -> Worker:
-        return next(worker for worker in self.workers.values() if pipeline in worker.pipelines)
+        named = (
+            worker for worker in self.workers.values() if any(each.name == pipeline.name for each in worker.pipelines)
+        )
+        return next(named)
+
+    def routed_figures(self, pipeline: str) -> RoutedFigures | None:
+        """Who answers for this pipeline, and why; None where only the device can."""
+        routed = None if self.remote is None else self.remote.routing.routed.get(pipeline)
+        return None if routed is None else routed.figures
 
 
 def read(path: Path) -> Config:
@@ -93,14 +105,23 @@ def assemble(
     topics: Topics,
     post: Callable[[Outgoing], None],
     clock: Callable[[], Clock],
+    celsius: Callable[[], float | None],
 ) -> Assembly:
-    """One worker for every model in use, one pipeline for every table, one feed for every source."""
-    assembly = Assembly()
-    microphones = {source.name for source in config.microphone}
+    """One worker for every model in use, one pipeline for every table, one feed for every source.
+
+    `celsius`: how hot the device is, where that is known.
+    """
+    assembly = Assembly(remote=_remote(config, topics))
+    cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
-        pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=settings.source in microphones)
-        worker.pipelines.append(pipeline)
+        parts, camera = assembly.remote, cameras.get(settings.source)
+        if parts is not None and camera is not None and parts.routes(settings):
+            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready)
+            worker.pipelines.append(parts.route(pipeline, worker, camera, celsius))
+        else:
+            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=camera is None)
+            worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:
         users = [p for p in assembly.pipelines.values() if p.config.source == source.name]
@@ -115,15 +136,29 @@ def assemble(
     return assembly
 
 
+def _remote(config: Config, topics: Topics) -> RemoteParts | None:
+    """None where no pipeline may ask a service; then nothing of it is even imported."""
+    if not any(pipeline.remote is not None and pipeline.remote.asks for pipeline in config.pipeline):
+        return None
+    from appliance.remote.wiring import make_parts
+
+    return make_parts(config, topics)
+
+
 def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalogue: Catalogue) -> Worker:
     """The worker of this model; pipelines that name the same model and engine share it."""
     name = settings.model if settings.engine == "auto" else f"{settings.model} on {settings.engine}"
+    place = None if assembly.remote is None else assembly.remote.placement(settings, config.device.name)
+    if place is not None:
+        name += f" of {settings.name}"  # its stages are in places of their own
     if name not in assembly.workers:
 
         def open_model(bundle: Bundle) -> Model:
             from engines.model import Model
 
-            return Model(bundle, engine=settings.engine, threads=config.device.threads, gpu=gpu_options(config))
+            return Model(
+                bundle, engine=settings.engine, threads=config.device.threads, gpu=gpu_options(config), place=place
+            )
 
         assembly.workers[name] = Worker(
             name,
@@ -131,6 +166,7 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalo
             open_model=open_model,
             ready=threading.Condition(),
             max_batch=config.device.max_batch,
+            elsewhere=None if place is None else lambda: (place.answered_by, place.reason),
         )
     return assembly.workers[name]
 

@@ -8,11 +8,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from appliance.config_errors import ConfigError, explain
+from appliance.config_values import File, Name, Polygon, Seconds, Share, Table, Text
+from appliance.oip.settings import Oip
+from appliance.remote.settings import PipelineRemote, Remote
 from appliance.text_file import NotText, read_text
 
 if sys.version_info >= (3, 11):
@@ -20,49 +23,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Name: TypeAlias = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="a name of letters, digits, '.', '_' and '-'",
-        examples=["dock"],
-    ),
-]
-Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=1024)]
-Seconds: TypeAlias = Annotated[
-    float, Field(ge=0.001, le=1_000_000, description="a number of seconds above 0", examples=[3.0])
-]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1", examples=[0.4])]
-Pixel: TypeAlias = Annotated[int, Field(ge=-100_000, le=100_000)]
-Point: TypeAlias = Annotated[
-    tuple[Pixel, Pixel], Field(description="a point [x, y] in pixels of the final picture", examples=[[120, 80]])
-]
-Polygon: TypeAlias = Annotated[
-    list[Point],
-    Field(
-        min_length=3, description="at least three points [x, y] in pixels", examples=[[[0, 0], [200, 0], [200, 150]]]
-    ),
-]
 MOST_BYTES = 4 << 20
 """A configuration is shorter; a log given by mistake is not read to its end."""
 
 SECRET_MOST_BYTES = 64 << 10
 
-
-def _a_path(value: Any) -> Any:
-    """Path("") would silently mean the folder we happen to be in."""
-    if isinstance(value, str) and (not value or "\0" in value):
-        raise ValueError("not a path: give one, or leave the key out")
-    return value
-
-
-File: TypeAlias = Annotated[Path, BeforeValidator(_a_path)]
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+Root = TypeVar("Root", bound=Table)
 
 
 def host_name() -> str:
@@ -298,6 +264,7 @@ class Pipeline(Table):
     update_s: Seconds = Field(5.0, description="seconds between two update events of one object", examples=[5.0])
     snapshot: bool = Field(False, description="publish a JPEG of the last event, retained", examples=[True])
     motion: Motion | None = None
+    remote: PipelineRemote | None = None
     zones: list[Zone] = Field([], description="named parts of the picture")
 
     @model_validator(mode="after")
@@ -314,9 +281,11 @@ class Config(Table):
     gpu: Gpu = Field(default_factory=lambda: Gpu())
     mqtt: Mqtt | None = None
     outbox: Outbox = Field(default_factory=lambda: Outbox())
-    camera: list[Camera] = []
-    microphone: list[Microphone] = []
-    pipeline: list[Pipeline] = []
+    remote: Remote = Field(default_factory=lambda: Remote())
+    oip: Oip | None = None
+    camera: list[Camera] = Field([])
+    microphone: list[Microphone] = Field([])
+    pipeline: list[Pipeline] = Field([])
 
     @property
     def sources(self) -> list[Camera | Microphone]:
@@ -330,6 +299,7 @@ class Config(Table):
             *_twins("[[camera]]", "uri", [c.uri for c in self.camera if c.uri.startswith(ONE_READER)]),
             *self._unknown_sources(),
             *self._mixed_streams(),
+            *self._unreachable_services(),
         ]
         if faults:
             raise ValueError("\n".join(faults))
@@ -355,6 +325,16 @@ class Config(Table):
                     "choose another"
                 )
 
+    def _unreachable_services(self) -> Iterator[str]:
+        if self.mqtt is not None:
+            return
+        for pipeline in self.pipeline:
+            if pipeline.remote is not None and pipeline.remote.asks:
+                yield (
+                    f"[[pipeline]] {pipeline.name}: remote: a model service is asked through the broker: add an [mqtt] "
+                    'table, or write offload = "never"'
+                )
+
 
 def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:
     for value in sorted({value for value in values if values.count(value) > 1}):
@@ -364,20 +344,28 @@ def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:
 
 def load(path: Path) -> Config:
     """Read and validate; raises ConfigError with every fault of the file at once."""
+    return load_as(Config, path, "appliance config example")
+
+
+def load_as(root: type[Root], path: Path, example: str) -> Root:
+    """The file as another root than the appliance's; `example` is the command that writes one to start from."""
     try:
         text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file; `appliance config example > {path.name}` writes one to start from"
-        ) from None
+        raise ConfigError(f"{path}: no such file; `{example} > {path.name}` writes one to start from") from None
     except (OSError, NotText) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
-    return parse(text, str(path))
+    return parse_as(root, text, str(path))
 
 
 def parse(text: str, where: str) -> Config:
     """Validate TOML text; `where` names it in errors. Raises ConfigError."""
+    return parse_as(Config, text, where)
+
+
+def parse_as(root: type[Root], text: str, where: str) -> Root:
+    """As `parse`, for another root."""
     try:
         raw: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -385,9 +373,9 @@ def parse(text: str, where: str) -> Config:
     except RecursionError:
         raise ConfigError(f"{where}: not a configuration: its lists are nested too deep") from None
     try:
-        return Config.model_validate(raw)
+        return root.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(dict.fromkeys(explain(error, raw, where, Config)))) from error
+        raise ConfigError("\n".join(dict.fromkeys(explain(error, raw, where, root)))) from error
 
 
 def secret(path: Path) -> str:

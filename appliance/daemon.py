@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliance import control, health, leftovers
+from appliance import control, health, leftovers, long_lived
 from appliance.assembly import Assembly, assemble, check, read
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
@@ -25,9 +25,14 @@ from appliance.pipeline.feed import Availability
 from appliance.plans import Plans
 from appliance.power import Power
 from appliance.result import Clock
+from appliance.service.room import Broken as RoomBroken
+from appliance.temperature import Thermometer
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
+
+if TYPE_CHECKING:
+    from appliance.oip.on_device import OnDevice
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +51,7 @@ STOP_WITHIN_S = 8.0
 MOST_ABANDONED = 3
 """So many capture threads left hanging below Python, and the process starts afresh."""
 
-LIVE_TABLES = frozenset({"camera", "microphone", "pipeline"})
+LIVE_TABLES = frozenset({"camera", "microphone", "pipeline", "remote"})
 """Tables that a reload applies; the others need a restart."""
 
 
@@ -63,8 +68,16 @@ class _Thread:
 class Daemon:
     """Runs one configuration until it is told to stop."""
 
-    def __init__(self, config: Config, path: Path | None, catalogue: Catalogue, uplink: Uplink | None) -> None:
-        """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published."""
+    def __init__(
+        self,
+        config: Config,
+        path: Path | None,
+        catalogue: Catalogue,
+        uplink: Uplink | None,
+        oip: OnDevice | None = None,
+    ) -> None:
+        """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published. `oip`
+        listens already."""
         self.config = config
         self._started_with = config
         self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
@@ -76,12 +89,15 @@ class Daemon:
         self._notifier = Notifier()
         self._threads: dict[str, _Thread] = {}
         self._uplink_thread: _Thread | None = None
+        self._oip = oip
+        self._oip_thread: _Thread | None = None
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._started_ns = time.monotonic_ns()
         self._clock: Clock = clock_state()
         self._clock_ns = self._started_ns
         self._power = Power()
+        self._thermometer = Thermometer()
         self._sampled_ns = 0
         self._plans = Plans(build=config.gpu.build)
         self._successors: dict[str, _Thread] = {}
@@ -90,6 +106,8 @@ class Daemon:
         self._health_ns = 0
         self._told_health: tuple[str, tuple[str, ...]] = ("", ())
         self._ready = False
+        self._settled = False
+        """Whether the models of this configuration are open, or known not to work for now."""
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -99,6 +117,8 @@ class Daemon:
         until_ns = None if for_s is None else time.monotonic_ns() + int(for_s * 1e9)
         if self._uplink is not None:
             self._uplink_thread = self._start("uplink", self._uplink.run)
+        if self._oip is not None:
+            self._oip_thread = self._start("oip", self._oip.run)
         try:
             self._begin(self.config)
             while not self._stop.wait(TICK_S):
@@ -108,8 +128,9 @@ class Daemon:
         finally:
             self._notifier.tell(STOPPING=1, STATUS="stopping")
             self._end()
-            if self._uplink_thread is not None:
-                self._join({"uplink": self._uplink_thread}, time.monotonic() + STOP_WITHIN_S)
+            last = {"oip": self._oip_thread, "uplink": self._uplink_thread}
+            running = {name: thread for name, thread in last.items() if thread is not None}
+            self._join(running, time.monotonic() + STOP_WITHIN_S)
 
     def stop(self) -> None:
         """Callable from any thread."""
@@ -132,11 +153,22 @@ class Daemon:
     def _begin(self, config: Config) -> None:
         """Start everything that a reload replaces."""
         check(config)
-        self.assembly = assemble(config, self._catalogue, self.topics, self.post, lambda: self._clock)
+        self.assembly = assemble(
+            config, self._catalogue, self.topics, self.post, lambda: self._clock, lambda: self._thermometer.celsius
+        )
+        remote = self.assembly.remote
+        if remote is not None:
+            for name, body in (
+                ("asker", remote.asker.run),
+                ("inquirer", remote.inquirer.run),
+                ("router", remote.routing.run),
+            ):
+                self._threads[name] = self._start(name, body)
         for worker in self.assembly.workers.values():
             self._threads[f"model {worker.name}"] = self._start(f"model {worker.name}", worker.run)
         for feed in self.assembly.feeds.values():
             self._threads[f"capture {feed.name}"] = self._start(f"capture {feed.name}", feed.run)
+        self._settled = False
         self._told.clear()
         self.post(Publish(self.topics.info, info(config, self.assembly), qos=1, retain=True))
         for pipeline in self.assembly.pipelines.values():
@@ -157,6 +189,8 @@ class Daemon:
             feed.close()
         for worker in self.assembly.workers.values():
             worker.wake()
+        if self.assembly.remote is not None:
+            self.assembly.remote.wake()
         self._join(threads, deadline)
 
     def _start(self, name: str, body: Callable[[threading.Event], None]) -> _Thread:
@@ -191,6 +225,7 @@ class Daemon:
             self._clock, self._clock_ns = clock_state(), now_ns
         if now_ns - self._sampled_ns > POWER_EVERY_S * 1e9:
             self._sampled_ns = now_ns
+            self._thermometer.sample()
             self._power.sample(now_ns / 1e9, sum(each.inferences for each in self.assembly.workers.values()))
         if self._reload.is_set():
             self._reload.clear()
@@ -200,6 +235,7 @@ class Daemon:
             worker.check(now_ns)
         self._replace_hung_captures(now_ns)
         self._hand_over()
+        self._watch_oip()
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
@@ -225,6 +261,17 @@ class Daemon:
             elif not running.thread.is_alive():  # it could not open its model and said so
                 del self._successors[name]
 
+    def _watch_oip(self) -> None:
+        """Models for other programs are watched as the others are."""
+        if self._oip is None or self._oip_thread is None:
+            return
+        if not self._oip_thread.thread.is_alive():
+            raise Broken("oip: the thread ended unexpectedly; see the traceback above")
+        try:
+            self._oip.check()
+        except RoomBroken as error:
+            raise Broken(str(error)) from error
+
     def _watch_threads(self, now_ns: int) -> None:
         """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
         if self._uplink_thread is not None and not self._uplink_thread.thread.is_alive():
@@ -238,6 +285,8 @@ class Daemon:
         stuck = [worker.name for worker in self.assembly.workers.values() if worker.stuck(now_ns)]
         if self._uplink is not None and self._uplink.stuck(now_ns):
             stuck.append("uplink")
+        if self.assembly.remote is not None and self.assembly.remote.routing.stuck(now_ns):
+            stuck.append("router")
         if stuck:
             logger.error("no progress: %s", ", ".join(stuck))
             return
@@ -257,7 +306,10 @@ class Daemon:
 
     def _tell_health(self, now_ns: int) -> None:
         document = self.health(now_ns)
-        if not self._ready and all(worker.settled.is_set() for worker in self.assembly.workers.values()):
+        if not self._settled and all(worker.settled.is_set() for worker in self.assembly.workers.values()):
+            self._settled = True
+            long_lived.settle()
+        if not self._ready and self._settled:
             self._ready = True
             self._notifier.tell(READY=1, STATUS=_in_short(document))
             logger.info("ready after %.2f s", (now_ns - self._started_ns) / 1e9)
@@ -275,10 +327,13 @@ class Daemon:
         """The document on `…/health`."""
         sources = health.feed_figures(self.assembly.feeds, now_ns)
         pipelines = {
-            name: health.pipeline_figures(pipeline, self.assembly.worker_of(pipeline))
+            name: health.pipeline_figures(
+                pipeline, self.assembly.worker_of(pipeline), self.assembly.routed_figures(name)
+            )
             for name, pipeline in self.assembly.pipelines.items()
         }
         uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
+        remote = self.assembly.remote
         starting = now_ns - self._started_ns < STARTING_S * 1e9
         status, reasons = health.judge(sources, pipelines, uplink, starting)
         return health.Health(
@@ -293,6 +348,8 @@ class Daemon:
             restart_required=self.restart_required,
             plans=dict(self._plans.news),
             power=self._power.figures,
+            temperature_c=self._thermometer.celsius,
+            remote={} if remote is None else health.as_document(remote.asker.figures()),
         )
 
     def _hear(self) -> None:

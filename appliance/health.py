@@ -10,6 +10,7 @@ from appliance.pipeline.feed import NOT_OPENED, Feed, FeedFigures
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import LOADING, Worker
 from appliance.power import PowerFigures
+from appliance.remote.figures import RoutedFigures
 from appliance.result import SCHEMA
 
 State: TypeAlias = Literal["ok", "degraded", "failed"]
@@ -33,6 +34,8 @@ class PipelineFigures:
     """Of the last answer, from the grab to the result; absent before the first."""
     complaints: tuple[str, ...] = ()
     """What its configuration asks for and cannot get, although it answers."""
+    remote: RoutedFigures | None = None
+    """Who answers, and why; absent where no service may be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,15 @@ class Health:
     plans: dict[str, str] = field(default_factory=dict)
     """Name of a model: how its plan for the GPU is: being built, refused, or how far it is from ONNX Runtime."""
     power: PowerFigures | None = None
+    temperature_c: float | None = None
+    """Of the hottest part; absent where nothing tells it."""
+    remote: dict[str, Any] = field(default_factory=dict)
+    """Questions to the model services; empty where none may be asked."""
     schema: int = SCHEMA
     type: str = field(default="health")
 
 
-def pipeline_figures(pipeline: Pipeline, worker: Worker) -> PipelineFigures:
+def pipeline_figures(pipeline: Pipeline, worker: Worker, remote: RoutedFigures | None = None) -> PipelineFigures:
     outcomes = pipeline.outcomes
     return PipelineFigures(
         enabled=pipeline.settings.enabled,
@@ -69,6 +76,7 @@ def pipeline_figures(pipeline: Pipeline, worker: Worker) -> PipelineFigures:
         dropped=pipeline.mailbox.dropped,
         latency_ms=pipeline.last_latency_ms,
         complaints=pipeline.complaints,
+        remote=remote,
     )
 
 
@@ -81,16 +89,26 @@ def judge(
     """Status and reasons from the figures alone; `starting`: what was not tried yet may still be on its way."""
     away = {name: feed for name, feed in sources.items() if feed.status in ("stale", "offline")}
     reasons = [f"{name}: {feed.reason}" for name, feed in away.items() if not (starting and feed.reason == NOT_OPENED)]
-    broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and pipeline.engine == "none"]
+    broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and not _answers(pipeline)]
     reasons += [f"{name}: {pipelines[name].reason}" for name in broken]
     enabled = [name for name, pipeline in pipelines.items() if pipeline.enabled]
     reasons += [f"{name}: {words}" for name in enabled for words in pipelines[name].complaints]
+    if not starting:
+        reasons += [f"{name}: {words}" for name in enabled for words in _remote_reasons(pipelines[name])]
     connecting = starting and uplink.get("connects") == 0
     reasons += _uplink_reasons(uplink, connecting)
     loading = [name for name in broken if pipelines[name].reason == LOADING]
     if enabled and len(broken) == len(enabled) and not loading:
         return "failed", tuple(reasons)
     return ("degraded" if reasons else "ok"), tuple(reasons)
+
+
+def _answers(pipeline: PipelineFigures) -> bool:
+    return pipeline.engine != "none" or (pipeline.remote is not None and pipeline.remote.side == "remote")
+
+
+def _remote_reasons(pipeline: PipelineFigures) -> tuple[str, ...]:
+    return () if pipeline.remote is None else pipeline.remote.reasons
 
 
 def _uplink_reasons(uplink: dict[str, Any], connecting: bool) -> list[str]:

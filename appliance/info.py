@@ -11,7 +11,7 @@ from capture.open import redacted
 
 if TYPE_CHECKING:
     from appliance.assembly import Assembly
-    from appliance.config import Config
+    from appliance.config import Config, Pipeline
 
 PACKAGES = ("numpy", "onnxruntime", "opencv-python", "paho-mqtt", "pydantic", "sounddevice", "tensorrt", "pycuda")
 
@@ -43,7 +43,15 @@ def info(config: Config, assembly: Assembly) -> dict[str, Any]:
         "packages": package_versions(),
         "sources": {source.name: redacted(source.uri) for source in config.sources},
         "pipelines": {
-            name: {"source": pipeline.config.source, "model": pipeline.config.model}
+            name: {"source": pipeline.config.source, "model": pipeline.config.model} | _may_leave(pipeline.config)
             for name, pipeline in assembly.pipelines.items()
         },
     }
+
+
+def _may_leave(pipeline: Pipeline) -> dict[str, Any]:
+    """What of its samples a model service may see, and which model of the service that is."""
+    remote = pipeline.remote
+    if remote is None or not remote.asks:
+        return {}
+    return {"offload": remote.offload, "asks": remote.model or pipeline.model}

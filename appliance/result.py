@@ -52,6 +52,8 @@ class Latency:
     infer: float
     decode: float
     total: float
+    travel: float | None = None
+    """To a model service and back; absent from local answers. `wait` holds what it waited there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,9 @@ class Result:
     """Absent when the task finds no boxes, and when `status` is `failed`."""
     labels: tuple[Label, ...] | None = None
     segments: tuple[Segment, ...] | None = None
+    late: Literal[True] | None = None
+    """This sample was said to have failed, and was answered afterwards. It starts and ends no event and changes no
+    count."""
     file: str | None = None
     """The file in a folder that `appliance predict` was given."""
     spool: Spool | None = None

@@ -1,13 +1,21 @@
-"""From the configuration's [mqtt] and [outbox] to the uplink."""
+"""From the configuration's [mqtt] and [outbox] to the uplink, and from [oip] to the models for other programs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from appliance.assembly import gpu_options
+from appliance.catalogue import Catalogue
 from appliance.config import Config, Mqtt
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics
 from appliance.uplink.uplink import Uplink, UplinkSettings
+
+if TYPE_CHECKING:
+    from appliance.oip.on_device import OnDevice
+    from engines.bundle import Bundle
+    from engines.model import Model
 
 
 def link_settings(mqtt: Mqtt, client_id: str) -> LinkSettings:
@@ -47,3 +55,22 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
     )
     uplink.claim()
     return uplink
+
+
+def make_oip(config: Config, catalogue: Catalogue) -> OnDevice | None:
+    """The models of this device for other programs, listening; None when they are not to be offered.
+
+    Raises ConfigError when an address, a certificate or the token cannot be used.
+    """
+    if config.oip is None:
+        return None
+    from appliance.oip.on_device import OnDevice
+
+    def open_model(bundle: Bundle) -> Model:
+        from engines.model import Model
+
+        return Model(bundle, threads=config.device.threads, gpu=gpu_options(config))
+
+    made = OnDevice(config.oip, catalogue, config.device.name, open_model, config.device.max_batch)
+    made.listen()
+    return made

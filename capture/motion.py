@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,10 @@ _DIFFERENT_GREY = 18.0
 
 _FORGET_S = 4.0
 """Time constant with which the background follows the picture: what stops moving fades into it."""
+
+
+Region: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom as shares of the picture, 0 to 1."""
 
 
 class MotionGate:
@@ -36,11 +41,18 @@ class MotionGate:
         self._open_until_s = -math.inf
         self._moving = True
         self._share = 1.0
+        self._where: Region | None = None
 
     @property
     def share(self) -> float:
         """Share of the picture that differed when it was last looked at."""
         return self._share
+
+    @property
+    def where(self) -> Region | None:
+        """What lay around all that differed when it was last looked at; None when nothing did, and for the first
+        frame, which has nothing to be compared with."""
+        return self._where
 
     def moved(self, frame: Frame) -> bool:
         """Whether something moves in `frame`; always true for the first frame, and when the size changes."""
@@ -49,7 +61,7 @@ class MotionGate:
             return self._moving
         small = _small_grey(frame.pixels)
         if self._background is None or self._background.shape != small.shape:
-            self._background, self._share = small, 1.0
+            self._background, self._share, self._where = small, 1.0, None
         else:
             self._share = self._changed(small, now_s - self._looked_s)
         self._looked_s = now_s
@@ -64,6 +76,7 @@ class MotionGate:
 
         assert self._background is not None
         different = cv2.absdiff(small, self._background) > _DIFFERENT_GREY
+        self._where = _around(different)
         cv2.accumulateWeighted(small, self._background, 1 - math.exp(-max(since_s, 0.0) / _FORGET_S))
         return int(np.count_nonzero(different)) / different.size
 
@@ -76,3 +89,17 @@ def _small_grey(pixels: Pixels) -> npt.NDArray[np.float32]:
     size = (_SMALL_WIDTH, max(1, round(height * _SMALL_WIDTH / width)))
     grey = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.blur(grey, (5, 5)), np.float32)
+
+
+def _around(different: npt.NDArray[np.bool_]) -> Region | None:
+    """The smallest region that holds every pixel that is set."""
+    rows, columns = np.flatnonzero(different.any(axis=1)), np.flatnonzero(different.any(axis=0))
+    if not len(rows):
+        return None
+    height, width = different.shape
+    return (
+        float(columns[0]) / width,
+        float(rows[0]) / height,
+        float(columns[-1] + 1) / width,
+        float(rows[-1] + 1) / height,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,14 +11,18 @@ from engines.decode import Shape, misfit
 from engines.engine import Array, Engine, EngineError, Tensors
 from engines.manifest import Manifest
 
+Link: TypeAlias = tuple[str, Engine]
+"""The stages that an engine runs, by name, and the engine."""
+
 
 class Chain:
     """Open engines in the order of the manifest's stages; the outputs of one are the inputs, by name, of the next."""
 
-    def __init__(self, manifest: Manifest, engines: Sequence[Engine], given: Collection[str]) -> None:
+    def __init__(self, manifest: Manifest, stages: Sequence[Link], given: Collection[str]) -> None:
         """`given`: names of the tensors that are put in. Raises EngineError when a network needs one nobody makes."""
-        self._stages = tuple(zip((stage.name for stage in manifest.stages), engines, strict=True))
+        self._stages = tuple(stages)
         self._name = manifest.name
+        engines = [engine for _, engine in stages]
         known = set(given)
         for stage, engine in self._stages:
             for spec in engine.inputs:
@@ -36,15 +41,43 @@ class Chain:
     def run(self, tensors: Tensors) -> dict[str, Array]:
         """Outputs of all stages by name; they may be overwritten by the next run. Raises EngineError."""
         known = dict(tensors)
-        for stage, engine in self._stages:
-            outputs = engine.run({spec.name: known[spec.name] for spec in engine.inputs})
-            if outputs.keys() != {spec.name for spec in engine.outputs}:
-                expected = ", ".join(spec.name for spec in engine.outputs)
-                raise EngineError(
-                    f"{self._name}: stage {stage} returned {', '.join(outputs) or 'nothing'}, expected {expected}"
-                )
-            known |= outputs
+        for link in self._stages:
+            known |= self._run_one(link, known)
         return known
+
+    def run_some(self, tensors: Tensors, first: str | None, last: str | None) -> dict[str, Array]:
+        """Outputs of stage `last` alone, from tensors that stand in for everything before stage `first`; None: the
+        last and the first there is. They may be overwritten by the next run. Raises EngineError.
+        """
+        names = [name for name, _ in self._stages]
+        try:
+            start = 0 if first is None else names.index(first)
+            stop = len(names) if last is None else names.index(last, start) + 1
+        except ValueError as error:
+            raise EngineError(
+                f"{self._name}: no stages from {first} to {last}; there are {', '.join(names)}"
+            ) from error
+        known, outputs = dict(tensors), dict[str, Array]()
+        for link in self._stages[start:stop]:
+            outputs = self._run_one(link, known)
+            known |= outputs
+        return outputs
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        return self._stages
+
+    def _run_one(self, link: Link, known: Tensors) -> dict[str, Array]:
+        stage, engine = link
+        if missing := [spec.name for spec in engine.inputs if spec.name not in known]:
+            raise EngineError(f"{self._name}: stage {stage} needs {', '.join(missing)}, which was not given")
+        outputs = engine.run({spec.name: known[spec.name] for spec in engine.inputs})
+        if outputs.keys() != {spec.name for spec in engine.outputs}:
+            expected = ", ".join(spec.name for spec in engine.outputs)
+            raise EngineError(
+                f"{self._name}: stage {stage} returned {', '.join(outputs) or 'nothing'}, expected {expected}"
+            )
+        return outputs
 
     def cancel(self) -> None:
         """Make the run in progress raise EngineError soon; from any thread."""

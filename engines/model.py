@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 import numpy as np
 
 from engines.bundle import Bundle
-from engines.chain import Chain, Outputs
+from engines.chain import Chain, Link, Outputs
 from engines.choose import Refusal, open_first
 from engines.decode import Asked, Decoder, check_finite, make_decoder
 from engines.engine import Array, Engine, EngineError, PictureInput, PreparesPictures, Tensors
@@ -44,6 +45,17 @@ class _Open:
     decoder: Decoder
 
 
+OpenHere: TypeAlias = Callable[[str], Engine]
+"""Opens the engine for a stage of this name on this machine, until the model is closed."""
+
+Placing: TypeAlias = Callable[[Bundle, OpenHere], Sequence[Link]]
+"""From a bundle to open engines that run all of its stages, each one or several, in order. Raises EngineError."""
+
+
+def _each_here(bundle: Bundle, here: OpenHere) -> Sequence[Link]:
+    return [(stage.name, here(stage.name)) for stage in bundle.manifest.stages]
+
+
 class Model:
     """Runs the stages of a bundle in order: prepare, networks, decode.
 
@@ -60,10 +72,12 @@ class Model:
         gpu: GpuOptions | None = None,
         threshold: float | None = None,
         open_engine: Callable[[Path], Engine] | None = None,
+        place: Placing | None = None,
     ) -> None:
         """`engine`: `auto`, or the name of the only back end that may be used. `threads`: of each network, None
         chooses for this machine. `gpu`: how TensorRT builds and runs them. `threshold`: instead of the manifest's.
-        `open_engine`: makes the engine for a file, in place of the choice.
+        `open_engine`: makes the engine for a file, in place of the choice. `place`: says what runs the stages, where
+        that is not an engine here for each.
         """
         self.manifest = bundle.manifest
         self.engine_name = "none"
@@ -75,6 +89,7 @@ class Model:
         self._most_rows: int | None = None
         self._threshold = self.manifest.decoder.threshold if threshold is None else threshold
         self._open_engine = open_engine
+        self._place = place or _each_here
         self._open: _Open | None = None
         self._stack = contextlib.ExitStack()
 
@@ -95,14 +110,15 @@ class Model:
         """Raises EngineUnavailable when no back end can be used here, EngineError when the bundle does not fit."""
         with contextlib.ExitStack() as stack:
             self.refusals, self._most_rows = (), None
-            engines = [self._engine_of(stage.name, stack) for stage in self.manifest.stages]
+            links = self._place(self._bundle, lambda stage: self._engine_of(stage, stack))
+            engines = [engine for _, engine in links]
             spec, rows = self.manifest.input, self.batch_limit or 1
             inputs = (
                 Sounds(spec, rows, engines[0].inputs)
                 if isinstance(spec, AudioInput)
                 else self._pictures(spec, rows, engines[0])
             )
-            chain = Chain(self.manifest, engines, given=inputs.tensors(rows))
+            chain = Chain(self.manifest, links, given=inputs.tensors(rows))
             decoder = make_decoder(self.manifest, engines[-1].outputs)
             self.engine_name = engines[0].name
             self._open = _Open(chain, inputs, decoder)
@@ -185,6 +201,23 @@ class Model:
     def run_bare(self) -> None:
         """The networks alone, once more on the input of the last `predict`: what an answer costs at least."""
         self._opened.chain.run(self._opened.inputs.tensors(self.batch_limit or 1))
+
+    @property
+    def stages(self) -> tuple[Link, ...]:
+        """What runs the stages, in order. Of an open model."""
+        return self._opened.chain.links
+
+    def run_stages(self, given: Tensors | Array, first: str | None = None, last: str | None = None) -> dict[str, Array]:
+        """The outputs of stage `last`, undecoded, good until the next run; None: of the last stage there is.
+
+        `given`: the inputs of stage `first`, None: of the first one; or a sample, which stands alone. Raises
+        EngineError.
+        """
+        opened = self._opened
+        if isinstance(given, np.ndarray):
+            self._put(0, _Question(given, self.new_stream(), self._threshold, None))
+            given = opened.inputs.tensors(self.batch_limit or 1)
+        return opened.chain.run_some(given, first, last)
 
     def cancel(self) -> None:
         """Make the `predict` in progress return errors soon. From any thread; does nothing when idle or closed."""

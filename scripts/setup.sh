@@ -130,6 +130,16 @@ setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned 
     mark_of requirements.lock >"$folder/.installed-requirements.lock"
 }
 
+setup_clients() { # setup_clients: .venv-clients, with NVIDIA's client of the protocol, which pins other packages than ours
+    local lock=tests/appliance/oip/clients.lock mark
+    mark=$(sha256sum <"$lock")
+    [ "$(cat .venv-clients/.installed 2>/dev/null)" != "$mark" ] || return 0
+    say "making .venv-clients for the tests against tritonclient"
+    quietly "$(find_python)" -m venv --clear .venv-clients
+    quietly .venv-clients/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r "$lock"
+    echo "$mark" >.venv-clients/.installed
+}
+
 find_mosquitto() { # find_mosquitto [VENV]: the program, installed or unpacked beside the virtual environment
     PATH=$PATH:/usr/local/sbin:/usr/sbin command -v mosquitto || ls "${1:-.venv}/mosquitto/usr/sbin/mosquitto" 2>/dev/null
 }

@@ -22,6 +22,9 @@ from tests.waiting import until
 class ApplianceProcess:
     """Started and ended with `with`; `log` is what it wrote."""
 
+    module = "appliance"
+    """What is run; of another one, something of the real thing is not."""
+
     def __init__(self, folder: Path, config: str, **environment: str) -> None:
         """`environment`: on top of the test's own."""
         self.folder = folder
@@ -51,7 +54,7 @@ class ApplianceProcess:
     def start(self, **environment: str) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "appliance", "run", "--config", str(self.path)],
+                [sys.executable, "-m", self.module, "run", "--config", str(self.path)],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self._environment, **environment},
@@ -132,6 +135,11 @@ class Ear:
 
     def documents(self, ending: str, since_s: float = 0.0) -> list[Any]:
         return [json.loads(payload) for payload in self.payloads(ending, since_s)]
+
+    def arrivals_s(self, ending: str, since_s: float = 0.0) -> list[float]:
+        """When (monotonic) something came on topics that end so, after `since_s`."""
+        with self._lock:
+            return [at_s for at_s, topic, _ in self._heard if topic.endswith(ending) and at_s >= since_s]
 
     def await_payload(self, ending: str, wanted: bytes, since_s: float = 0.0, within_s: float = 5.0) -> None:
         """Until `wanted` has come on a topic that ends so."""

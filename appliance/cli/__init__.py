@@ -1,4 +1,4 @@
-"""The command line: `appliance run | demo | predict | watch | models | config | doctor | bench`."""
+"""The command line: `appliance run | demo | predict | watch | serve | broker | models | config | doctor | bench`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ COMMANDS = {
     "demo": "Show the appliance at work, with nothing attached.",
     "predict": "Run a model on images, videos or sound files.",
     "watch": "Follow the results of an appliance.",
+    "serve": "Answer the questions of devices with models, over MQTT.",
+    "broker": "Set up a broker with TLS, and give devices and services their names on it.",
     "models": "Add, list and remove models; make them fit, and find out what they do.",
     "config": "Check a configuration, or write one to start from.",
     "doctor": "Find out what is wrong on this machine and how to mend it.",

@@ -66,7 +66,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     from appliance.catalogue import Catalogue
     from appliance.daemon import Broken, Daemon
     from appliance.outbox.file import NO_ROOM, OutboxError
-    from appliance.wiring import make_uplink
+    from appliance.wiring import make_oip, make_uplink
 
     folder = state_folder(config, dict(os.environ))
     try:
@@ -78,7 +78,8 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
         # A disk's trouble may pass: results go out meanwhile, and the uplink goes on trying to open its outbox.
         logger.error("%s", sentence)
     try:
-        daemon = Daemon(config, path, Catalogue.default(folder), make_uplink(config, folder))
+        catalogue = Catalogue.default(folder)
+        daemon = Daemon(config, path, catalogue, make_uplink(config, folder), make_oip(config, catalogue))
         daemon.run(for_s)
     except (Broken, OutboxError) as error:
         raise Failed(str(error)) from error

@@ -11,7 +11,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ from paho.mqtt.properties import Properties
 
 from appliance.mailbox import Mailbox
 from appliance.mqtt import reasons
-from appliance.mqtt.incoming import Incoming
+from appliance.mqtt.incoming import Inbox, Incoming
 from appliance.mqtt.reasons import Loss
 from appliance.mqtt.settings import LinkSettings
 
@@ -42,6 +43,7 @@ CALLBACKS = (
     "on_disconnect",
     "on_publish",
     "on_subscribe",
+    "on_unsubscribe",
     "on_message",
 )
 
@@ -50,8 +52,9 @@ CALLBACKS = (
 class Greeting:
     """What we tell the broker first."""
 
-    will_topic: str
-    will_payload: bytes
+    will_topic: str = ""
+    """Empty: there is no will."""
+    will_payload: bytes = b""
     subscriptions: tuple[str, ...] = ()
     """Topic filters, QoS 1, subscribed at every connect."""
 
@@ -96,7 +99,13 @@ class Deaf(NamedTuple):
     code: int
 
 
-LinkEvent: TypeAlias = Up | Down | Acknowledged
+class Quiet(NamedTuple):
+    """The broker sends no more of what we unsubscribed from."""
+
+    connection: int
+
+
+LinkEvent: TypeAlias = Up | Down | Acknowledged | Quiet
 ConnectionEvent: TypeAlias = LinkEvent | Deaf
 
 
@@ -121,7 +130,7 @@ class Connection:
         greeting: Greeting,
         number: int,
         events: Mailbox[ConnectionEvent],
-        incoming: Mailbox[Incoming],
+        incoming: Inbox,
     ) -> None:
         self.number = number
         self.answered = False
@@ -132,6 +141,8 @@ class Connection:
         self._incoming = incoming
         self._retain = True
         self._closed_in_order = False
+        self._subscribing: deque[tuple[str, ...]] = deque()
+        """Topics whose subscription the broker has not confirmed; it does so in order."""
         self._thread: threading.Thread | None = None
         self._abandoned = False
         self._started_s = 0.0
@@ -158,10 +169,12 @@ class Connection:
         client.on_disconnect = self._guarded(self._on_disconnect)
         client.on_publish = self._guarded(self._on_publish)
         client.on_subscribe = self._guarded(self._on_subscribe)
+        client.on_unsubscribe = self._guarded(self._on_unsubscribe)
         client.on_message = self._on_message
-        will = properties_of(PacketTypes.WILLMESSAGE)
-        will.WillDelayInterval = self._settings.will_delay_s
-        client.will_set(self._greeting.will_topic, self._greeting.will_payload, qos=1, retain=True, properties=will)
+        if self._greeting.will_topic:
+            will = properties_of(PacketTypes.WILLMESSAGE)
+            will.WillDelayInterval = self._settings.will_delay_s
+            client.will_set(self._greeting.will_topic, self._greeting.will_payload, qos=1, retain=True, properties=will)
         return client
 
     def start(self) -> None:
@@ -175,6 +188,7 @@ class Connection:
         connect = properties_of(PacketTypes.CONNECT)
         connect.SessionExpiryInterval = settings.will_delay_s
         connect.MaximumPacketSize = settings.largest_incoming_bytes
+        connect.ReceiveMaximum = settings.receive_most
         self._started_s = time.monotonic()
         # Not a clean start: that would end the old session, and the broker would send its delayed will at once.
         self._client.connect_async(
@@ -206,6 +220,16 @@ class Connection:
             # 4 (no connection) and 15 (not taken): with a client that never reconnects, both mean not sent.
             raise ConnectionGone(f"paho did not take a message (rc {int(info.rc)})")
         return info.mid
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Further topic filters, QoS 1; a `Deaf` follows for each that the broker does not allow. They end with the
+        connection."""
+        self._subscribing.append(tuple(topics))
+        self._client.subscribe([(topic, 1) for topic in topics])
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """A `Quiet` follows."""
+        self._client.unsubscribe(list(topics))
 
     def finish(self, within_s: float) -> None:
         """Say goodbye, so that the broker does not send our last will, and wait for the end."""
@@ -291,7 +315,7 @@ class Connection:
             return
         self._retain = bool(getattr(properties, "RetainAvailable", 1))
         if self._greeting.subscriptions:
-            client.subscribe([(topic, 1) for topic in self._greeting.subscriptions])
+            self.subscribe(self._greeting.subscriptions)
         window = min(self._settings.window, getattr(properties, "ReceiveMaximum", 65_535))
         largest = getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES)
         kept_s = float(getattr(properties, "SessionExpiryInterval", self._settings.will_delay_s))
@@ -319,9 +343,13 @@ class Connection:
         self._events.put(Acknowledged(self.number, mid, reason.value))
 
     def _on_subscribe(self, _client: Client, _userdata: Any, _mid: int, codes: Any, _properties: Any) -> None:
-        for topic, reason in zip(self._greeting.subscriptions, codes, strict=False):
+        topics = self._subscribing.popleft() if self._subscribing else ()
+        for topic, reason in zip(topics, codes, strict=False):
             if reason.is_failure:
                 self._events.put(Deaf(self.number, topic, reason.value))
+
+    def _on_unsubscribe(self, _client: Client, _userdata: Any, _mid: int, _codes: Any, _properties: Any) -> None:
+        self._events.put(Quiet(self.number))
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         try:
@@ -350,20 +378,6 @@ def _incoming(message: MQTTMessage) -> Incoming:
 def properties_of(packet: int) -> Properties:
     """An empty set of MQTT 5 properties for one packet type of paho's `PacketTypes`."""
     return Properties(packet)  # type: ignore[no-untyped-call]  # paho annotates all but its constructor
-
-
-class Packed(Properties):
-    """User properties of a PUBLISH that are always the same: paho would spell them out again for every message."""
-
-    def __init__(self, *user: tuple[str, str]) -> None:
-        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho
-        properties = properties_of(PacketTypes.PUBLISH)
-        properties.UserProperty = list(user)
-        object.__setattr__(self, "_packed", properties.pack())  # type: ignore[no-untyped-call]  # paho
-
-    def pack(self) -> bytes:
-        packed: bytes = object.__getattribute__(self, "_packed")
-        return packed
 
 
 def packet_bytes(topic: str, payload: bytes, properties: Properties | None = None) -> int:

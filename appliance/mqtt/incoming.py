@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,9 @@ class Incoming:
     """What was left of its life when the broker sent it."""
     user: tuple[tuple[str, str], ...] = ()
     """MQTT 5 user properties, in order."""
+
+
+class Inbox(Protocol):
+    """Where messages are put as they come, on paho's thread: a `Mailbox`, or whatever else never blocks."""
+
+    def put(self, item: Incoming) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from paho.mqtt.properties import Properties
 
@@ -12,7 +13,7 @@ from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
 from appliance.mqtt.connection import Connection, ConnectionEvent, Deaf, Down, Greeting, LinkEvent, Up
 from appliance.mqtt.eviction import Eviction
-from appliance.mqtt.incoming import Incoming
+from appliance.mqtt.incoming import Inbox
 from appliance.mqtt.reasons import Loss, suback_words, taken_over
 from appliance.mqtt.settings import LinkSettings
 
@@ -33,9 +34,7 @@ class Link:
     called. What an old connection still says is filtered out, and `Deaf` is kept here.
     """
 
-    def __init__(
-        self, settings: LinkSettings, greeting: Greeting, incoming: Mailbox[Incoming], ready: threading.Condition
-    ) -> None:
+    def __init__(self, settings: LinkSettings, greeting: Greeting, incoming: Inbox, ready: threading.Condition) -> None:
         self.words = "not connected yet"
         """What a person should know about the connection right now."""
         self.up: Up | None = None
@@ -168,6 +167,16 @@ class Link:
         """As `Connection.publish`; only between `Up` and `Down`."""
         assert self._connection is not None
         return self._connection.publish(topic, payload, qos=qos, retain=retain, properties=properties)
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """As `Connection.subscribe`; only between `Up` and `Down`."""
+        assert self._connection is not None
+        self._connection.subscribe(topics)
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """As `Connection.unsubscribe`; only between `Up` and `Down`."""
+        assert self._connection is not None
+        self._connection.unsubscribe(topics)
 
     def finish(self, within_s: float) -> None:
         """Say goodbye if connected, and forget the connection."""

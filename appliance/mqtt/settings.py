@@ -79,6 +79,8 @@ class LinkSettings:
     """How long the broker waits before it says `offline` for us: a restart is quicker and stays unseen."""
     window: int = 20
     """Most messages at QoS 1 on their way; less when the broker says so."""
+    receive_most: int = 65_535
+    """Most messages at QoS 1 on their way to us that we have not acknowledged (MQTT 5 receive maximum)."""
     largest_incoming_bytes: int = 256 * 1024
     """The broker keeps longer messages from us."""
 

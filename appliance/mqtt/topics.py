@@ -72,6 +72,39 @@ class Topics:
     def response(self, name: str) -> str:
         return f"{self.root}/response/{name}"
 
+    @property
+    def answer(self) -> str:
+        """Where the model services answer this device."""
+        return f"{self.root}/answer"
+
     def acknowledged(self, stream: str) -> str:
         """Where a collector publishes how far it has stored a stream (end-to-end acknowledgement); retained."""
         return f"{self.root}/acknowledged/{stream}"
+
+
+SERVICES = "model-service"
+EVERY_SERVICE = f"{SERVICES}/+/available"
+"""Subscription to what all model services say of themselves."""
+
+
+def question(model: str, device: str) -> str:
+    """Where this device asks: it is a level of the topic so that the broker can hold each device to its own."""
+    return f"{SERVICES}/{model}/infer/{device}"
+
+
+def questions(group: str, model: str) -> str:
+    """Shared subscription to the questions of all devices: each goes to one service of the group."""
+    return f"$share/{group}/{SERVICES}/{model}/infer/+"
+
+
+def asked(topic: str) -> tuple[str, str] | None:
+    """Model and device of a question's topic; None for any other topic."""
+    levels = topic.split("/")
+    if len(levels) != 4 or levels[0] != SERVICES or levels[2] != "infer":
+        return None
+    return levels[1], levels[3]
+
+
+def service_available(service: str) -> str:
+    """`online`, `draining` or `offline` (last will) with models, capacity and load; retained, QoS 1."""
+    return f"{SERVICES}/{service}/available"

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from ulid import ULID
 
-from appliance.result import Clock, FrameSize, Latency, ModelId, Result, WindowPlace, utc
-from capture.samples import Frame, Sample
+from appliance.result import Clock, FrameSize, Latency, ModelId, Result, Status, WindowPlace, utc
+from capture.samples import Frame, Sample, Stamp
 from engines.engine import EngineError
 from engines.predictions import Answer, Detection, Label, Segment
 
@@ -23,34 +23,60 @@ class Served:
     engine: str
     model: ModelId
     reason: str
+    answered_by: str = "local"
+    status: Status = "ok"
+    """Of an answer; without one the result is `failed` anyway."""
+    queue_ms: float = 0.0
+    """What it waited at a model service."""
+    late: bool = False
+    """It had been said to have failed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a result says of its sample: all that is left of it once its pixels are gone."""
+
+    source: str
+    seq: int
+    stamp: Stamp
+    complete_ns: int
+    ready_ns: int
+    frame: FrameSize | None
+    window: WindowPlace | None
+
+    @classmethod
+    def of(cls, sample: Sample) -> Seen:
+        frame, window = _place(sample)
+        return cls(sample.source, sample.seq, sample.stamp, sample.complete_ns, sample.ready_ns, frame, window)
 
 
 def compose(
-    device: str, pipeline: str, sample: Sample, answer: Answer | EngineError, served: Served, clock: Clock
+    device: str, pipeline: str, sample: Sample | Seen, answer: Answer | EngineError, served: Served, clock: Clock
 ) -> Result:
     """The result of one sample; an EngineError makes it `failed`, without any predictions."""
-    picture, window = _place(sample)
+    seen = sample if isinstance(sample, Seen) else Seen.of(sample)
     valid = None if isinstance(answer, EngineError) else answer
     detections, labels, segments = _said(valid)
     return Result(
         id=str(ULID()),
         device=device,
         pipeline=pipeline,
-        source=sample.source,
-        seq=sample.seq,
-        status="failed" if valid is None else "ok",
-        captured_at=utc(sample.stamp.unix_ns),
+        source=seen.source,
+        seq=seen.seq,
+        status="failed" if valid is None else served.status,
+        captured_at=utc(seen.stamp.unix_ns),
         clock=clock,
         model=served.model,
-        answered_by="local",
+        answered_by=served.answered_by,
         engine=served.engine,
         reason=str(answer) if valid is None else served.reason,
-        latency_ms=None if valid is None else _latency(sample, valid, served),
-        frame=picture,
-        window=window,
+        latency_ms=None if valid is None else _latency(seen, valid, served),
+        frame=seen.frame,
+        window=seen.window,
         detections=detections,
         labels=labels,
         segments=segments,
+        late=True if served.late else None,
     )
 
 
@@ -80,14 +106,18 @@ def _place(sample: Sample) -> tuple[FrameSize | None, WindowPlace | None]:
     )
 
 
-def _latency(sample: Sample, answer: Answer, served: Served) -> Latency:
+def _latency(sample: Seen, answer: Answer, served: Served) -> Latency:
+    times = answer.times
+    away_ms = (served.done_ns - served.taken_ns) / 1e6
+    travel_ms = away_ms - served.queue_ms - times.prepare_ms - times.infer_ms - times.decode_ms
     return Latency(
         capture=_ms(sample.ready_ns - sample.complete_ns),
-        wait=_ms(served.taken_ns - sample.ready_ns),
+        wait=round((served.taken_ns - sample.ready_ns) / 1e6 + served.queue_ms, 3),
         prepare=round(answer.times.prepare_ms, 3),
         infer=round(answer.times.infer_ms, 3),
         decode=round(answer.times.decode_ms, 3),
         total=_ms(served.done_ns - sample.complete_ns),
+        travel=None if served.answered_by == "local" else round(max(0.0, travel_ms), 3),
     )
 
 

@@ -11,6 +11,8 @@ from engines.manifest import AudioInput, Manifest
 SHOWN_LABELS = 8
 FOR_PICTURES = ("motion", "zones", "snapshot", "max_per_s")
 FOR_SOUND = ("hop_s",)
+FOR_WHOLE_PICTURES = ("prefer", "budget_s", "unsure_between", "hottest_c", "max_per_s", "keep")
+"""Keys of [pipeline.remote] that speak of whole samples, which of sound never leave."""
 
 
 def misfit(settings: Pipeline, hears: bool, manifest: Manifest) -> str | None:
@@ -59,3 +61,14 @@ def idle_keys(settings: Pipeline, hears: bool) -> Iterator[str]:
     for key in FOR_PICTURES if hears else FOR_SOUND:
         if key in settings.model_fields_set and getattr(settings, key):
             yield f"{key} has no effect on {'sound' if hears else 'pictures'}: leave it out"
+    remote = settings.remote
+    if remote is None:
+        return
+    if not (hears or remote.offload == "features"):
+        if remote.unsure_between is not None and remote.model is None:
+            yield "remote: unsure_between asks the same model for a second opinion: name a better one with model"
+        return
+    why = "on sound" if hears else 'with offload = "features"'
+    for key in FOR_WHOLE_PICTURES:
+        if key in remote.model_fields_set:
+            yield f"remote: {key} has no effect {why}, of which only stages can run at a service: leave it out"

@@ -13,7 +13,7 @@ from appliance import config
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.pipeline import fit
-from appliance.pipeline.compose import Served, compose
+from appliance.pipeline.compose import Seen, Served, compose
 from appliance.pipeline.counts import Counts
 from appliance.pipeline.lives import ObjectLives, SoundLives, Step
 from appliance.pipeline.snapshot import jpeg
@@ -34,7 +34,7 @@ QUEUE = 64
 """Samples that an `every` pipeline, or a pipeline of sound, may be behind before the oldest is dropped."""
 
 FAILED_EVERY_S = 1.0
-"""A pipeline without an engine says so this often, not for every picture."""
+"""A pipeline without an engine says so this often, not for every picture; one that has a deadline says it by then."""
 
 
 @dataclass(slots=True)
@@ -89,6 +89,8 @@ class Pipeline:
         self._sounds = SoundLives(1, settings.forget_s, settings.update_s)
         self._labels: tuple[str, ...] = ()
         self._windows: Windows | None = None
+        asks = settings.remote is not None and settings.remote.asks
+        self._failed_every_s = 0.0 if asks else FAILED_EVERY_S
         self._offered_ns = 0
         self._failed_ns = 0
 
@@ -150,11 +152,15 @@ class Pipeline:
     def unanswered(self, sample: Sample, error: EngineError, served: Served) -> None:
         """No answer: say so. Nothing is counted, nothing ends."""
         now_ns = time.monotonic_ns()
-        if served.engine == "none" and now_ns - self._failed_ns < FAILED_EVERY_S * 1e9:
+        if served.engine == "none" and now_ns - self._failed_ns < self._failed_every_s * 1e9:
             self.outcomes["failed"] += 1
             return
         self._failed_ns = now_ns
         self._publish(self._result(sample, served, error))
+
+    def answered_late(self, seen: Seen, answer: Answer, served: Served) -> None:
+        """A valid answer to a sample that was said to have failed: it is published, and changes nothing else."""
+        self._publish(compose(self._topics.device, self.name, seen, answer, served, self._clock()))
 
     def _result(self, sample: Sample, served: Served, answer: Answer | EngineError) -> Result:
         if isinstance(sample, Frame):

@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
 from appliance.pipeline.compose import Served
-from appliance.pipeline.pipeline import Pipeline
+from appliance.pipeline.lane import Lane
 from appliance.result import ModelId
+from appliance.router import Engine as EngineState
 from capture.samples import AudioWindow, Sample
 from engines.bundle import Bundle
 from engines.choose import NoEngine, Refusal
@@ -43,12 +45,14 @@ class Worker:
         open_model: Callable[[Bundle], Model],
         ready: threading.Condition,
         max_batch: int | None = None,
+        elsewhere: Callable[[], tuple[str | None, str]] | None = None,
     ) -> None:
-        """`find` and `open_model` raise EngineError when the model cannot be had."""
+        """`find` and `open_model` raise EngineError when the model cannot be had. `elsewhere`: the service that ran the
+        last stage of the newest sample, if one did, and why it was that side."""
         self.name = name
         self.ready = ready
         """Condition that the mailboxes of its pipelines share."""
-        self.pipelines: list[Pipeline] = []
+        self.pipelines: list[Lane] = []
         self.settled = threading.Event()
         """Set when the model has made its first inference, or is known not to work for now."""
         self.fault: str | None = LOADING
@@ -66,10 +70,24 @@ class Worker:
         self._find = find
         self._open_model = open_model
         self._max_batch = max_batch
+        self._elsewhere = elsewhere
         self._model: Model | None = None
         self._busy_since_ns: int | None = None
         self._timed_out = False
         self._warming = False
+        self._unopened = False
+        """The last fault came before there was a model to run: no bundle, or no back end for it."""
+
+    @property
+    def state(self) -> EngineState:
+        """How its engine is, in a word. Any thread."""
+        if self.engine != "none":
+            return "ready"
+        if self.fault == LOADING:
+            return "loading"
+        if self.needed:
+            return "building"
+        return "missing" if self._unopened else "broken"
 
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread."""
@@ -143,6 +161,7 @@ class Worker:
         if self.fault != str(error):
             logger.error("%s: %s", self.name, error)
         self.fault, self.engine = str(error), "none"
+        self._unopened = self._model is None
         if isinstance(error, NoEngine):
             self._remember(error.refusals)
         self.settled.set()
@@ -209,7 +228,7 @@ class Worker:
         wanted = self._max_batch or (1 if model.engine_name == "onnxruntime" else len(self.pipelines))
         return min(wanted, model.batch_limit or wanted)
 
-    def _take(self, most: int, timeout_s: float) -> list[tuple[Pipeline, Sample]]:
+    def _take(self, most: int, timeout_s: float) -> list[tuple[Lane, Sample]]:
         """One sample of each of at most `most` pipelines: those that waited longest for the engine."""
         with self.ready:
             self.ready.wait_for(
@@ -228,7 +247,7 @@ class Worker:
         return taken
 
     def _answer(
-        self, model: Model, batch: Sequence[tuple[Pipeline, Sample]], streams: dict[str, Stream]
+        self, model: Model, batch: Sequence[tuple[Lane, Sample]], streams: dict[str, Stream]
     ) -> EngineError | None:
         """Run once and hand out the answers; when none was valid, why."""
         taken_ns = time.monotonic_ns()
@@ -246,6 +265,9 @@ class Worker:
         self._busy_since_ns = None
         self.inferences += 1
         served = Served(taken_ns, time.monotonic_ns(), self.engine, self.manifest_id, "local engine healthy")
+        if self._elsewhere is not None:
+            service, reason = self._elsewhere()
+            served = replace(served, answered_by=f"remote:{service}" if service else "local", reason=reason)
         failures = []
         for (pipeline, sample), answer in zip(batch, answers, strict=True):
             if isinstance(answer, EngineError):
@@ -255,7 +277,7 @@ class Worker:
                 pipeline.answered(sample, answer, served)
         return failures[-1] if len(failures) == len(batch) else None
 
-    def _in_words(self, error: EngineError, pipeline: Pipeline) -> EngineError:
+    def _in_words(self, error: EngineError, pipeline: Lane) -> EngineError:
         if not self._timed_out:
             return error
         return EngineError(f"{self.name}: no answer within {pipeline.config.timeout_s:g} s")

@@ -15,13 +15,13 @@ from appliance.mqtt.connection import (
     Acknowledged,
     ConnectionGone,
     Down,
-    Packed,
     Unsendable,
     Up,
     packet_bytes,
     properties_of,
 )
 from appliance.mqtt.link import Link
+from appliance.mqtt.properties import Written
 from appliance.mqtt.reasons import puback_words
 from appliance.outbox.outbox import Outbox
 from appliance.outbox.rows import Kept
@@ -96,7 +96,7 @@ class Sender:
         self.ramp = Ramp(drain_per_s)
         self.held_back_s = 0.0
         """How long the pace holds the next document back."""
-        self._historical = Packed(("historical", "true"))
+        self._historical = Written(user=[("historical", "true")])
 
     @property
     def in_flight(self) -> int:

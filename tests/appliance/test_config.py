@@ -215,3 +215,40 @@ def test_a_certificate_that_is_a_device_is_named_and_not_read() -> None:
     settings = LinkSettings(url="mqtts://localhost", client_id="box", ca_file=Path("/dev/zero"))
     with pytest.raises(ConfigError, match=r"^/dev/zero: a device or a pipe, not a file; .* ca_file names"):
         settings.tls_context()
+
+
+REMOTE = """
+[[camera]]
+name = "dock"
+uri = "scene:shapes"
+
+[[pipeline]]
+name = "shapes"
+source = "dock"
+model = "shapes"
+[pipeline.remote]
+"""
+
+
+def test_a_pipeline_may_ask_a_model_service() -> None:
+    config = parse('[mqtt]\nbroker = "mqtt://localhost"\n' + REMOTE + 'offload = "frames"\ndeadline_s = 0.4', "a.toml")
+    remote = config.pipeline[0].remote
+    assert remote is not None
+    assert remote.asks
+    assert remote.local_budget_s == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ('offload = "frames"', r"add an \[mqtt\] table"),
+        ("deadline_s = 1.0", "offload is missing"),
+        ('offload = "frames"\ndeadline_s = 0.5\nbudget_s = 0.5', "below deadline_s = 0.5"),
+        ('offload = "frames"\nunsure_between = [0.6, 0.3]', "lower score first"),
+        ('offload = "never"\nkeep = 5', "keep has no effect"),
+        ('offload = "everything"', "offload"),
+    ],
+)
+def test_what_contradicts_itself_about_the_service_is_named(keys: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse(REMOTE + keys, "a.toml")

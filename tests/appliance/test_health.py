@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from appliance.health import Health, PipelineFigures, judge
 from appliance.pipeline.feed import NOT_OPENED, FeedFigures
 from appliance.pipeline.worker import LOADING
+from appliance.remote.figures import RoutedFigures
 from appliance.result import Event, Gap, Result
 
 
@@ -107,3 +108,22 @@ def test_what_may_be_absent_is_not_required_by_the_schema(kind: type) -> None:
         for name in table.get("required", ()):
             choices = table["properties"][name].get("anyOf", [])
             assert {"type": "null"} not in choices, f"{table['title']}.{name}"
+
+
+def test_a_pipeline_without_an_engine_that_the_service_answers_for_degrades() -> None:
+    routed = RoutedFigures(side="remote", reasons=("the service answers: no such model",))
+    status, reasons = judge({}, {"p": pipeline("none", reason="no such model", remote=routed)}, CONNECTED)
+    assert (status, reasons) == ("degraded", ("p: the service answers: no such model",))
+
+
+def test_a_pipeline_that_neither_side_answers_for_fails() -> None:
+    routed = RoutedFigures(reasons=("nobody to fall back on: no model service is there",))
+    status, reasons = judge({}, {"p": pipeline("none", reason="no such model", remote=routed)}, CONNECTED)
+    assert status == "failed"
+    assert reasons == ("p: no such model", "p: nobody to fall back on: no model service is there")
+
+
+def test_a_service_that_is_not_found_yet_is_nothing_to_complain_of_at_the_start() -> None:
+    waiting = {"p": pipeline(remote=RoutedFigures(reasons=("nobody to fall back on: not connected yet",)))}
+    assert judge({}, waiting, CONNECTED, starting=True) == ("ok", ())
+    assert judge({}, waiting, CONNECTED)[0] == "degraded"

@@ -78,3 +78,23 @@ def test_a_picture_of_another_size_counts_as_moved() -> None:
 def test_a_threshold_outside_of_zero_to_one_is_refused() -> None:
     with pytest.raises(ValueError, match="motion threshold = 30: expected a share"):
         MotionGate(threshold=30)
+
+
+def test_where_it_moves_is_told_as_a_part_of_the_picture() -> None:
+    gate = MotionGate()
+    for each in still(10):
+        gate.moved(each)
+    gate.moved(with_visitor(10, 100))
+    assert gate.where is not None
+    left, top, right, bottom = gate.where
+    assert 85 / 320 < left <= 100 / 320
+    assert 130 / 320 <= right < 145 / 320
+    assert 45 / 180 < top <= 60 / 180
+    assert 120 / 180 <= bottom < 135 / 180
+
+
+def test_it_moves_nowhere_in_the_first_picture_and_in_still_ones() -> None:
+    gate = MotionGate()
+    for each in still(10):
+        gate.moved(each)
+        assert gate.where is None

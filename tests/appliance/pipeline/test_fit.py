@@ -95,6 +95,21 @@ def test_keys_for_the_other_kind_of_source_are_named() -> None:
     assert list(fit.idle_keys(table(snapshot=False), hears=True)) == []
 
 
+@pytest.mark.parametrize(("offload", "hears"), [("frames", True), ("features", False)])
+def test_keys_about_whole_samples_do_nothing_where_only_stages_leave(offload: str, hears: bool) -> None:
+    remote = {"offload": offload, "prefer": "remote", "keep": 5, "place": "auto"}
+    words = list(fit.idle_keys(table(remote=remote), hears=hears))
+    assert [each.split()[1] for each in words] == ["prefer", "keep"]
+    assert list(fit.idle_keys(table(remote={"offload": "frames", "keep": 5}), hears=False)) == []
+
+
+def test_a_second_opinion_of_the_same_model_is_none() -> None:
+    unsure = {"offload": "frames", "unsure_between": [0.3, 0.6]}
+    [words] = fit.idle_keys(table(remote=unsure), hears=False)
+    assert "name a better one with model" in words
+    assert list(fit.idle_keys(table(remote=unsure | {"model": "people-large"}), hears=False)) == []
+
+
 @pytest.mark.parametrize("hop_s", [0.016, 0.033, 0.5])
 @pytest.mark.parametrize("forgetful", [{}, {"state": {}, "state_shapes": {}}, {"context": 0}])
 def test_a_model_with_a_memory_is_given_sound_at_its_own_step_only(hop_s: float, forgetful: dict[str, Any]) -> None:

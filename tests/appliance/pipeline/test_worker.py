@@ -15,9 +15,10 @@ import pytest
 
 from appliance import config
 from appliance.mqtt.topics import Topics
+from appliance.pipeline.compose import Seen, Served
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import WARM_UP_S, Worker
-from appliance.result import Event, Result
+from appliance.result import Event, ModelId, Result
 from appliance.uplink.outgoing import Outgoing, Publish, Spool
 from capture.samples import Frame, Stamp
 from engines.bundle import Bundle
@@ -91,10 +92,12 @@ class Bench:
         self.model = model
         ready = threading.Condition()
         max_batch = settings.pop("max_batch", None)
+        self.pipelines: list[Pipeline] = []
         self.worker = Worker("people", self._find, lambda bundle: model, ready, max_batch)  # type: ignore[arg-type,return-value]  # plays the part of a Model
         for name in names:
             table = config.Pipeline(name=name, source="dock", model="people", **settings)
             pipeline = Pipeline(table, Topics("appliance", "box"), self.posted.append, lambda: "synced", ready)
+            self.pipelines.append(pipeline)
             self.worker.pipelines.append(pipeline)
         self.seq = 0
 
@@ -109,7 +112,7 @@ class Bench:
         stamp = Stamp.now()
         frame = Frame("dock", self.seq, stamp, picture(64, 48), ready_ns=stamp.mono_ns)
         self.seq += 1
-        self.worker.pipelines[position].offer(frame)
+        self.pipelines[position].offer(frame)
 
     def results(self, name: str = "p") -> list[Result]:
         documents = [post.document for post in list(self.posted)]
@@ -336,3 +339,38 @@ def test_a_worker_that_waits_for_a_pipeline_to_be_enabled_can_be_stopped() -> No
     with running(Bench(Played(answers), enabled=False)) as bench:
         pass
     assert bench.finds == 0
+
+
+def test_a_worker_says_in_a_word_how_its_engine_is() -> None:
+    bench = Bench(Played(lambda samples: [EngineError("out of memory") for _ in samples]))
+    states = [bench.worker.state]
+    bench.missing = True
+    with running(bench):
+        until(lambda: bench.worker.state == "missing")
+        bench.missing = False
+        until(lambda: bench.worker.state == "ready", 5)
+
+        def failed_often() -> bool:
+            bench.offer()
+            return bench.worker.state == "broken"
+
+        until(failed_often, 10)
+    assert states == ["loading"]
+
+
+def test_a_late_answer_is_published_as_such_and_changes_nothing_else() -> None:
+    bench = Bench(Played(answers), confirm=1)
+    stamp = Stamp.now()
+    seen = Seen.of(Frame("dock", 7, stamp, picture(64, 48), ready_ns=stamp.mono_ns))
+    model = ModelId("people", "3", "")
+    done_ns = stamp.mono_ns + 60_000_000_000
+    asked_ns = done_ns - 50_000_000
+    late = Served(asked_ns, done_ns, "onnxruntime", model, "kept", "remote:s1", queue_ms=10.0, late=True)
+    bench.pipelines[0].answered_late(seen, PERSON, late)
+    [result] = [post.document for post in bench.posted]
+    assert isinstance(result, Result)
+    assert (result.status, result.late, result.answered_by, result.seq) == ("ok", True, "remote:s1", 7)
+    assert result.latency_ms is not None
+    assert result.latency_ms.total == pytest.approx(60_000)
+    assert result.latency_ms.travel == pytest.approx(50 - 10 - 1.2)
+    assert result.latency_ms.wait == pytest.approx(60_000 - 50 + 10)

@@ -1,0 +1,169 @@
+"""Both servers of the protocol, from listening to stopping."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance.config import secret
+from appliance.config_errors import ConfigError
+from appliance.oip.desk import Desk
+from appliance.oip.settings import OFF, Oip, address, is_loopback
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from appliance.service.room import Room
+
+logger = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 3
+"""Answers that are under way are given so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where it can be reached; None where that server is off."""
+
+    http: str | None
+    grpc: str | None
+
+
+class Serving:
+    """A room of models, offered over REST and gRPC. `listen`, then `run` on a thread of its own."""
+
+    def __init__(
+        self,
+        room: Room,
+        settings: Oip,
+        name: str,
+        *,
+        lazy: bool = False,
+        metrics: Callable[[], bytes] | None = None,
+    ) -> None:
+        """`name`: of the server, in its metadata. `lazy`: see Desk. `metrics`: what `/metrics` tells, if wanted."""
+        self._metrics = metrics
+        self._settings = settings
+        self._desk = Desk(room, settings, name, lazy=lazy)
+        self._token = secret(settings.token_file) if settings.token_file else None
+        self._socket: socket.socket | None = None
+        self._grpc: Any = None
+        self.addresses = Addresses(None, None)
+
+    def listen(self) -> Addresses:
+        """From now on calls are taken; over REST they wait for `run`. Raises ConfigError, and then nothing is open."""
+        from appliance.oip.sockets import listening
+
+        if self.pair is not None:
+            _check_pair(*self.pair)
+        http = grpc = None
+        if self._settings.http != OFF:
+            host, port = address(self._settings.http)
+            self._socket = listening(host, port, "http")
+            http = f"{host}:{self._socket.getsockname()[1]}"
+        if self._settings.grpc != OFF:
+            try:
+                grpc = self._start_grpc()
+            except ConfigError:
+                self.close()
+                raise
+        self.addresses = Addresses(http, grpc)
+        return self.addresses
+
+    def run(self, stopping: threading.Event) -> None:
+        """Body of the thread `oip`: serves until `stopping`, then closes everything."""
+        try:
+            listener = self._socket
+            if listener is None:
+                stopping.wait()
+            else:
+                _server(self, stopping).run([listener])
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Take no more calls. From any thread, any number of times."""
+        grpc, self._grpc = self._grpc, None
+        if grpc is not None:
+            grpc.stop(STOP_WITHIN_S).wait()
+        listener, self._socket = self._socket, None
+        if listener is not None:
+            listener.close()
+
+    @property
+    def pair(self) -> tuple[Path, Path] | None:
+        """Certificate and key."""
+        settings = self._settings
+        if settings.cert_file is None or settings.key_file is None:
+            return None
+        return settings.cert_file, settings.key_file
+
+    @property
+    def most_bytes(self) -> int:
+        return self._settings.max_mb * 1_000_000
+
+    def _start_grpc(self) -> str:
+        try:
+            from appliance.oip.grpc_server import start_server
+        except ImportError as error:
+            raise ConfigError(
+                '[oip]: gRPC needs more packages: pip install "edge-inference-appliance[grpc]", or write grpc = "off"'
+            ) from error
+        host, port = address(self._settings.grpc)
+        self._grpc, bound = start_server(self._desk, host, port, self.most_bytes, self.pair, self._token)
+        return f"{host}:{bound}"
+
+    def application(self) -> Any:
+        """REST, without a server around it."""
+        from appliance.oip.http import application
+
+        host, _ = address(self._settings.http)
+        return application(
+            self._desk, self.most_bytes, loopback=is_loopback(host), token=self._token, metrics=self._metrics
+        )
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    """Raises ConfigError when these two cannot be what a server shows."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"[oip]: {certificate} and {key}: no certificate and its key: {error}") from error
+
+
+def _server(serving: Serving, stopping: threading.Event) -> uvicorn.Server:
+    import uvicorn
+
+    from appliance.oip.sockets import MOST_CONNECTIONS, Connection
+
+    class Server(uvicorn.Server):
+        """Looks ten times a second whether it is to stop, as uvicorn's own looks for signals."""
+
+        async def on_tick(self, counter: int) -> bool:
+            return stopping.is_set() or await super().on_tick(counter)
+
+    pair = serving.pair
+    return Server(
+        uvicorn.Config(
+            serving.application(),
+            loop="asyncio",
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            backlog=MOST_CONNECTIONS,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+            ssl_certfile=pair[0] if pair else None,
+            ssl_keyfile=pair[1] if pair else None,
+        )
+    )
