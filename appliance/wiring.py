@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,8 @@ def make_oip(config: Config, catalogue: Catalogue) -> OnDevice | None:
     def open_model(bundle: Bundle) -> Model:
         from engines.model import Model
 
-        return Model(bundle, threads=config.device.threads, gpu=gpu_options(config))
+        whole = replace(gpu_options(config), whole=True)  # the protocol's tensors are the network's own
+        return Model(bundle, threads=config.device.threads, gpu=whole)
 
     made = OnDevice(config.oip, catalogue, config.device.name, open_model, config.device.max_batch)
     made.listen()

@@ -48,6 +48,7 @@ def _gpu_options(gpu: Gpu, batch: int | None) -> GpuOptions:
         precision=gpu.precision,
         most_rows=batch or BATCH_ON_GPU,
         graph=gpu.graph,
+        whole=True,  # who asks for tensors gets the network's own
         dla_core=gpu.dla_core,
         workspace_mb=gpu.workspace_mb,
     )
