@@ -63,7 +63,7 @@ class Clerk:
                 self._let_in(asked)
             except Refused as refused:
                 self._tally.refused(refused.code)
-                asked.answer.set_exception(refused)
+                asked.answer.set_exception(refused.bare())
             self._ready.notify()
         return asked.answer
 
