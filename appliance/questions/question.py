@@ -78,5 +78,10 @@ class Refused(Exception):
         self.code: Code = code
         self.words = words
 
+    def bare(self) -> Refused:
+        """The same without where it was raised: those frames would keep the sample that was refused, in a cycle with
+        whoever keeps this for its answer."""
+        return Refused(self.code, self.words)
+
     def __str__(self) -> str:
         return f"{self.code}: {self.words}" if self.words else self.code

@@ -258,6 +258,8 @@ class Routed:
         if entry.spare is not None:
             self._order.end(entry, local_instead(entry))
             return
+        if entry.decision is not None and entry.decision.place == "none":
+            self._decisions[f"none: {entry.decision.cause}"] += 1
         unaskable = self.service.unaskable(self._settings.deadline_s, now_ns / 1e9)
         self._order.end(entry, failed(entry, self.local.trust.words, unaskable))
 

@@ -50,6 +50,7 @@ class Clerk:
         self._line = Line(name, limits)
         self._tally = Tally()
         self._closing: Code | None = None
+        self._bugs: set[type[Exception]] = set()
 
     # -- anybody --------------------------------------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ class Clerk:
                 self._let_in(asked)
             except Refused as refused:
                 self._tally.refused(refused.code)
-                asked.answer.set_exception(refused)
+                asked.answer.set_exception(refused.bare())
             self._ready.notify()
         return asked.answer
 
@@ -233,7 +234,9 @@ class Clerk:
             answers = [Refused("failed", str(error))] * len(batch)
         except Exception as error:
             # A bug. It came with a question from outside, and that must not end the service for everybody else.
-            logger.exception("%s: internal error; the questions of this run are refused", self.name)
+            if type(error) not in self._bugs:
+                logger.exception("%s: internal error, told once; questions that bring it out are refused", self.name)
+            self._bugs.add(type(error))
             answers = [Refused("failed", f"internal error: {type(error).__name__}")] * len(batch)
         ended_ns = time.monotonic_ns()
         with self._ready:

@@ -221,7 +221,7 @@ class Door:
             told = self._allowance.take(sender.device, now_ns)
             self.figures.untold += not told
         if told:
-            self._outgoing.put(Answer(sender, refused, now_ns))
+            self._outgoing.put(Answer(sender, refused.bare(), now_ns))
 
     def answered(self, sender: Sender) -> None:
         """The model has said something to it: the same question may be asked again."""

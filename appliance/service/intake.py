@@ -287,7 +287,6 @@ class Intake:
         self._publish(sender.response_topic, payload.body, qos=qos, properties=properties)
 
     def _refuse_instead(self, answer: Answer, refused: Refused) -> None:
-        logger.warning("%s: %s", answer.sender.device, refused)
         self._answer(replace(answer, said=refused), qos=0)
 
     def _publish(

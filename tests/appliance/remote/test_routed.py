@@ -94,6 +94,7 @@ def test_while_both_sides_are_dead_few_pictures_are_held() -> None:
     world.services = ()
     world.run(10)
     assert len(world.routed._order) <= 3
+    assert world.routed.figures.decisions.keys() <= {"local: healthy", "local: over budget"}
     assert world.routed.figures.dropped > 500
 
 
@@ -121,6 +122,9 @@ def test_without_an_engine_the_service_answers_and_the_reason_says_why(engine: E
     assert first.latency_ms.travel is not None
     assert engine.words in first.reason or engine.state in ("building", "loading")
     assert world.longest_gap_s() < 0.2
+    decisions = world.routed.figures.decisions
+    assert decisions.keys() == {f"remote: {engine.state}", "local: healthy"}
+    assert sum(decisions.values()) >= len(world.results)
 
 
 def test_a_sample_on_which_the_engine_fails_is_asked_about_at_once() -> None:
@@ -379,6 +383,7 @@ def test_with_crops_a_picture_in_which_nothing_was_found_stays_here() -> None:
     assert world.inquiries == []
     assert world.sides() == ["failed"]
     assert "no part of the picture" in world.results[0][1].reason
+    assert world.routed.figures.decisions == {"none: missing": len(world.results)}
 
 
 def test_the_service_is_asked_for_the_name_that_the_bundle_has_whatever_the_configuration_calls_it() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from appliance.mqtt.incoming import Incoming
-from appliance.questions.codec import QUESTION_LIMITS
+from appliance.questions.codec import HEADER_PROPERTY, QUESTION_LIMITS
 from appliance.questions.question import Refused, Reply
 from appliance.service.door import Door, DoorLimits
 from appliance.service.outgoing import Answer, Outgoing
@@ -31,9 +33,9 @@ class House:
         self.door = Door(room, self.outgoing, BASE, DoorLimits(**limits))
         self.reader = Reader(self.door, room, self.outgoing, QUESTION_LIMITS)
 
-    def read(self) -> None:
-        """As a reader's thread would, until nothing more is wanted."""
-        while (sealed := self.door.take(0.05)) is not None:
+    def read(self, wait_s: float = 0.05) -> None:
+        """As a reader's thread would, until nothing more is wanted for so long."""
+        while (sealed := self.door.take(wait_s)) is not None:
             self.reader.read(sealed)
 
     def replies(self, count: int) -> list[Answer]:
@@ -261,3 +263,38 @@ def test_what_waits_and_is_refused_at_the_door_is_counted_with_its_model(house: 
     assert dict(standing.figures.refused) == {"busy": 2, "malformed": 1}
     assert standing.figures.requests == 4  # three of the loud one are still outside
     assert house.door.figures.refused == 3
+
+
+def test_noise_of_every_kind_is_refused_or_dropped_and_nothing_breaks(house: House) -> None:
+    chance = random.Random(7)
+    good = message()
+    pieces: dict[str, list[Any]] = {
+        "topic": [good.topic, "model-service/tones/infer/", "model-service//infer/dock", "", "a/b", "/" * 50],
+        "payload": [good.payload, b"", good.payload[:100], good.payload + b"x", bytes(1000), b"{" * 5000],
+        "response_topic": [good.response_topic, None, "", "#", "appliance/dock/answer/"],
+        "correlation": [good.correlation, None, b"", bytes(26), b"0" * 27],
+        "expires_s": [None, 0, 1, 4_000_000_000],
+        "user": [good.user, (), good.user * 9, (("deadline-ms", "1e309"), *good.user), ((HEADER_PROPERTY, "-1"),)],
+    }
+    for _ in range(3000):
+        changes = {name: chance.choice(values) for name, values in pieces.items() if chance.random() < 0.4}
+        body = bytearray(changes.get("payload", good.payload))
+        if body and chance.random() < 0.5:
+            body[chance.randrange(len(body))] = chance.randrange(256)
+        house.door.put(replace(good, **{**changes, "payload": bytes(body)}))
+        if chance.random() < 0.2:
+            house.read(wait_s=0)
+
+    def all_answered() -> bool:
+        house.read()
+        return house.door.open == 0
+
+    until(all_answered)
+    house.room.check()
+    assert house.door.figures.received == 3000
+    house.outgoing.refusals(1000)
+    while house.outgoing.reply() is not None:
+        pass
+    house.door.put(message("another"))
+    [answer] = house.replies(1)
+    assert isinstance(answer.said, Reply)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -357,3 +359,18 @@ def test_many_threads_may_ask_at_once_and_each_gets_its_own_answer() -> None:
             thread.join(30)
     assert len(answers) == 400
     assert all(reply.id == question for question, reply in answers.items())
+
+
+def test_a_question_that_was_refused_is_forgotten_with_its_picture() -> None:
+    """Not when the garbage collector comes by: that takes hundreds of megabytes of pictures."""
+    gc.disable()
+    try:
+        with room_of(Obedient()) as room:
+            picture = np.zeros((4, 4, 3), np.uint8)
+            seen = weakref.ref(picture)
+            answer = room.ask(asked(sound=None, picture=picture))
+            assert refusal(answer).code == "malformed"
+            del picture
+            assert seen() is None
+    finally:
+        gc.enable()
