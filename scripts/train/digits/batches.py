@@ -167,4 +167,4 @@ def _least(boxes: NDArray[np.float32]) -> float:
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))

@@ -33,7 +33,8 @@ def _shot(picture: Picture, dice: Dice, digit_px: float) -> Picture:
     picture = _sensor(picture, dice)
     if dice.random() < 0.5:
         quality = int(dice.integers(25 if digit_px > 16 else 55, 96))
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        picture = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
     return picture
 
 
@@ -53,7 +54,7 @@ def _light(picture: Picture, dice: Dice) -> Picture:
             field *= cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         picture = cv2.convertScaleAbs(picture * field[..., np.newaxis])
     if dice.random() < 0.25:
-        glare = np.zeros((height, width), np.float32)
+        glare: Picture = np.zeros((height, width), np.float32)
         for _ in range(int(dice.integers(1, 3))):
             where = (int(dice.integers(0, width)), int(dice.integers(0, height)))
             axes = (int(width * dice.uniform(0.03, 0.3)) + 1, int(height * dice.uniform(0.02, 0.2)) + 1)
@@ -66,7 +67,7 @@ def _light(picture: Picture, dice: Dice) -> Picture:
 def _reflection(picture: Picture, dice: Dice) -> Picture:
     """What stands before the glass shines faintly in it: windows, lamps, edges of furniture."""
     height, width = picture.shape[:2]
-    mirrored = np.zeros((height, width, 3), np.uint8)
+    mirrored: Picture = np.zeros((height, width, 3), np.uint8)
     for _ in range(int(dice.integers(1, 5))):
         corners = dice.uniform(-0.3, 1.3, (4, 2)) * [width, height]
         tone = dice.uniform(60, 255) + dice.normal(0, 12, 3)
@@ -77,10 +78,11 @@ def _reflection(picture: Picture, dice: Dice) -> Picture:
 
 def _moire(picture: Picture, dice: Dice) -> Picture:
     """The grid of a screen, as coarse as the camera's own."""
-    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
+    grid: NDArray[np.float32] = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
+    y, x = grid
     angle, period = dice.uniform(0, np.pi), dice.uniform(2.2, 9.0)
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * np.float32(2 * np.pi / period))
-    return cv2.convertScaleAbs(picture * (1 + np.float32(dice.uniform(0.03, 0.18)) * wave[..., np.newaxis]))
+    return np.asarray(cv2.convertScaleAbs(picture * (1 + np.float32(dice.uniform(0.03, 0.18)) * wave[..., np.newaxis])))
 
 
 def _blur(picture: Picture, dice: Dice, digit_px: float) -> Picture:

@@ -38,7 +38,8 @@ class Dataset:
     @property
     def pixels(self) -> Picture:
         """(n, SIDE, SIDE, 3), still on the disk."""
-        return np.load(self.path, mmap_mode="r")
+        pixels: Picture = np.load(self.path, mmap_mode="r")
+        return pixels
 
     def digits(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(k,) digits and (k, 4) boxes of a scene."""

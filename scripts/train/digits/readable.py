@@ -48,4 +48,5 @@ def _without_shades(pixels: Picture) -> NDArray[np.float32]:
     basis, _ = np.linalg.qr(shades)
     flat = pixels.reshape(-1, 3).astype(np.float32)
     basis = basis.astype(np.float32)
-    return flat - basis @ (basis.T @ flat)
+    rest: NDArray[np.float32] = flat - basis @ (basis.T @ flat)
+    return rest

@@ -59,7 +59,11 @@ def render(kit: Kit, dice: Dice, styles: dict[str, float] | None = None) -> Scen
     """One scene; `styles`: how often each is wanted (default: STYLE_WEIGHTS)."""
     weights = styles or (STYLE_WEIGHTS if kit.fonts else {"segments": 0.7, "dots": 0.3})
     kind = str(dice.choice(list(KINDS), p=list(KINDS.values())))
-    style = lambda: str(dice.choice(list(weights), p=np.array(list(weights.values())) / sum(weights.values())))  # noqa: E731
+    shares = np.array(list(weights.values())) / sum(weights.values())
+
+    def style() -> str:
+        return str(dice.choice(list(weights), p=shares))
+
     if kind == "view":
         picture, placed = _view(kit, dice, [style() for _ in range(int(dice.choice([1, 1, 2, 3])))])
     elif kind == "nothing":

@@ -66,7 +66,8 @@ def surface(height: int, width: int, dice: Dice, base: Any = None) -> Picture:
         relief = relief + cv2.blur(grain, (across, 1) if dice.random() < 0.5 else (1, across)) * np.float32(across**0.5)
     if calm:
         relief = relief * np.float32(min(1.0, CALM / max(1e-3, float(relief.std()))))
-    return cv2.merge([cv2.add(relief, float(channel), dtype=cv2.CV_8U) for channel in base])
+    plain: Any = [float(channel) for channel in base]  # OpenCV adds numbers too, which its types do not know
+    return cv2.merge([cv2.add(relief, channel, dtype=cv2.CV_8U) for channel in plain])
 
 
 def _grown(coarse: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -52,10 +52,11 @@ def train(data: Dataset, recipe: Recipe, seed: int, scratch: Path) -> Detector:
     """A detector in evaluation mode; `scratch` is a folder for files of the meantime."""
     weights = scratch / "weights.pt"
     (scratch / "meeting").unlink(missing_ok=True)
-    torch.multiprocessing.spawn(_learn, (data, recipe, seed, scratch / "meeting", weights), nprocs=PROCESSES)  # type: ignore[no-untyped-call]
+    torch.multiprocessing.spawn(_learn, (data, recipe, seed, scratch / "meeting", weights), nprocs=PROCESSES)
     detector = Detector()
     detector.load_state_dict(torch.load(weights))
-    return detector.eval()
+    detector.eval()
+    return detector
 
 
 def _learn(rank: int, data: Dataset, recipe: Recipe, seed: int, meeting: Path, weights: Path) -> None:
@@ -98,7 +99,7 @@ def _step(
         answers = network(pictures)
     wrong = loss(answers.float(), truth, pictures.shape[2], recipe.name_weight)
     optimiser.zero_grad(set_to_none=True)
-    wrong.loss.backward()  # type: ignore[no-untyped-call]
+    wrong.loss.backward()
     _share_gradients(network)
     torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
     optimiser.step()
