@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, STEPS, CHOOSING, JUDGED = 24_000, 11_000, 1_000, 2_000
+SCENES, STEPS, CHOOSING, JUDGED = 24_000, 8_000, 1_000, 2_000
 """Scenes rendered for training, steps of the training, scenes to choose the threshold on, scenes for the judgement."""
 
 

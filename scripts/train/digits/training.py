@@ -41,7 +41,7 @@ class Recipe:
     decay: float = 0.02
     averaging: float = 0.998
     """Of the weights that are kept: a running mean of those that are trained."""
-    sides: tuple[int, ...] = (160, 192, 224, 256)
+    sides: tuple[int, ...] = (160, 192, 224)
     """Sizes of sheets, windows and single displays; a batch has one of them."""
     plain: float = 0.15
     """Share of the training, at its end, with scenes as they are, in full size."""
