@@ -23,16 +23,18 @@ import torch
 from spoken_digits import card, evaluation, export
 from spoken_digits.bank import SPEAKERS, Word, recordings, synthesised
 from spoken_digits.network import Recogniser
+from spoken_digits.prompts import prompts
 from spoken_digits.scenes import Scenes
 from spoken_digits.surroundings import Surroundings
 from spoken_digits.training import Effort, train
-from spoken_digits.variations import varied
+from spoken_digits.variations import resized, varied
 from spoken_digits.voices import missing
 
-DIGITS, DECOYS, SENTENCES = 400, 3000, 500
+DIGITS, DECOYS, SENTENCES = 500, 3000, 700
 """So many synthesised: of each digit, of words that are none, of sentences."""
-RECORDED_VARIATIONS, SPOKEN_VARIATIONS = 6, 1
-STEPS = 2400
+RECORDED_VARIATIONS, FEW_VARIATIONS, SPOKEN_VARIATIONS = 10, 30, 2
+"""So many of each word; `few` are those of the one woman who was recorded."""
+STEPS = 4400
 HELD_OUT = "jackson"
 
 
@@ -45,7 +47,9 @@ def main() -> None:
     recorded = [word for word in recordings(given.recordings) if word.speaker in SPEAKERS]
     spoken, sentences = synthesised(DIGITS, DECOYS, SENTENCES, given.seed)
     print(f"{len(recorded)} recordings, {len(spoken)} words, {len(sentences)} sentences: {_minutes(began)}", flush=True)
-    known = [word for word in recorded if word.speaker != given.hold_out]
+    prompted, prompts_read = prompts()
+    known = [word for word in recorded if word.speaker != given.hold_out] + prompted
+    sentences += prompts_read
     network = _trained(known, spoken, sentences, Effort(given.steps, given.seed))
     print(f"trained: {_minutes(began)}")
     golden = evaluation.placed(next(word.sound for word in spoken if word.digit == 5), "middle")
@@ -57,11 +61,18 @@ def main() -> None:
 
 
 def _trained(known: list[Word], spoken: list[Word], sentences: list[Word], effort: Effort) -> Recogniser:
+    """`known`: of people; `spoken`: of synthesisers."""
     dice = np.random.default_rng(effort.seed)
-    known = known + [replace(w, sound=varied(w.sound, dice)) for w in known for _ in range(RECORDED_VARIATIONS)]
-    spoken = spoken + [replace(w, sound=varied(w.sound, dice)) for w in spoken for _ in range(SPOKEN_VARIATIONS)]
+    few = [word for word in known if word.speaker not in SPEAKERS]
+    known = _with_variations(known, RECORDED_VARIATIONS, dice) + _with_variations(few, FEW_VARIATIONS, dice)
+    spoken = _with_variations(spoken, SPOKEN_VARIATIONS, dice)
+    sentences = sentences + [replace(word, sound=resized(word.sound, dice)) for word in sentences]
     surroundings = Surroundings(sentences, dice)
     return train(Scenes(known, spoken, sentences, dice), surroundings, effort)
+
+
+def _with_variations(words: list[Word], times: int, dice: np.random.Generator) -> list[Word]:
+    return words + [replace(word, sound=varied(word.sound, dice)) for word in words for _ in range(times)]
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
+import soundfile  # type: ignore[import-untyped]  # it ships no types
+import soxr  # type: ignore[import-untyped]  # it ships no types
 from numpy.typing import NDArray
 from spoken_digits.voices import Utterance, Voice, say_all, voices
 from spoken_digits.words import ACCENTS, DECOYS, DIGITS, sentence

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
+import soundfile  # type: ignore[import-untyped]  # it ships no types
+import soxr  # type: ignore[import-untyped]  # it ships no types
 from numpy.typing import NDArray
 from spoken_digits.bank import RATE_HZ, Sound, Word
 from spoken_digits.scenes import LABELS, WINDOW
@@ -74,6 +74,16 @@ def stream(words: Sequence[Word], seed: int, pause_s: tuple[float, float] = (0.4
         pieces += [PEAK * word.sound, np.zeros(int(dice.uniform(*pause_s) * RATE_HZ), np.float32)]
     whole = np.concatenate([*pieces, np.zeros(RATE_HZ, np.float32)])
     return np.asarray(whole + 0.01 * PEAK * dice.standard_normal(len(whole)), np.float32)
+
+
+def heard_alone(model: Model, words: Sequence[Word], seed: int) -> int:
+    """How many words, each said once into a quiet room, are heard as exactly that word, once."""
+    dice, right = np.random.default_rng(seed), 0
+    for word in words:
+        sound = np.concatenate([np.zeros(RATE_HZ, np.float32), PEAK * word.sound, np.zeros(RATE_HZ, np.float32)])
+        room = 0.003 * PEAK * dice.standard_normal(len(sound))
+        right += words_in(model, np.asarray(sound + room, np.float32)) == [word.said]
+    return right
 
 
 def words_in(model: Model, sound: Sound) -> list[str]:

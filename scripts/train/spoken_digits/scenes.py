@@ -19,18 +19,23 @@ SILENCE, UNKNOWN = len(DIGITS), len(DIGITS) + 1
 WINDOW = RATE_HZ
 
 _MIX = {
-    "alone": 0.42,
-    "among": 0.14,
-    "decoy": 0.10,
-    "running": 0.14,
-    "part": 0.06,
+    "alone": 0.38,
+    "among": 0.12,
+    "decoy": 0.12,
+    "running": 0.20,
+    "part": 0.05,
     "between": 0.04,
-    "spoiled": 0.05,
+    "spoiled": 0.04,
     "silence": 0.05,
 }
 """How often each kind of scene is made."""
 _KINDS = list(_MIX)
 _CHANCES = np.array(list(_MIX.values())) / sum(_MIX.values())
+
+
+_RECORDED = 0.5
+"""Share of the digits that people said, each of them as often as the others."""
+_RECORDED_DECOYS = 0.3
 
 
 class Scenes:
@@ -39,13 +44,16 @@ class Scenes:
     def __init__(
         self, recorded: Sequence[Word], spoken: Sequence[Word], sentences: Sequence[Word], dice: np.random.Generator
     ) -> None:
-        """`recorded`: digits of people; `spoken`: digits and decoys of synthesisers."""
+        """`recorded`: words of people, `spoken`: of synthesisers; digits and decoys."""
         self._dice = dice
         self._sentences = [word.sound for word in sentences]
-        self._decoys = [word.sound for word in spoken if word.digit is None]
-        self._digits = [
-            [_of_digit(recorded, digit), _of_digit(spoken, digit)] for digit in range(len(DIGITS))
-        ]  # [digit][recorded or synthesised]
+        self._decoys = [[word.sound for word in words if word.digit is None] for words in (recorded, spoken)]
+        people = sorted({word.speaker for word in recorded if word.digit is not None})
+        self._people = [
+            [_of_digit([word for word in recorded if word.speaker == person], digit) for digit in range(len(DIGITS))]
+            for person in people
+        ]  # [person][digit]
+        self._machines = [_of_digit(spoken, digit) for digit in range(len(DIGITS))]
 
     def batch(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(count, WINDOW) sound, (count,) labels."""
@@ -82,7 +90,7 @@ class Scenes:
         return digit
 
     def _decoy(self, into: Sound) -> int:
-        said = self._pick(self._decoys)
+        said = self._other()
         at = int(self._dice.integers(-len(said) // 2, WINDOW - len(said) // 2))
         _put(into, said, at)
         if self._dice.random() < 0.3:
@@ -133,18 +141,20 @@ class Scenes:
         for before in (True, False):
             if self._dice.random() < 0.3:
                 continue
-            other = (
-                self._pick(self._decoys)
-                if self._dice.random() < 0.3
-                else self._digit(int(self._dice.integers(len(DIGITS))))
-            )
+            other = self._other() if self._dice.random() < 0.3 else self._digit(int(self._dice.integers(len(DIGITS))))
             pause = int(self._dice.uniform(least_s, 0.5) * RATE_HZ)
             _put(into, other, first - pause - len(other) if before else last + pause)
 
     def _digit(self, digit: int) -> Sound:
-        sources = self._digits[digit]
-        source = sources[0] if sources[0] and self._dice.random() < 0.55 else sources[1]
-        return self._pick(source) * np.float32(10 ** self._dice.uniform(-0.4, 0))
+        sources = self._machines
+        if self._people and self._dice.random() < _RECORDED:
+            sources = self._people[int(self._dice.integers(len(self._people)))]
+        return np.asarray(self._pick(sources[digit]) * float(10 ** self._dice.uniform(-0.4, 0)), np.float32)
+
+    def _other(self) -> Sound:
+        """A word that is no digit."""
+        recorded, spoken = self._decoys
+        return self._pick(recorded if recorded and self._dice.random() < _RECORDED_DECOYS else spoken)
 
     def _pick(self, sounds: Sequence[Sound]) -> Sound:
         return sounds[int(self._dice.integers(len(sounds)))]

@@ -5,18 +5,22 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
-from spoken_digits.network import LogMel, Recogniser
+from spoken_digits.network import Recogniser
 from spoken_digits.scenes import Scenes
 from spoken_digits.surroundings import Surroundings
 from torch import Tensor, nn
 
 BATCH = 192
 PEAK_RATE = 4e-3
+_ECHO_AFTER = 40
+"""Steps until a batch is seen again."""
 _TOLD_EVERY = 100
 
 
@@ -34,7 +38,7 @@ def train(scenes: Scenes, surroundings: Surroundings, effort: Effort) -> Recogni
     dice = np.random.default_rng(effort.seed)
     network = Recogniser().to(memory_format=torch.channels_last)
     averaged = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
     )
     optimiser = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, total_steps=effort.steps, pct_start=0.2)
@@ -42,7 +46,7 @@ def train(scenes: Scenes, surroundings: Surroundings, effort: Effort) -> Recogni
     halved = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # where the processor multiplies 16 bits, twice as fast
     began, losses, right = time.monotonic(), 0.0, 0.0
     network.train()
-    for step, (bands, labels) in enumerate(_batches(scenes, surroundings, effort), start=1):
+    for step, (bands, labels) in enumerate(islice(_batches(scenes, surroundings, effort), effort.steps), start=1):
         bands = _masked(bands, dice)
         with torch.autocast("cpu", torch.bfloat16, enabled=halved):
             scores = network(bands.contiguous(memory_format=torch.channels_last))
@@ -63,23 +67,28 @@ def train(scenes: Scenes, surroundings: Surroundings, effort: Effort) -> Recogni
             )
             losses = right = 0.0
     trained: Recogniser = averaged.module
-    return trained.eval()
+    trained.eval()
+    return trained
 
 
 def _batches(scenes: Scenes, surroundings: Surroundings, effort: Effort) -> Iterator[tuple[Tensor, Tensor]]:
-    """Log-mel windows and labels, made ahead on a thread of their own."""
+    """Log-mel windows and labels, made ahead on a thread of their own; each batch comes twice, some steps apart, since
+    making one costs as much as learning from it (data echoing: Choi and others, 2019)."""
     ready: queue.Queue[tuple[Tensor, Tensor]] = queue.Queue(maxsize=4)
 
     def make() -> None:
-        log_mel = LogMel()
-        for _ in range(effort.steps):
-            sound, labels = surroundings.around(*scenes.batch(BATCH))
-            ready.put((log_mel.quickly(sound), labels))
+        for _ in range((effort.steps + 1) // 2):
+            ready.put(surroundings.around(*scenes.batch(BATCH)))
 
     maker = threading.Thread(target=make, name="windows", daemon=True)
     maker.start()
-    for _ in range(effort.steps):
-        yield ready.get()
+    kept: deque[tuple[Tensor, Tensor]] = deque()
+    for _ in range((effort.steps + 1) // 2):
+        kept.append(ready.get())
+        yield kept[-1]
+        if len(kept) > _ECHO_AFTER:
+            yield kept.popleft()
+    yield from kept
     maker.join()
 
 
