@@ -64,16 +64,16 @@ def quantize(
 
 
 def _together(bundle: Bundle, goal: Goal, outcomes: Sequence[Outcome], judge: Judge, tolerance: float) -> list[Outcome]:
-    """Those of one goal; where all stages together lose too much, the one that alone loses most is refused."""
+    """Those of one goal; where all stages together lose too much, the one that saves least is refused."""
     mine = [each for each in outcomes if each.goal == goal]
     while len(passed := [each for each in mine if each.path is not None]) > 1:
         together = judge(with_stages(bundle, {each.stage: each.path for each in passed if each.path is not None}))
         lost = passed[0].before - together
         if lost <= tolerance:
             break
-        worst = min(passed, key=lambda each: each.after)
+        least = min(passed, key=lambda each: each.before_bytes - each.after_bytes)
         why = f"refused: together with the other stages {lost:.1%} is lost, more than {tolerance:.1%}"
-        mine = [replace(each, path=None, why=why) if each is worst else each for each in mine]
+        mine = [replace(each, path=None, why=why) if each is least else each for each in mine]
     return mine
 
 

@@ -207,14 +207,14 @@ def test_stages_that_lose_too_much_only_together_are_not_all_kept(tmp_path: Path
     originals = {stage.name: bundle.stage_path(stage.name) for stage in bundle.manifest.stages}
 
     def judge(candidate: Bundle) -> float:
-        """The second stage costs a little more than the first, and both together too much."""
+        """Either stage may become integers, both lose too much."""
         costs = {"first": 0.006, "second": 0.008}
         return 1 - sum(cost for name, cost in costs.items() if candidate.stage_path(name) != originals[name])
 
     first, second = quantize(bundle, [CPU], inputs, judge, tmp_path, tolerance=0.01, measure=faster)
-    assert first.path is not None
-    assert second.path is None
-    assert second.why == "refused: together with the other stages 1.4% is lost, more than 1.0%"
+    assert second.path is not None, "it saves more bytes"
+    assert first.path is None
+    assert first.why == "refused: together with the other stages 1.4% is lost, more than 1.0%"
 
 
 def test_half_precision_answers_nearly_the_same(tmp_path: Path) -> None:
