@@ -38,6 +38,8 @@ class Recipe:
     rate: float = 4e-3
     warm_up: int = 150
     """Steps in which the rate rises."""
+    falling: float = 0.4
+    """Share of the training, at its end, in which the rate falls."""
     decay: float = 0.02
     averaging: float = 0.998
     """Of the weights that are kept: a running mean of those that are trained."""
@@ -132,10 +134,10 @@ def _share_gradients(network: Detector) -> None:
 
 
 def _rate(step: int, recipe: Recipe) -> float:
-    """Rises, then falls along half a cosine."""
+    """Rises, stays, then falls along half a cosine."""
     if step < recipe.warm_up:
         return recipe.rate * (step + 1) / recipe.warm_up
-    done = (step - recipe.warm_up) / (recipe.steps - recipe.warm_up)
+    done = max(0.0, 1 - (recipe.steps - step) / (recipe.steps * recipe.falling))
     return recipe.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
