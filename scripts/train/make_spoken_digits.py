@@ -2,12 +2,12 @@
 """Makes the model `spoken-digits`: speaks its own training words, trains, measures, writes the bundle.
 
     git clone https://github.com/Jakobovski/free-spoken-digit-dataset
-    pip install -e . torch==2.13.0 scipy            the CPU build of torch will do
+    pip install -e ".[train]"                       the CPU build of torch will do
     python scripts/train/make_spoken_digits.py free-spoken-digit-dataset/recordings --output FOLDER
 
-The synthesisers it needs stand in spoken_digits/voices.py. Under 45 minutes on two cores. Everything is seeded: the
-same packages and the same recordings give a model of the same accuracy. One speaker of the recordings is held out:
-nothing of theirs is trained on, and what is reported is how well they are understood.
+The Debian packages it needs stand in spoken_digits/voices.py and spoken_digits/prompts.py. Under 45 minutes on two
+cores. Everything is seeded: the same packages and the same recordings give a model of the same accuracy. One speaker of
+the recordings is held out: nothing of theirs is trained on, and what is reported is how well they are understood.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from spoken_digits import card, evaluation, export
 from spoken_digits.bank import SPEAKERS, Word, recordings, synthesised
 from spoken_digits.network import Recogniser
-from spoken_digits.prompts import prompts
+from spoken_digits.prompts import ENGLISH, prompts
 from spoken_digits.scenes import Scenes
 from spoken_digits.surroundings import Surroundings
 from spoken_digits.training import Effort, train
@@ -42,8 +42,7 @@ def main() -> None:
     given = _arguments()
     began = time.monotonic()
     torch.set_num_threads(1)  # a second thread makes the windows
-    if absent := missing():
-        print(f"not installed, so that their voices are left out: {', '.join(absent)} (see spoken_digits/voices.py)")
+    _tell_missing()
     recorded = [word for word in recordings(given.recordings) if word.speaker in SPEAKERS]
     spoken, sentences = synthesised(DIGITS, DECOYS, SENTENCES, given.seed)
     print(f"{len(recorded)} recordings, {len(spoken)} words, {len(sentences)} sentences: {_minutes(began)}", flush=True)
@@ -58,6 +57,13 @@ def main() -> None:
     bundle = export.write(given.output, network, golden, card.text(given.hold_out, measured, given.steps, given.seed))
     print(card.text(given.hold_out, measured, given.steps, given.seed))
     print(f"{bundle.manifest.name} {bundle.manifest.digest} in {bundle.folder}: {_minutes(began)}")
+
+
+def _tell_missing() -> None:
+    if absent := missing():
+        print(f"not installed, so that their voices are left out: {', '.join(absent)} (see spoken_digits/voices.py)")
+    if not ENGLISH.is_dir():
+        print(f"{ENGLISH} is not there: no woman's voice, no real speech without digits (see spoken_digits/prompts.py)")
 
 
 def _trained(known: list[Word], spoken: list[Word], sentences: list[Word], effort: Effort) -> Recogniser:

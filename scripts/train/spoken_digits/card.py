@@ -97,7 +97,8 @@ Hears the English words "zero" to "nine" in a microphone stream. Everything else
 
 Windows are drawn at random: a digit alone anywhere, between other words, cut off, spoiled; other words; running speech;
 noise. Size of the speaker, pitch, tempo, room, noise (50 to 2 dB below), microphone band, gain, clipping and telephone
-coding vary; bands and moments are masked. {steps} steps of 192 windows, AdamW, averaged weights, seed {seed}.
+coding vary; bands and moments are masked. {steps} steps of 192 windows, and a sixth
+of that once more with the speech that sounded most like a digit; AdamW, averaged weights, seed {seed}.
 `scripts/train/make_spoken_digits.py` repeats it.
 
 ## Measured, on the exported graphs

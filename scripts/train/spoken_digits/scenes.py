@@ -64,6 +64,13 @@ class Scenes:
             labels[row] = getattr(self, f"_{_KINDS[kinds[row]]}")(sound[row])
         return sound, labels
 
+    def speech(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same of running speech without digits, and of words that are none."""
+        sound = np.zeros((count, WINDOW), np.float32)
+        for row in sound:
+            (self._decoy if self._dice.random() < 0.25 else self._running)(row)
+        return sound, np.full(count, UNKNOWN)
+
     def _alone(self, into: Sound) -> int:
         """As often as anywhere it lies at one of the window's ends, where a file that holds one word has it."""
         digit = int(self._dice.integers(len(DIGITS)))
