@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from spoken_digits import card, evaluation, export
-from spoken_digits.bank import SPEAKERS, Word, recordings, synthesised
+from spoken_digits.bank import SPEAKERS, Word, recorded, recordings, speaker_of, synthesised
 from spoken_digits.network import Recogniser
 from spoken_digits.prompts import ENGLISH, prompts
 from spoken_digits.scenes import Scenes
@@ -43,19 +43,19 @@ def main() -> None:
     began = time.monotonic()
     torch.set_num_threads(1)  # a second thread makes the windows
     _tell_missing()
-    recorded = [word for word in recordings(given.recordings) if word.speaker in SPEAKERS]
+    files = recordings(given.recordings)
     spoken, sentences = synthesised(DIGITS, DECOYS, SENTENCES, given.seed)
-    print(f"{len(recorded)} recordings, {len(spoken)} words, {len(sentences)} sentences: {_minutes(began)}", flush=True)
+    print(f"{len(files)} recordings, {len(spoken)} words, {len(sentences)} sentences: {_minutes(began)}", flush=True)
     prompted, prompts_read = prompts()
-    known = [word for word in recorded if word.speaker != given.hold_out] + prompted
-    sentences += prompts_read
-    network = _trained(known, spoken, sentences, Effort(given.steps, given.seed))
+    known = [recorded(file) for file in files if speaker_of(file) != given.hold_out]
+    effort = Effort(given.steps, given.seed)
+    network = _trained(known + prompted, spoken, sentences + prompts_read, effort)
     print(f"trained: {_minutes(began)}")
     golden = evaluation.placed(next(word.sound for word in spoken if word.digit == 5), "middle")
-    unknown = [word for word in recorded if word.speaker == given.hold_out]
-    measured = card.measure(network, golden, unknown, given.speech, given.seed)
-    bundle = export.write(given.output, network, golden, card.text(given.hold_out, measured, given.steps, given.seed))
-    print(card.text(given.hold_out, measured, given.steps, given.seed))
+    unknown = [recorded(file, whole=True) for file in files if speaker_of(file) == given.hold_out]
+    page = card.text(given.hold_out, card.measure(network, golden, unknown, given.speech, given.seed), effort)
+    bundle = export.write(given.output, network, golden, page)
+    print(page)
     print(f"{bundle.manifest.name} {bundle.manifest.digest} in {bundle.folder}: {_minutes(began)}")
 
 

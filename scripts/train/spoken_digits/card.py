@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from spoken_digits import evaluation, export
-from spoken_digits.bank import RATE_HZ, Sound, Word
+from spoken_digits.bank import RATE_HZ, Sound, Word, read
 from spoken_digits.evaluation import Heard
 from spoken_digits.network import Recogniser
 from spoken_digits.scenes import LABELS
+from spoken_digits.training import Effort
 from spoken_digits.words import DIGITS
 
 from engines.model import Model
@@ -46,7 +47,7 @@ def measure(network: Recogniser, golden: Sound, words: list[Word], speech: Path 
         counts = {place: evaluation.confusion(bundle, words, place) for place in evaluation.PLACES}
         order = np.random.default_rng(seed).permutation(len(words))[:STREAM]
         chosen = [words[number] for number in order]
-        talk = evaluation.read(speech) if speech else None
+        talk = read(speech) if speech else None
         with Model(bundle, engine="onnxruntime") as model:
             heard = evaluation.words_in(model, evaluation.stream(chosen, seed))
             alone = evaluation.heard_alone(model, words, seed)
@@ -63,7 +64,7 @@ def measure(network: Recogniser, golden: Sound, words: list[Word], speech: Path 
         )
 
 
-def text(held_out: str, measured: Measured, steps: int, seed: int) -> str:
+def text(held_out: str, measured: Measured, effort: Effort) -> str:
     """The model card, in Markdown."""
     stream = measured.in_stream
     false = "not measured"
@@ -97,9 +98,10 @@ Hears the English words "zero" to "nine" in a microphone stream. Everything else
 
 Windows are drawn at random: a digit alone anywhere, between other words, cut off, spoiled; other words; running speech;
 noise. Size of the speaker, pitch, tempo, room, noise (50 to 2 dB below), microphone band, gain, clipping and telephone
-coding vary; bands and moments are masked. {steps} steps of 192 windows, and a sixth
-of that once more with the speech that sounded most like a digit; AdamW, averaged weights, seed {seed}.
-`scripts/train/make_spoken_digits.py` repeats it.
+coding vary; bands and moments are masked. {effort.steps} steps of 192 windows, then \
+{effort.more_steps} more with the speech that
+sounded most like a digit, and with digits whose soft first consonant is cut off (every third); AdamW, averaged weights,
+seed {effort.seed}. `scripts/train/make_spoken_digits.py` repeats it.
 
 ## Measured, on the exported graphs
 

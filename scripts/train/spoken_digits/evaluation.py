@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]  # it ships no types
-import soxr  # type: ignore[import-untyped]  # it ships no types
 from numpy.typing import NDArray
 from spoken_digits.bank import RATE_HZ, Sound, Word
 from spoken_digits.scenes import LABELS, WINDOW
@@ -121,9 +118,3 @@ def compared(said: Sequence[str], heard: Sequence[str]) -> Heard:
         else:
             surplus, column = surplus + 1, column - 1
     return Heard(len(said), right, missed, surplus)
-
-
-def read(path: Path) -> Sound:
-    """A sound file at 16 kHz, one channel, as it is."""
-    samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ), np.float32)

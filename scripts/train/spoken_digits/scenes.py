@@ -45,6 +45,9 @@ class Scenes:
         self, recorded: Sequence[Word], spoken: Sequence[Word], sentences: Sequence[Word], dice: np.random.Generator
     ) -> None:
         """`recorded`: words of people, `spoken`: of synthesisers; digits and decoys."""
+        self.begun_late = 0.0
+        """Share of the digits whose first consonant is missing where it is soft, as it is when somebody or something
+        cut a recording by its level, or a noise covers it."""
         self._dice = dice
         self._sentences = [word.sound for word in sentences]
         self._decoys = [[word.sound for word in words if word.digit is None] for words in (recorded, spoken)]
@@ -156,7 +159,10 @@ class Scenes:
         sources = self._machines
         if self._people and self._dice.random() < _RECORDED:
             sources = self._people[int(self._dice.integers(len(self._people)))]
-        return np.asarray(self._pick(sources[digit]) * float(10 ** self._dice.uniform(-0.4, 0)), np.float32)
+        said = self._pick(sources[digit])
+        if self._dice.random() < self.begun_late:
+            said = _begun_late(said, below_db=self._dice.uniform(14, 40))
+        return np.asarray(said * float(10 ** self._dice.uniform(-0.4, 0)), np.float32)
 
     def _other(self) -> Sound:
         """A word that is no digit."""
@@ -169,6 +175,14 @@ class Scenes:
 
 def _of_digit(words: Sequence[Word], digit: int) -> list[Sound]:
     return [word.sound for word in words if word.digit == digit]
+
+
+def _begun_late(said: Sound, below_db: float) -> Sound:
+    """Without what comes before the first 10 ms that are no quieter than this below the loudest, up to a quarter."""
+    step = RATE_HZ // 100
+    power = (said[: len(said) // step * step].reshape(-1, step) ** 2).mean(axis=1)
+    first = int(np.argmax(power >= power.max() * 10 ** (-below_db / 10)))
+    return said[min(first * step, len(said) // 4) :]
 
 
 def _put(into: Sound, said: Sound, at: int) -> None:

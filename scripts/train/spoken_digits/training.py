@@ -1,4 +1,5 @@
-"""From windows to weights: first from everything, then once more with the speech that was taken for a digit."""
+"""From windows to weights: first from everything, then once more with what is hard: speech that was taken for a digit,
+and digits without their first consonant."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from spoken_digits.surroundings import Surroundings
 from torch import Tensor, nn
 
 BATCH = 192
-PEAK_RATE, SECOND_RATE = 4e-3, 4e-4
+PEAK_RATE, SECOND_RATE = 4e-3, 1e-3
+_BEGUN_LATE = 0.35
 _ECHO_AFTER = 40
 """Steps until a batch is seen again."""
 _LOOKED_AT, _KEPT, _PER_BATCH = 300, 300, 24
@@ -39,7 +41,7 @@ class Effort:
     @property
     def more_steps(self) -> int:
         """Of the second time."""
-        return self.steps // 6
+        return self.steps * 3 // 11
 
 
 def train(scenes: Scenes, surroundings: Surroundings, effort: Effort) -> Recogniser:
@@ -57,9 +59,10 @@ def _train_once(scenes: Scenes, surroundings: Surroundings, effort: Effort) -> R
 
 
 def train_again(network: Recogniser, scenes: Scenes, surroundings: Surroundings, effort: Effort) -> Recogniser:
-    """A trained network, better at what sounds most like a digit to it and is none."""
+    """A trained network, better at what sounds most like a digit to it and is none, and at digits that are cut off."""
     dice = np.random.default_rng(effort.seed + 1)
     hard = _hardest(network, scenes, surroundings)
+    scenes.begun_late = _BEGUN_LATE
     network = copy.deepcopy(network).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), lr=SECOND_RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, total_iters=effort.more_steps)
