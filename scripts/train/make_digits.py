@@ -27,8 +27,8 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, STEPS, CHOOSING, JUDGED = 24_000, 8_000, 1_000, 2_000
-"""Scenes rendered for training, steps of the training, scenes to choose the threshold on, scenes for the judgement."""
+SCENES, STEPS, CHOOSING, JUDGED = 24_000, (4_000, 5_000), 1_000, 2_000
+"""Scenes to train on, steps of both stages of the training, scenes to choose the threshold on, and to judge with."""
 
 
 def main() -> None:
@@ -51,13 +51,13 @@ def _make(folder: Path, options: argparse.Namespace, scratch: Path) -> None:
     from digits import card, export
     from digits.dataset import rendered
     from digits.evaluate import best_threshold, looked, scored
-    from digits.training import Recipe, train
+    from digits.training import recipes, train
 
     started = time.monotonic()
     data = rendered("training", options.scenes, options.seed, scratch, options.workers)
     logger.info("%d scenes rendered after %.1f minutes", options.scenes, (time.monotonic() - started) / 60)
-    recipe = Recipe(steps=options.steps)
-    network = export.network(train(data, recipe, options.seed, scratch))
+    stages = recipes(*options.steps)
+    network = export.network(train(data, stages, options.seed, scratch))
     choosing = rendered("choosing", options.choosing, options.seed, scratch, options.workers)
     judged = rendered("testing", options.judged, options.seed, scratch, options.workers)
     golden = np.array(judged.pixels[0])
@@ -66,7 +66,7 @@ def _make(folder: Path, options: argparse.Namespace, scratch: Path) -> None:
     scores = scored(looked(draft, judged), judged, threshold)
     story = card.Story(
         scenes=options.scenes,
-        recipe=recipe,
+        recipes=stages,
         seed=options.seed,
         minutes=(time.monotonic() - started) / 60,
         machine=f"two processes on {platform.machine()}",
@@ -87,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--into", type=Path, default=ROOT / "appliance" / "bundles")
     parser.add_argument("--scratch", type=Path, help="where some gigabytes of scenes may lie (default: as TMPDIR says)")
     parser.add_argument("--scenes", type=int, default=SCENES)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, nargs=2, default=STEPS)
     parser.add_argument("--choosing", type=int, default=CHOOSING)
     parser.add_argument("--judged", type=int, default=JUDGED)
     parser.add_argument("--seed", type=int, default=0)

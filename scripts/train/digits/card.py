@@ -34,7 +34,7 @@ class Story:
     """How the model came about."""
 
     scenes: int
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     seed: int
     minutes: float
     machine: str
@@ -54,6 +54,7 @@ def written(story: Story, scores: Scores) -> str:
     return _CARD.format(
         story=story,
         weights=weights,
+        steps=sum(recipe.steps for recipe in story.recipes),
         reading=100 * scores.reading,
         understood=100 * scores.understood,
         scores=scores,
@@ -79,8 +80,8 @@ Nothing but scenes rendered by `scripts/train/digits`: free fonts from Debian's 
 segments, dot matrices and drum counters drawn by geometry; colours, textures, perspective, blur, noise, glare, shadow,
 low light, JPEG; clutter without digits. No photograph was used, neither to train nor to judge.
 A scene in whose shot a digit can no longer be told from its background is taken again in better light
-(`readable.py`), in training as in the judgement. {story.scenes} scenes made {story.recipe.steps} batches of
-{story.recipe.batch} pictures: many displays on a sheet, windows of larger scenes, and at the end the scenes as they
+(`readable.py`), in training as in the judgement. {story.scenes} scenes made {steps} batches of
+{story.recipes[0].batch} pictures: many displays on a sheet, windows of larger scenes, and at the end the scenes as they
 are; other sizes and colours each time. Seed {story.seed}. Rendered, trained and judged in {story.minutes:.0f} minutes
 ({story.machine}).
 

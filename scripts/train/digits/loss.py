@@ -56,16 +56,19 @@ class Wrong:
     """Share of those cells whose highest score is the digit's."""
 
 
-def loss(answers: Tensor, truth: Truth, side: int, name_weight: float) -> Wrong:
+def loss(answers: Tensor, truth: Truth, side: int, name_weight: float, evenly: float) -> Wrong:
     """Of a batch; `answers` (pictures, 14, cells) as the network gives them for pictures of `side` by `side` pixels.
 
     Boxes: generalised IoU (Rezatofighi et al. 2019). Classes: quality focal loss (Li et al. 2020): a cell should score
     as high as its box is good. Softmax cross-entropy on top, where a digit is, for which of the ten it is: without it,
-    telling digits apart is learnt much later than finding them.
+    telling digits apart is learnt much later than finding them. `evenly`: 0 counts every digit's cells alike, 1 every
+    picture's, however many digits are on it.
     """
     assigned = _assign(truth, side, answers.shape[0])
     logits = answers[:, 4:]
     target = torch.zeros_like(logits)
+    per_picture = torch.bincount(assigned.picture, minlength=len(answers)).clamp(min=1)
+    weight = (len(assigned.cell) / len(answers) / per_picture[assigned.picture]) ** evenly
     if len(assigned.cell):
         sides = answers[assigned.picture, :4, assigned.cell]
         at = centres(side, side)[0][assigned.cell]
@@ -73,9 +76,9 @@ def loss(answers: Tensor, truth: Truth, side: int, name_weight: float) -> Wrong:
         iou, giou = _overlaps(found, assigned.boxes)
         quality = _LEAST_SCORE + (1 - _LEAST_SCORE) * iou.detach().clamp(min=0)
         target[assigned.picture, assigned.digit, assigned.cell] = quality
-        box_loss = ((1 - giou) * quality).sum() * _BOX_WEIGHT
+        box_loss = ((1 - giou) * quality * weight).sum() * _BOX_WEIGHT
         names = logits[assigned.picture, :, assigned.cell]
-        name_loss = functional.cross_entropy(names, assigned.digit, reduction="sum") * name_weight
+        name_loss = (functional.cross_entropy(names, assigned.digit, reduction="none") * weight).sum() * name_weight
         named = names.argmax(1) == assigned.digit
         overlap, right = float(iou.detach().mean()), float(named.float().mean())
     else:
@@ -84,7 +87,8 @@ def loss(answers: Tensor, truth: Truth, side: int, name_weight: float) -> Wrong:
     away = (target - logits.sigmoid()).square()
     each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * away
     each = each.masked_fill(assigned.ignored[:, None], 0)
-    return Wrong((each.sum() + box_loss + name_loss) / max(1, len(assigned.cell)), overlap, right)
+    found_loss = each.sum() + (each[assigned.picture, :, assigned.cell] * (weight - 1)[:, None]).sum()
+    return Wrong((found_loss + box_loss + name_loss) / max(1.0, float(weight.sum())), overlap, right)
 
 
 def _assign(truth: Truth, side: int, pictures: int) -> _Assigned:

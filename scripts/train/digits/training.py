@@ -34,7 +34,7 @@ class Recipe:
     """How long and how fast is learnt."""
 
     steps: int
-    batch: int = 16
+    batch: int = 8
     rate: float = 4e-3
     warm_up: int = 150
     """Steps in which the rate rises."""
@@ -48,30 +48,46 @@ class Recipe:
     plain: float = 0.15
     """Share of the training, at its end, with scenes as they are, in full size."""
     name_weight: float = 1.0
+    evenly: float = 0.0
+    """0: every digit counts alike; 1: every picture, however many digits are on it."""
 
 
-def train(data: Dataset, recipe: Recipe, seed: int, scratch: Path) -> Detector:
-    """A detector in evaluation mode; `scratch` is a folder for files of the meantime."""
+def recipes(first: int, second: int) -> tuple[Recipe, Recipe]:
+    """So many steps to learn what digits look like, from as many as possible; then to learn scenes as they are."""
+    return (
+        Recipe(steps=first, falling=0.0, plain=0.0),
+        Recipe(steps=second, rate=3e-3, falling=0.75, plain=0.25, evenly=0.5),
+    )
+
+
+def train(data: Dataset, recipes: tuple[Recipe, ...], seed: int, scratch: Path) -> Detector:
+    """A detector in evaluation mode, by these recipes in turn; `scratch` is a folder for what lies between."""
     weights = scratch / "weights.pt"
-    (scratch / "meeting").unlink(missing_ok=True)
-    torch.multiprocessing.spawn(_learn, (data, recipe, seed, scratch / "meeting", weights), nprocs=PROCESSES)
+    for stage, recipe in enumerate(recipes):
+        (scratch / "meeting").unlink(missing_ok=True)
+        torch.multiprocessing.spawn(
+            _learn, (data, recipe, [seed, stage], scratch / "meeting", weights), nprocs=PROCESSES
+        )
     detector = Detector()
     detector.load_state_dict(torch.load(weights))
     detector.eval()
     return detector
 
 
-def _learn(rank: int, data: Dataset, recipe: Recipe, seed: int, meeting: Path, weights: Path) -> None:
-    """Body of each process."""
+def _learn(rank: int, data: Dataset, recipe: Recipe, seed: list[int], meeting: Path, weights: Path) -> None:
+    """Body of each process; `seed`, and which stage it is: after the first, the weights are where to start."""
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed[0])
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=PROCESSES)
-    network = Detector().to(memory_format=torch.channels_last)
+    network = Detector()
+    if seed[1]:
+        network.load_state_dict(torch.load(weights))
+    network.to(memory_format=torch.channels_last)
     mean = copy.deepcopy(network)
     optimiser = _optimiser(network, recipe)
-    shared, own = np.random.default_rng([seed, 7]), np.random.default_rng([seed, 8, rank])
+    shared, own = np.random.default_rng([seed[0], 7, seed[1]]), np.random.default_rng([seed[0], 8, rank, seed[1]])
     batches = Batches(data, np.arange(rank, len(data.kinds), PROCESSES), own)
     started, sums = time.monotonic(), np.zeros(3)
     for step in range(recipe.steps):
@@ -99,7 +115,7 @@ def _step(
         group["lr"] = rate
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_quick_bfloat16()):
         answers = network(pictures)
-    wrong = loss(answers.float(), truth, pictures.shape[2], recipe.name_weight)
+    wrong = loss(answers.float(), truth, pictures.shape[2], recipe.name_weight, recipe.evenly)
     optimiser.zero_grad(set_to_none=True)
     wrong.loss.backward()
     _share_gradients(network)
@@ -137,7 +153,8 @@ def _rate(step: int, recipe: Recipe) -> float:
     """Rises, stays, then falls along half a cosine."""
     if step < recipe.warm_up:
         return recipe.rate * (step + 1) / recipe.warm_up
-    done = max(0.0, 1 - (recipe.steps - step) / (recipe.steps * recipe.falling))
+    falling = recipe.steps * recipe.falling
+    done = max(0.0, 1 - (recipe.steps - step) / falling) if falling else 0.0
     return recipe.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
