@@ -136,6 +136,16 @@ def test_the_stages_of_a_split_model_run_in_processes_of_their_own(folder: Path,
     assert largest_difference({output: expected[output]}, {output: known[output]}) <= 1e-4
 
 
+def test_the_two_stages_of_spoken_digits_run_in_processes_of_their_own() -> None:
+    bundle = Bundle.open(ROOT / "appliance" / "bundles" / "spoken-digits" / "1")
+    assert [stage.name for stage in bundle.manifest.stages] == ["spectrogram", "recogniser"]
+    golden = dict(np.load(bundle.file_path("golden/input.npz"), allow_pickle=False))
+    expected = dict(np.load(bundle.file_path("golden/output.npz"), allow_pickle=False))
+    between = in_another_process(bundle.stage_path("spectrogram"), golden)
+    known = in_another_process(bundle.stage_path("recogniser"), between)
+    assert largest_difference(expected, known) <= 1e-4
+
+
 def test_the_split_model_becomes_the_next_version_and_runs(tmp_path: Path) -> None:
     bundle = Bundle.open(ROOT / "appliance" / "bundles" / "tones" / "1")
     inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
