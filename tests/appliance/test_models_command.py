@@ -180,7 +180,7 @@ def test_a_damaged_model_is_listed_with_its_fault(models: Models, people: Path) 
     (models.folder / "people" / "1" / "bundle.json").write_text("{")
     row = next(row for row in models.document("list") if row["name"] == "people")
     assert "not valid JSON" in row["fault"]
-    assert "not valid JSON" in models.fine("list")
+    assert "not valid JSON" in " ".join(models.fine("list").split())  # wherever the line is broken
     assert "not valid JSON" in models.refused("show", "people")
 
 
