@@ -161,7 +161,7 @@ class Camera(Source):
     """A source of pictures."""
 
     uri: Text = Field(
-        description="camera:0, camera:/dev/v4l/by-id/…, csi:0, rtsp://…, file:…, images:… or scene:shapes",
+        description="camera:0, camera:/dev/v4l/by-id/…, csi:0, rtsp://…, file:…, images:…, scene:digits, scene:shapes",
         examples=["rtsp://192.168.1.20/stream1"],
     )
     username: Text | None = Field(None, description="user name on an RTSP camera", examples=["viewer"])

@@ -1,4 +1,4 @@
-"""The appliance at work with nothing attached: a synthetic scene, synthetic sounds, a broker of its own.
+"""The appliance at work with nothing attached: a synthetic scene, synthetic speech, a broker of its own.
 
 A camera and a microphone that are there, and work, are used instead.
 """
@@ -13,18 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from appliance.spoken import write_spoken
 from capture.camera import CameraDevice
 from capture.open import open_source
 from capture.options import VideoOptions
 from capture.source import CaptureError
 
-TONE_HZ = {"low": 220.0, "middle": 880.0, "high": 3520.0}
-"""One tone inside each band of the model `tones`."""
-
-RATE_HZ = 16_000
-TONE_S, PAUSE_S = 1.0, 1.0
+SCENE = "scene:digits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +41,22 @@ def choose_camera(devices: Iterable[CameraDevice]) -> Choice:
                 return Choice(uri, f"{device.path}, {device.label}, {source.description}")
         except CaptureError as error:
             refusals.append(str(error))
-    return Choice("scene:shapes", f"a synthetic scene ({'; '.join(refusals) or 'there is no camera here'})")
+    return Choice(SCENE, f"a synthetic scene ({'; '.join(refusals) or 'there is no camera here'})")
 
 
 def choose_microphone(folder: Path) -> Choice:
-    """The microphone that the sound system takes by default, else synthetic tones, written into `folder`."""
+    """The microphone that the sound system takes by default, else spoken digits, written into `folder`."""
     from capture.microphones import input_devices
 
     try:
         names = input_devices()
     except CaptureError as error:
-        return Choice(f"wav:{_write_tones(folder)}", f"synthetic tones ({error})")
-    if not names:
-        return Choice(f"wav:{_write_tones(folder)}", "synthetic tones (there is no microphone here)")
-    return Choice("mic:", "the one that the sound system takes by default")
+        why = str(error)
+    else:
+        if names:
+            return Choice("mic:", "the one that the sound system takes by default")
+        why = "there is no microphone here"
+    return Choice(f"wav:{write_spoken(folder / 'words.wav')}", f"synthetic voices ({why})")
 
 
 def write_config(folder: Path, broker: str, camera: Choice, microphone: Choice) -> Path:
@@ -85,14 +82,15 @@ uri = {_toml(microphone.uri)}
 loop = {str(microphone.uri.startswith("wav:")).lower()}
 
 [[pipeline]]
-name = "shapes"
+name = "digits"
 source = "camera"
-model = "shapes"
+model = "digits"
+events = false
 
 [[pipeline]]
-name = "tones"
+name = "words"
 source = "microphone"
-model = "tones"
+model = "spoken-digits"
 """,
         encoding="utf-8",
     )
@@ -113,18 +111,3 @@ def start_appliance(config: Path) -> subprocess.Popen[bytes]:
 def _toml(text: str) -> str:
     """A TOML string; JSON's escapes are among TOML's."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _write_tones(folder: Path) -> Path:
-    """Each tone for a second, a second of near silence between them."""
-    import soundfile  # type: ignore[import-untyped] # it has no types
-
-    rng = np.random.default_rng(0)
-    time_s = np.arange(int(TONE_S * RATE_HZ)) / RATE_HZ
-    parts = []
-    for hertz in TONE_HZ.values():
-        parts.append(rng.standard_normal(int(PAUSE_S * RATE_HZ)) * 1e-3)
-        parts.append(0.3 * np.sin(2 * np.pi * hertz * time_s) + rng.standard_normal(len(time_s)) * 1e-3)
-    path = folder / "tones.wav"
-    soundfile.write(path, np.concatenate(parts).astype(np.float32), RATE_HZ)
-    return path

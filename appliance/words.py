@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from rich.markup import escape
 
-STYLES = {"ok": "green", "degraded": "yellow", "failed": "bold red", "online": "green", "stale": "yellow"}
+from appliance.reading import read_out
 
+STYLES = {"ok": "green", "degraded": "yellow", "failed": "bold red", "online": "green", "stale": "yellow"}
+DIGITS = frozenset("0123456789")
 
 LONGEST = 300
 """Characters of one foreign word."""
@@ -28,6 +31,16 @@ def row(topic: str, payload: bytes) -> str | None:
         return _row(topic, payload)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def numbers_read(topic: str, payload: bytes) -> tuple[str, list[str]]:
+    """The pipeline of a result whose boxes are digits, and the numbers that they make; none of anything else."""
+    try:
+        document = _document(topic, payload)
+        numbers = _numbers(document.get("detections") or ()) if document.get("type") == "result" else []
+        return _clean(document.get("pipeline")), [_clean(each) for each in numbers]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "", []
 
 
 def _news(topic: str, payload: bytes) -> str | None:
@@ -92,12 +105,25 @@ def _result(document: dict[str, Any]) -> str:
         labels = document.get("labels") or []
         text = ", ".join(str(label.get("label")) for label in labels) or "nothing"
         return head + _clean(text)
+    if numbers := _numbers(found):
+        return head + _clean("  ".join(numbers))
     counts: dict[str, int] = {}
     for detection in found:
         label = str(detection.get("label"))
         counts[label] = counts.get(label, 0) + 1
     text = ", ".join(f"{count} {label}" for label, count in sorted(counts.items())) or "nothing"
     return head + _clean(text)
+
+
+def _numbers(found: Iterable[dict[str, Any]]) -> list[str]:
+    """What a person would read out; nothing unless every box is a digit."""
+    digits = []
+    for each in found:
+        if each.get("label") not in DIGITS:
+            return []
+        left, top, right, bottom = (float(edge) for edge in each["box"])
+        digits.append((str(each["label"]), (left, top, right, bottom)))
+    return read_out(digits)
 
 
 def _event(document: dict[str, Any]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import unquote
 
 from capture.address import redacted
 from capture.options import AudioOptions, VideoOptions
 from capture.source import Source
+
+if TYPE_CHECKING:
+    from capture.scene import Scene
 
 __all__ = ["is_audio", "is_sensor", "open_source", "redacted"]
 
@@ -64,9 +67,14 @@ def _images(name: str, address: str, options: VideoOptions) -> Source:
 
 
 def _scene(name: str, address: str, options: VideoOptions) -> Source:
-    from capture.scene import Scene
+    from capture.displays import Displays
+    from capture.shapes import Shapes
 
-    return Scene(name, address, options)
+    scenes: dict[str, type[Scene]] = {each.kind: each for each in (Shapes, Displays)}
+    if address not in scenes:
+        known = ", ".join(f"scene:{kind}" for kind in scenes)
+        raise ValueError(f"scene:{address}: there is no such scene; known: {known}")
+    return scenes[address](name, options)
 
 
 def _mic(name: str, address: str, options: AudioOptions) -> Source:
@@ -88,7 +96,7 @@ _VIDEO: dict[str, _Scheme[VideoOptions]] = {
     "rtsps": _Scheme("rtsps://host/path", _rtsps, sensor=True),
     "file": _Scheme("file:video.mp4", _file, sensor=False),
     "images": _Scheme("images:folder", _images, sensor=False),
-    "scene": _Scheme("scene:shapes", _scene, sensor=False),
+    "scene": _Scheme("scene:digits or scene:shapes", _scene, sensor=False),
 }
 _AUDIO: dict[str, _Scheme[AudioOptions]] = {
     "mic": _Scheme("mic: or mic:name", _mic, sensor=True),

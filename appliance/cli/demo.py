@@ -1,4 +1,4 @@
-"""`appliance demo`: boxes and words on the terminal, minutes after cloning."""
+"""`appliance demo`: numbers and words on the terminal, minutes after cloning."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option("--json", "as_json", is_flag=True, help="Show the documents as they are.")
 @click.pass_context
 def demo(context: click.Context, broker: str | None, for_s: float | None, as_json: bool) -> None:
-    """Show the appliance at work: a camera and a microphone if there are any, a synthetic scene and sounds if not.
+    """Show the appliance at work: it reads digits in a picture and hears spoken ones.
 
-    Ends with Ctrl-C.
+    From a camera and a microphone if there are any; else from a synthetic scene with a display, a counter and labels,
+    and from synthetic voices. Ends with Ctrl-C.
     """
     from appliance.cli.watch import watch
     from appliance.mqtt.broker import BrokerMissingError, LocalBroker

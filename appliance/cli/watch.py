@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from appliance.cli.numbers import Number
 
 if TYPE_CHECKING:
     from appliance.mqtt.subscriber import Subscriber
+    from appliance.reading import Settled
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 LOOK_EVERY_S = 0.2
@@ -132,10 +134,14 @@ class _Lines:
         from rich.console import Console
         from rich.live import Live
 
+        from appliance.reading import Settled
+
         self._console = Console(highlight=False, soft_wrap=True)
         self._live = Live(console=self._console, refresh_per_second=8, transient=True)
         self._rows: dict[str, str] = {}
         self._last: dict[str, str] = {}
+        self._settled: dict[str, Settled] = defaultdict(Settled)
+        """Of every topic in `_rows`."""
 
     def __enter__(self) -> _Lines:
         if self._console.is_terminal:
@@ -146,12 +152,15 @@ class _Lines:
         self._live.stop()
 
     def message(self, topic: str, payload: bytes) -> int:
-        from appliance.words import news, row
+        from appliance.words import news, numbers_read, row
 
         now = row(topic, payload)
         if now is not None and (topic in self._rows or len(self._rows) < MOST_ROWS):
             self._rows[topic] = now
             self._live.update("\n".join(self._rows[key] for key in sorted(self._rows)))
+            pipeline, numbers = numbers_read(topic, payload)
+            for number in self._settled[topic].news(numbers, time.monotonic()):
+                self._console.print(f"[cyan]=[/] [bold]{number}[/] {pipeline} [dim]read[/]")
         line = news(topic, payload)
         if line is None or self._last.get(topic) == line:
             return 0

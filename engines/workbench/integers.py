@@ -10,6 +10,7 @@ from typing import Any
 from engines.engine import Tensors
 from engines.workbench.graph import Graph, uses
 from engines.workbench.prepared import prepared
+from engines.workbench.weights import weights_in_integers
 from engines.workbench.work import WorkbenchError
 
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -126,6 +127,10 @@ class Integers:
         except Exception as error:  # ONNX Runtime raises many types; this is the border
             raise WorkbenchError(f"the network cannot be quantised: {error}") from error
         _save(_with_short_names(quantizer.model.model), path)
+
+    def write_weights(self, path: Path) -> None:
+        """The network with weights in integers and everything else in floats."""
+        _save(_with_short_names(weights_in_integers(self._model)), path)
 
 
 _TENSORRT = {

@@ -13,9 +13,9 @@ from engines.engine import Tensors
 from engines.manifest import Stage
 from engines.workbench.made import Made, restaged
 from engines.workbench.plot import stacked_bars
-from engines.workbench.quantize import with_stage
 from engines.workbench.report import Report, table
 from engines.workbench.tensors import take_turns_ms
+from engines.workbench.trial import with_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def weigh(bundle: Bundle, path: Path, probe: Tensors, judge: Callable[[Bundle], 
     old = bundle.stage_path(stage)
     before_ms, after_ms = take_turns_ms(old, path, probe)
     sizes = old.stat().st_size, path.stat().st_size
-    return Weighed(*sizes, before_ms, after_ms, judge(bundle), judge(with_stage(bundle, stage, path)))
+    return Weighed(*sizes, before_ms, after_ms, judge(bundle), judge(with_stages(bundle, {stage: path})))
 
 
 def with_last_stage(bundle: Bundle, path: Path, how: str) -> Made:

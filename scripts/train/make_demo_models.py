@@ -27,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from capture.options import VideoOptions
 from capture.samples import Samples
-from capture.scene import Scene
+from capture.shapes import Shapes
 from engines.bundle import Bundle, write_bundle
 from engines.digest import of_bytes
 from engines.engine import Array
@@ -255,7 +255,7 @@ def make(folder: Path) -> list[Bundle]:
 
 def _shapes_golden(spec: ImageInput) -> dict[str, Array]:
     """The input tensor for the first picture of the scene."""
-    with Scene("golden", "shapes", VideoOptions(realtime=False)) as scene:
+    with Shapes("golden", VideoOptions(realtime=False)) as scene:
         pixels = scene.render(0)
     inputs = Pictures(spec, rows=1)
     inputs.put(0, pixels)

@@ -27,8 +27,8 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, EPOCHS, JUDGED = 18_000, 4, 2_000
-"""Rendered for training, how often each is shown, and rendered for the judgement."""
+SCENES, STEPS, CHOOSING, JUDGED = 24_000, (4_000, 5_000), 1_000, 2_000
+"""Scenes to train on, steps of both stages of the training, scenes to choose the threshold on, and to judge with."""
 
 
 def main() -> None:
@@ -50,31 +50,34 @@ def _make(folder: Path, options: argparse.Namespace, scratch: Path) -> None:
     import numpy as np
     from digits import card, export
     from digits.dataset import rendered
-    from digits.evaluate import evaluate
-    from digits.training import Recipe, train
+    from digits.evaluate import best_threshold, looked, scored
+    from digits.training import recipes, train
 
     started = time.monotonic()
     data = rendered("training", options.scenes, options.seed, scratch, options.workers)
     logger.info("%d scenes rendered after %.1f minutes", options.scenes, (time.monotonic() - started) / 60)
-    detector = train(data, Recipe(epochs=options.epochs), options.seed, scratch)
-    minutes = (time.monotonic() - started) / 60
-    network = export.network(detector)
+    stages = recipes(*options.steps)
+    network = export.network(train(data, stages, options.seed, scratch))
+    choosing = rendered("choosing", options.choosing, options.seed, scratch, options.workers)
     judged = rendered("testing", options.judged, options.seed, scratch, options.workers)
     golden = np.array(judged.pixels[0])
-    draft = export.bundle(scratch / "draft", network, golden, "A draft.\n", {})
-    scores = evaluate(draft, judged)
+    draft = export.bundle(scratch / "draft", network, golden, threshold=0.4, card="A draft.\n", about={})
+    threshold = best_threshold(looked(draft, choosing), choosing)
+    scores = scored(looked(draft, judged), judged, threshold)
     story = card.Story(
         scenes=options.scenes,
-        epochs=options.epochs,
+        recipes=stages,
         seed=options.seed,
-        minutes=minutes,
+        minutes=(time.monotonic() - started) / 60,
         machine=f"two processes on {platform.machine()}",
         network_bytes=len(network),
+        threshold=threshold,
         judged=options.judged,
     )
-    made = export.bundle(folder, network, golden, card.written(story, scores), card.ABOUT)
+    text = card.written(story, scores)
+    made = export.bundle(folder, network, golden, threshold=threshold, card=text, about=card.ABOUT)
     logger.info("%s in %s", made.manifest.digest, made.folder)
-    print(card.written(story, scores))
+    print(text)
 
 
 def _options() -> argparse.Namespace:
@@ -84,7 +87,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--into", type=Path, default=ROOT / "appliance" / "bundles")
     parser.add_argument("--scratch", type=Path, help="where some gigabytes of scenes may lie (default: as TMPDIR says)")
     parser.add_argument("--scenes", type=int, default=SCENES)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--steps", type=int, nargs=2, default=STEPS)
+    parser.add_argument("--choosing", type=int, default=CHOOSING)
     parser.add_argument("--judged", type=int, default=JUDGED)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=cores, help="processes that render (default: %(default)s)")

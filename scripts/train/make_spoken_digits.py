@@ -2,12 +2,12 @@
 """Makes the model `spoken-digits`: speaks its own training words, trains, measures, writes the bundle.
 
     git clone https://github.com/Jakobovski/free-spoken-digit-dataset
-    pip install -e . torch==2.13.0 scipy            the CPU build of torch will do
+    pip install -e ".[train]"                       the CPU build of torch will do
     python scripts/train/make_spoken_digits.py free-spoken-digit-dataset/recordings --output FOLDER
 
-The synthesisers it needs stand in spoken_digits/voices.py. Under 45 minutes on two cores. Everything is seeded: the
-same packages and the same recordings give a model of the same accuracy. One speaker of the recordings is held out:
-nothing of theirs is trained on, and what is reported is how well they are understood.
+The Debian packages it needs stand in spoken_digits/voices.py and spoken_digits/prompts.py. Under 45 minutes on two
+cores. Everything is seeded: the same packages and the same recordings give a model of the same accuracy. One speaker of
+the recordings is held out: nothing of theirs is trained on, and what is reported is how well they are understood.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from spoken_digits import card, evaluation, export
-from spoken_digits.bank import SPEAKERS, Word, recordings, synthesised
+from spoken_digits.bank import SPEAKERS, Word, recorded, recordings, speaker_of, synthesised
 from spoken_digits.network import Recogniser
+from spoken_digits.prompts import ENGLISH, prompts
 from spoken_digits.scenes import Scenes
 from spoken_digits.surroundings import Surroundings
 from spoken_digits.training import Effort, train
-from spoken_digits.variations import varied
+from spoken_digits.variations import resized, varied
 from spoken_digits.voices import missing
 
-DIGITS, DECOYS, SENTENCES = 400, 3000, 500
+DIGITS, DECOYS, SENTENCES = 500, 3000, 700
 """So many synthesised: of each digit, of words that are none, of sentences."""
-RECORDED_VARIATIONS, SPOKEN_VARIATIONS = 6, 1
-STEPS = 2400
+RECORDED_VARIATIONS, FEW_VARIATIONS, SPOKEN_VARIATIONS = 10, 30, 2
+"""So many of each word; `few` are those of the one woman who was recorded."""
+STEPS = 4400
 HELD_OUT = "jackson"
 
 
@@ -40,28 +42,43 @@ def main() -> None:
     given = _arguments()
     began = time.monotonic()
     torch.set_num_threads(1)  # a second thread makes the windows
-    if absent := missing():
-        print(f"not installed, so that their voices are left out: {', '.join(absent)} (see spoken_digits/voices.py)")
-    recorded = [word for word in recordings(given.recordings) if word.speaker in SPEAKERS]
+    _tell_missing()
+    files = recordings(given.recordings)
     spoken, sentences = synthesised(DIGITS, DECOYS, SENTENCES, given.seed)
-    print(f"{len(recorded)} recordings, {len(spoken)} words, {len(sentences)} sentences: {_minutes(began)}", flush=True)
-    known = [word for word in recorded if word.speaker != given.hold_out]
-    network = _trained(known, spoken, sentences, Effort(given.steps, given.seed))
+    print(f"{len(files)} recordings, {len(spoken)} words, {len(sentences)} sentences: {_minutes(began)}", flush=True)
+    prompted, prompts_read = prompts()
+    known = [recorded(file) for file in files if speaker_of(file) != given.hold_out]
+    effort = Effort(given.steps, given.seed)
+    network = _trained(known + prompted, spoken, sentences + prompts_read, effort)
     print(f"trained: {_minutes(began)}")
     golden = evaluation.placed(next(word.sound for word in spoken if word.digit == 5), "middle")
-    unknown = [word for word in recorded if word.speaker == given.hold_out]
-    measured = card.measure(network, golden, unknown, given.speech, given.seed)
-    bundle = export.write(given.output, network, golden, card.text(given.hold_out, measured, given.steps, given.seed))
-    print(card.text(given.hold_out, measured, given.steps, given.seed))
+    unknown = [recorded(file, whole=True) for file in files if speaker_of(file) == given.hold_out]
+    page = card.text(given.hold_out, card.measure(network, golden, unknown, given.speech, given.seed), effort)
+    bundle = export.write(given.output, network, golden, page)
+    print(page)
     print(f"{bundle.manifest.name} {bundle.manifest.digest} in {bundle.folder}: {_minutes(began)}")
 
 
+def _tell_missing() -> None:
+    if absent := missing():
+        print(f"not installed, so that their voices are left out: {', '.join(absent)} (see spoken_digits/voices.py)")
+    if not ENGLISH.is_dir():
+        print(f"{ENGLISH} is not there: no woman's voice, no real speech without digits (see spoken_digits/prompts.py)")
+
+
 def _trained(known: list[Word], spoken: list[Word], sentences: list[Word], effort: Effort) -> Recogniser:
+    """`known`: of people; `spoken`: of synthesisers."""
     dice = np.random.default_rng(effort.seed)
-    known = known + [replace(w, sound=varied(w.sound, dice)) for w in known for _ in range(RECORDED_VARIATIONS)]
-    spoken = spoken + [replace(w, sound=varied(w.sound, dice)) for w in spoken for _ in range(SPOKEN_VARIATIONS)]
+    few = [word for word in known if word.speaker not in SPEAKERS]
+    known = _with_variations(known, RECORDED_VARIATIONS, dice) + _with_variations(few, FEW_VARIATIONS, dice)
+    spoken = _with_variations(spoken, SPOKEN_VARIATIONS, dice)
+    sentences = sentences + [replace(word, sound=resized(word.sound, dice)) for word in sentences]
     surroundings = Surroundings(sentences, dice)
     return train(Scenes(known, spoken, sentences, dice), surroundings, effort)
+
+
+def _with_variations(words: list[Word], times: int, dice: np.random.Generator) -> list[Word]:
+    return words + [replace(word, sound=varied(word.sound, dice)) for word in words for _ in range(times)]
 
 
 def _arguments() -> argparse.Namespace:

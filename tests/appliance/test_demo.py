@@ -14,7 +14,10 @@ import pytest
 from appliance.config import load
 from appliance.demo import Choice, choose_camera, write_config
 from appliance.mqtt.broker import BrokerMissingError, LocalBroker
+from appliance.spoken import chosen
 from capture.camera import CameraDevice
+from capture.displays import Displays
+from capture.options import VideoOptions
 from tests.children import alive, children
 from tests.conftest import Broker
 from tests.waiting import until
@@ -25,22 +28,22 @@ pytestmark = pytest.mark.system
 def test_a_camera_that_cannot_be_opened_is_named_and_the_scene_is_shown_instead(tmp_path: Path) -> None:
     absent = CameraDevice(str(tmp_path / "video0"), "A camera", "")
     choice = choose_camera([absent])
-    assert choice.uri == "scene:shapes"
+    assert choice.uri == "scene:digits"
     assert "a synthetic scene" in choice.words
     assert absent.path in choice.words
 
 
 def test_without_a_camera_the_scene_is_shown() -> None:
-    assert choose_camera([]) == Choice("scene:shapes", "a synthetic scene (there is no camera here)")
+    assert choose_camera([]) == Choice("scene:digits", "a synthetic scene (there is no camera here)")
 
 
 def test_the_configuration_is_a_valid_one_whatever_the_folder_is_called(tmp_path: Path) -> None:
     folder = tmp_path / 'a "folder" of Zoë\\s'
     folder.mkdir()
-    tones = Choice(f"wav:{folder / 'tones.wav'}", "tones")
-    config = load(write_config(folder, "mqtt://127.0.0.1:1", Choice("scene:shapes", "scene"), tones))
+    words = Choice(f"wav:{folder / 'words.wav'}", "words")
+    config = load(write_config(folder, "mqtt://127.0.0.1:1", Choice("scene:digits", "scene"), words))
     assert str(config.device.state_dir) == str(folder)
-    assert config.microphone[0].uri == tones.uri
+    assert config.microphone[0].uri == words.uri
 
 
 @pytest.mark.broker
@@ -130,8 +133,13 @@ class Demo:
 @pytest.mark.broker
 def test_the_demo_shows_what_is_seen_and_heard_and_ends_with_ctrl_c(start: Callable[..., Demo]) -> None:
     demo = start()
-    demo.says("shapes")
-    demo.says("tones")
+    numbers = {reading.number for seq in range(0, 300, 30) for reading in Displays("", VideoOptions()).truth(seq)}
+    demo.says("digits read")
+    demo.says("words heard")
+    read = {line.split()[1] for line in demo.said.splitlines() if line.endswith("digits read")}
+    heard = [line.split()[1] for line in demo.said.splitlines() if line.endswith("words heard")]
+    assert read & numbers, f"{read} read, {numbers} to be read"
+    assert heard[0] in [word for word, _ in chosen(4)]
     assert len(demo.children) == 2, "a broker and an appliance"
     demo.ctrl_c()
     assert demo.ends() == 0
@@ -158,7 +166,7 @@ def test_a_demo_that_is_told_to_end_or_whose_terminal_is_closed_leaves_nothing(
     start: Callable[..., Demo], number: signal.Signals
 ) -> None:
     demo = start()
-    demo.says("shapes")
+    demo.says("digits read")
     demo.process.send_signal(number)
     assert demo.ends() == 0
     assert demo.left() == []
@@ -168,7 +176,7 @@ def test_a_demo_that_is_told_to_end_or_whose_terminal_is_closed_leaves_nothing(
 @pytest.mark.broker
 def test_the_demo_ends_when_its_appliance_does(start: Callable[..., Demo]) -> None:
     demo = start()
-    demo.says("shapes")
+    demo.says("digits read")
     for pid in demo.children:
         if b"run" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
             os.kill(pid, signal.SIGKILL)

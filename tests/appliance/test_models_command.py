@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from appliance.cli import main
 from tests import networks
 
+SHIPPED = Path(__file__).parents[2] / "appliance" / "bundles"
 NAMES = {"names": "{0: 'person', 1: 'cat'}", "stride": "32"}
 
 
@@ -179,7 +180,7 @@ def test_a_damaged_model_is_listed_with_its_fault(models: Models, people: Path) 
     (models.folder / "people" / "1" / "bundle.json").write_text("{")
     row = next(row for row in models.document("list") if row["name"] == "people")
     assert "not valid JSON" in row["fault"]
-    assert "not valid JSON" in models.fine("list")
+    assert "not valid JSON" in " ".join(models.fine("list").split())  # wherever the line is broken
     assert "not valid JSON" in models.refused("show", "people")
 
 
@@ -222,9 +223,11 @@ def test_a_device_or_a_pipe_is_refused_without_reading_it(models: Models, tmp_pa
 
 
 def test_the_models_that_the_appliance_brings_along_are_listed_and_marked(models: Models, people: Path) -> None:
-    assert {row["name"]: row["shipped"] for row in models.document("list")} == {"shapes": True, "tones": True}
+    brought = {folder.name for folder in SHIPPED.iterdir()}
+    assert brought >= {"shapes", "tones"}
+    assert {row["name"]: row["shipped"] for row in models.document("list")} == dict.fromkeys(brought, True)
     listed = models.fine("list")
-    assert listed.count("1 (shipped)") == 2
+    assert listed.count("1 (shipped)") == len(brought)
     assert f"none is installed in {models.folder}" in listed
     assert "detects 3 classes (red, green, blue)" in models.fine("show", "shapes")
     assert "comes with the appliance and stays" in models.refused("remove", "shapes")

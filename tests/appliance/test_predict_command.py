@@ -80,9 +80,9 @@ def test_the_shipped_model_is_found_by_name_anywhere(tmp_path: Path) -> None:
     import cv2
 
     from capture.options import VideoOptions
-    from capture.scene import Scene
+    from capture.shapes import Shapes
 
-    with Scene("scene", "shapes", VideoOptions(realtime=False)) as scene:
+    with Shapes("scene", VideoOptions(realtime=False)) as scene:
         frame = next(iter(scene))
     cv2.imwrite(str(tmp_path / "scene.png"), frame.pixels)
     results = documents(predict("shapes", "scene.png", "--json", cwd=tmp_path))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from appliance.words import news, row
+from appliance.words import news, numbers_read, row
 
 
 def said(line: str | None) -> str | None:
@@ -31,6 +31,24 @@ def test_what_a_pipeline_sees_is_a_row_with_its_latency() -> None:
     )
     assert said(row(*message)) == "p 1 car, 2 person 12 ms, onnxruntime"
     assert news(*message) is None
+
+
+def digit(label: str, left: float) -> dict[str, Any]:
+    return {"label": label, "box": [left, 10, left + 9, 30]}
+
+
+def test_digits_are_read_out_as_numbers() -> None:
+    found = [digit("0", 20), digit("8", 8), digit("5", 200)]
+    message = on("pipeline/p/result", type="result", pipeline="p", status="ok", detections=found)
+    assert said(row(*message)) == "p 80  5"
+    assert numbers_read(*message) == ("p", ["80", "5"])
+
+
+def test_digits_among_other_things_are_counted_like_them() -> None:
+    found = [digit("7", 20), digit("car", 8)]
+    message = on("pipeline/p/result", type="result", pipeline="p", status="ok", detections=found)
+    assert said(row(*message)) == "p 1 7, 1 car"
+    assert numbers_read(*message) == ("p", [])
 
 
 def test_a_failure_is_news() -> None:
@@ -64,6 +82,10 @@ GARBAGE = {
     "a latency in words": b'{"type": "result", "status": "ok", "latency_ms": {"total": "soon"}, "detections": []}',
     "a latency that is a list": b'{"type": "result", "latency_ms": [1], "detections": []}',
     "detections that are a number": b'{"type": "result", "detections": 5}',
+    "a digit without a place": b'{"type": "result", "detections": [{"label": "7"}]}',
+    "a digit in half a place": b'{"type": "result", "detections": [{"label": "7", "box": [1, 2]}]}',
+    "a digit nowhere": b'{"type": "result", "detections": [{"label": "7", "box": [null, "a", 1, 1]}]}',
+    "a label that is a list": b'{"type": "result", "detections": [{"label": [7]}]}',
     "a state that is a list": b'{"type": "event", "event": "new", "after": [1]}',
     "zones that are a number": b'{"type": "event", "event": "new", "after": {"zones": 1}}',
     "reasons that are a number": b'{"type": "health", "reasons": 7}',
@@ -79,6 +101,7 @@ def test_what_is_no_document_of_ours_does_not_end_the_watching(name: str) -> Non
     for topic in ("appliance/d/pipeline/p/result", "appliance/d/available", "/available"):
         news(topic, GARBAGE[name])
         row(topic, GARBAGE[name])
+        assert numbers_read(topic, GARBAGE[name])[1] == []
 
 
 def test_foreign_text_cannot_steer_the_terminal() -> None:

@@ -11,7 +11,7 @@ from capture import CaptureError, Frame, Stamp
 from capture.geometry import Geometry
 from capture.options import VideoOptions
 from capture.samples import Pixels
-from capture.scene import Scene
+from capture.shapes import Shapes
 
 HIDDEN = ((10, 10), (60, 10), (60, 40), (10, 40))
 
@@ -108,7 +108,7 @@ def test_impossible_wishes_are_refused_at_once(wrong: dict[str, object], complai
 
 def test_a_source_delivers_only_masked_pictures() -> None:
     options = VideoOptions(realtime=False, geometry=Geometry(rotate=90, masks=(HIDDEN,)))
-    with Scene("yard", "shapes", options) as source:
+    with Shapes("yard", options) as source:
         frame = next(iter(source))
     assert frame.pixels.shape == (640, 360, 3)
     assert not frame.pixels[10:41, 10:61].any()

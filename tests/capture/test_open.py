@@ -14,14 +14,15 @@ from capture import CaptureError
 from capture.address import redacted
 from capture.camera import Camera
 from capture.csi import CsiCamera
+from capture.displays import Displays
 from capture.open import is_audio, is_sensor, open_source
 from capture.options import AudioOptions, VideoOptions
 from capture.pictures import Pictures
 from capture.recording import VideoFile
 from capture.rtsp import RtspCamera
-from capture.scene import Scene
+from capture.shapes import Shapes
 
-VIDEO = {
+VIDEO: dict[str, type] = {
     "camera:0": Camera,
     "camera:/dev/v4l/by-id/usb-cam": Camera,
     "csi:0": CsiCamera,
@@ -31,7 +32,8 @@ VIDEO = {
     "file:///srv/video.mp4": VideoFile,
     "images:folder": Pictures,
     "images:/srv/*.jpg": Pictures,
-    "scene:shapes": Scene,
+    "scene:shapes": Shapes,
+    "scene:digits": Displays,
 }
 
 
@@ -72,7 +74,7 @@ REFUSED = {
     "rtsp:host/path": "expected an address such as rtsp://host:554/path",
     "rtsp:///": "expected an address such as rtsp://host:554/path",
     "csi:front": "csi:front: expected the number of the sensor",
-    "scene:cats": "scene:cats: there is no such scene; known: scene:shapes",
+    "scene:cats": "scene:cats: there is no such scene; known: scene:shapes, scene:digits",
     "file://nas/video.mp4": "a file must be on this machine: write file:///path",
 }
 

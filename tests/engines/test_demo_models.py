@@ -11,7 +11,7 @@ import pytest
 
 from appliance.pipeline.tracker import iou
 from capture.options import VideoOptions
-from capture.scene import Scene
+from capture.shapes import Shapes
 from engines.bundle import Bundle
 from engines.model import Model
 from engines.onnxrt import OnnxEngine
@@ -65,7 +65,7 @@ def test_every_shape_in_full_view_is_found_once_where_it_is(seed: int) -> None:
     worst = 1.0
     with (
         Model(shipped("shapes")) as model,
-        Scene("scene", "shapes", VideoOptions(realtime=False, seed=seed)) as scene,
+        Shapes("scene", VideoOptions(realtime=False, seed=seed)) as scene,
     ):
         for seq in range(0, 1800, 37):
             [answer] = model.predict([scene.render(seq)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ SEEDS = range(40)
 def renderer(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """The modules of the renderer that need nothing but NumPy and OpenCV, by name."""
     monkeypatch.syspath_prepend(ROOT / "scripts" / "train")
-    names = ("evaluate", "ink", "kit", "plates", "scene", "segments")
+    names = ("dataset", "evaluate", "ink", "kit", "plates", "readable", "scene", "segments")
     return {name: importlib.import_module(f"digits.{name}") for name in names}
 
 
@@ -91,6 +92,43 @@ def test_a_scene_has_the_boxes_of_its_strings_inside_it(renderer: dict[str, Modu
             assert ((string.boxes[:, 2:] - string.boxes[:, :2]).min(axis=1) > 0).all()
 
 
+def test_what_is_not_padding_is_known(renderer: dict[str, ModuleType]) -> None:
+    scene, kit = renderer["scene"], renderer["kit"].Kit()
+    for seed in SEEDS:
+        made = scene.render(kit, np.random.default_rng(seed))
+        left, top, right, bottom = made.content
+        outside = np.ones(made.pixels.shape[:2], bool)
+        outside[top:bottom, left:right] = False
+        assert (made.pixels[outside] == scene.PAD).all()
+        for string in made.strings:
+            assert (string.boxes >= np.array([left, top] * 2) - 1).all()
+            assert (string.boxes <= np.array([right, bottom] * 2) + 1).all()
+
+
+SHOTS = {
+    "as it was drawn": (lambda picture, noise: picture, True),
+    "negative": (lambda picture, noise: 255 - picture, True),
+    "faint": (lambda picture, noise: 100 + picture // 8, True),
+    "half in shadow": (lambda picture, noise: picture * np.linspace(0.3, 1, picture.shape[1])[:, np.newaxis], True),
+    "black": (lambda picture, noise: picture // 64, False),
+    "too bright": (lambda picture, noise: np.maximum(picture, 250), False),
+    "drowned in noise": (lambda picture, noise: 100 + picture // 8 + 60 * noise, False),
+}
+
+
+@pytest.mark.parametrize(("shot", "visible"), SHOTS.values(), ids=SHOTS.keys())
+def test_a_shot_in_which_a_person_sees_no_digit_is_not_readable(
+    shot: Callable[[Any, Any], Any], visible: bool, renderer: dict[str, ModuleType]
+) -> None:
+    ink, dice = renderer["ink"], np.random.default_rng(0)
+    line = ink.set_line(renderer["kit"].Kit().segment(dice), "8352", 40, dice, spacing=0.3)
+    picture = np.zeros((80, line.mask.shape[1] + 40, 3), np.uint8)
+    ink.painted(picture, line.mask, (200, 200, 200), 20, 20)
+    boxes = np.stack([mark.moved(20, 20).box() for mark in line.marks])
+    taken = shot(picture.astype(float), dice.standard_normal(picture.shape)).clip(0, 255).astype(np.uint8)
+    assert renderer["readable"].readable(picture, taken, boxes) == visible
+
+
 def found(renderer: dict[str, ModuleType], *each: tuple[float, int, float]) -> Any:
     """Detections 10 pixels wide and 20 tall in a row: (left, digit, score)."""
     detection = renderer["evaluate"].Found
@@ -103,6 +141,18 @@ def test_a_string_is_read_from_what_lies_in_its_place_only(renderer: dict[str, M
     one = found(renderer, (121, 7, 0.9), (99, 4, 0.8), (200, 3, 0.9))
     assert renderer["evaluate"].read(one, string) == "47"
     assert renderer["evaluate"].read([*one, *found(renderer, (110, 1, 0.5))], string) == "417"
+
+
+def test_the_threshold_is_chosen_with_which_most_scenes_are_understood(renderer: dict[str, ModuleType]) -> None:
+    string = renderer["scene"].String("print", "4", np.array([[100, 50, 110, 70]], np.float32))
+    everything = [found(renderer, (100, 4, 0.6), (200, 8, 0.3)), found(renderer, (100, 4, 0.5)), found(renderer)]
+    strings: tuple[Any, ...] = ((string,), (string,), ())
+    data = renderer["dataset"].Dataset(Path("nowhere"), ("view",) * 3, ((0, 0, 256, 256),) * 3, strings)
+    evaluate = renderer["evaluate"]
+    assert 0.3 < evaluate.best_threshold(everything, data) <= 0.5
+    assert evaluate.scored(everything, data, 0.4).understood == 1
+    assert evaluate.scored(everything, data, 0.2).understood == pytest.approx(2 / 3)
+    assert evaluate.scored(everything, data, 0.2).reading == 1
 
 
 @pytest.mark.parametrize(

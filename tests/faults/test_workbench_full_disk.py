@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from engines.bundle import Bundle
 from tests.appliance.workbench.bench import Bench
 from tests.appliance.workbench.test_evaluate_command import squares, tone
+from tests.appliance.workbench.test_liars import HAS_TORCH, honest
 from tests.disks import fill
 from tests.disks import small_disk as mounted
 
@@ -26,6 +28,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     squares(tmp_path / "data", 4)
+    document = honest(tmp_path / "net")
+    (tmp_path / "net" / "bundle.json").write_text(json.dumps(document))
+    (tmp_path / "net" / "labels.txt").write_text("\n".join(document["labels"]) + "\n")
     for hertz in (200, 1000, 4000):
         tone(tmp_path / "data" / f"{hertz}.wav", hertz)
     return tmp_path / "data"
@@ -40,6 +45,9 @@ VERBS = {
     "quantize": ("quantize", "tones", "--frames", "{data}", "--tolerance", "1", "--for", "tensorrt"),
     "export": ("export", "shapes"),
 }
+if HAS_TORCH:  # the train extra
+    VERBS["prune"] = ("prune", "{data}/../net", "--frames", "{data}", "--rounds", "1", "--tolerance", "1")
+    VERBS["distill"] = ("distill", "{data}/../net", "--teacher", "{data}/../net", "--frames", "{data}", "--rounds", "1")
 
 
 def arguments(verb: str, data: Path, out: Path) -> list[str]:
@@ -65,7 +73,8 @@ def test_results_that_find_no_room_are_not_there_at_all(verb: str, small_disk: P
     others.unlink()
     assert left_behind(small_disk) == before
     again = bench(*arguments(verb, data, bench.out))
-    assert again.exit_code == 0, again.output
+    # One round of training may well teach nothing; the disk is no reason any more.
+    assert again.exit_code == 0 or again.stderr.rstrip().endswith("nothing was installed"), again.output
     for folder in bench.library.glob("*/*/"):
         Bundle.open(folder)
 

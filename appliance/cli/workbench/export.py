@@ -26,9 +26,11 @@ def export(library: Library, /, model: str, folder: Path, kind: str) -> None:
     """
     from engines.workbench.export_triton import triton_repository
     from engines.workbench.report import write_folder
+    from engines.workbench.tensors import inputs_of_stages, noise
 
     with model_errors():
         bundle = find(library, model)
+        inputs_of_stages(bundle, noise(bundle.manifest.input, 1))  # a model that does not answer here is refused
         files = triton_repository(bundle)
         write_folder(folder, files)
     names = sorted(name.partition("/")[0] for name in files if name.endswith("config.pbtxt"))

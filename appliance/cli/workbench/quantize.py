@@ -63,18 +63,19 @@ def quantize(
     from appliance.material import material
     from engines.workbench import quantize as verb
     from engines.workbench.tensors import inputs_of_stages
+    from engines.workbench.trial import Goal, without_variants
 
     if frames is None:
         raise BadInput("calibration needs frames: name a recording, a folder or a source with --frames")
     with model_errors(), tempfile.TemporaryDirectory() as scratch, progress() as tell:
         bundle = find(library, model)
-        plain = verb.without_variants(bundle)
+        plain = without_variants(bundle)
         samples = list(material(frames, bundle.manifest, most, every))
         if len(samples) < LEAST_SAMPLES:
             raise BadInput(f"{frames}: {len(samples)} frames are too few to calibrate and to judge with: give more")
         inputs = inputs_of_stages(plain, samples[::2])
         judge = accuracy_on(labelled, bundle) if labelled else agreement_with(plain, samples[1::2])
-        wanted = [verb.Goal(engine, precision) for engine in engines or ("onnxruntime", "tensorrt")]  # type: ignore[arg-type]  # click has looked
+        wanted = [Goal(engine, precision) for engine in engines or ("onnxruntime", "tensorrt")]  # type: ignore[arg-type]  # click has looked
         outcomes = verb.quantize(
             bundle, wanted, inputs, judge, Path(scratch), tolerance=tolerance, method=method, tell=tell
         )

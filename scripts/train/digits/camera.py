@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from digits.ink import Dice, Picture
+from digits.readable import readable
+
+SHOTS = 8
+"""So often is tried until every digit can be read in the shot."""
 
 
-def seen(picture: Picture, dice: Dice, digit_px: float) -> Picture:
-    """The picture as a camera might deliver it; `digit_px`: height of the smallest digit, which stays readable."""
+def seen(picture: Picture, dice: Dice, boxes: NDArray[np.float32]) -> Picture:
+    """The picture as a camera might deliver it; the digits in `boxes` (n, 4) stay readable."""
+    digit_px = float((boxes[:, 3] - boxes[:, 1]).min()) if len(boxes) else 30.0
+    for _ in range(SHOTS):
+        shot = _shot(picture, dice, digit_px)
+        if readable(picture, shot, boxes):
+            return shot
+    return picture
+
+
+def _shot(picture: Picture, dice: Dice, digit_px: float) -> Picture:
     picture = _light(picture, dice)
+    if dice.random() < 0.12:
+        picture = _reflection(picture, dice)
+    if dice.random() < 0.06:
+        picture = _moire(picture, dice)
     picture = _blur(picture, dice, digit_px)
     picture = _sensor(picture, dice)
     if dice.random() < 0.5:
         quality = int(dice.integers(25 if digit_px > 16 else 55, 96))
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        picture = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
     return picture
 
 
@@ -35,7 +54,7 @@ def _light(picture: Picture, dice: Dice) -> Picture:
             field *= cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         picture = cv2.convertScaleAbs(picture * field[..., np.newaxis])
     if dice.random() < 0.25:
-        glare = np.zeros((height, width), np.float32)
+        glare: Picture = np.zeros((height, width), np.float32)
         for _ in range(int(dice.integers(1, 3))):
             where = (int(dice.integers(0, width)), int(dice.integers(0, height)))
             axes = (int(width * dice.uniform(0.03, 0.3)) + 1, int(height * dice.uniform(0.02, 0.2)) + 1)
@@ -43,6 +62,27 @@ def _light(picture: Picture, dice: Dice) -> Picture:
         glare = cv2.GaussianBlur(glare, (0, 0), dice.uniform(0.01, 0.12) * width + 0.5)
         picture = np.clip(picture + glare[..., np.newaxis], 0, 255).astype(np.uint8)
     return picture
+
+
+def _reflection(picture: Picture, dice: Dice) -> Picture:
+    """What stands before the glass shines faintly in it: windows, lamps, edges of furniture."""
+    height, width = picture.shape[:2]
+    mirrored: Picture = np.zeros((height, width, 3), np.uint8)
+    for _ in range(int(dice.integers(1, 5))):
+        corners = dice.uniform(-0.3, 1.3, (4, 2)) * [width, height]
+        tone = dice.uniform(60, 255) + dice.normal(0, 12, 3)
+        cv2.fillConvexPoly(mirrored, cv2.convexHull(corners.astype(np.int32)), tone.clip(0, 255).tolist(), cv2.LINE_AA)
+    mirrored = cv2.GaussianBlur(mirrored, (0, 0), 0.3 + dice.uniform(0, 0.03) * width)
+    return cv2.addWeighted(picture, 1.0, mirrored, dice.uniform(0.08, 0.3), 0)
+
+
+def _moire(picture: Picture, dice: Dice) -> Picture:
+    """The grid of a screen, as coarse as the camera's own."""
+    grid: NDArray[np.float32] = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
+    y, x = grid
+    angle, period = dice.uniform(0, np.pi), dice.uniform(2.2, 9.0)
+    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * np.float32(2 * np.pi / period))
+    return np.asarray(cv2.convertScaleAbs(picture * (1 + np.float32(dice.uniform(0.03, 0.18)) * wave[..., np.newaxis])))
 
 
 def _blur(picture: Picture, dice: Dice, digit_px: float) -> Picture:

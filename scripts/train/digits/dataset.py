@@ -31,12 +31,15 @@ class Dataset:
     path: Path
     """File of the pictures."""
     kinds: tuple[str, ...]
+    content: tuple[tuple[int, int, int, int], ...]
+    """Left, top, right, bottom of what is not padding, of each scene."""
     strings: tuple[tuple[String, ...], ...]
 
     @property
     def pixels(self) -> Picture:
         """(n, SIDE, SIDE, 3), still on the disk."""
-        return np.load(self.path, mmap_mode="r")
+        pixels: Picture = np.load(self.path, mmap_mode="r")
+        return pixels
 
     def digits(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(k,) digits and (k, 4) boxes of a scene."""
@@ -50,12 +53,13 @@ def rendered(share: str, many: int, seed: int, scratch: Path, workers: int) -> D
     """`many` scenes with the fonts of this share (`training`, `choosing`, `testing`)."""
     path = scratch / f"{share}.npy"
     pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(many, SIDE, SIDE, 3))
-    kinds, strings = [], []
+    kinds, content, strings = [], [], []
     for number, scene in enumerate(_scenes(share, many, seed, workers)):
         pixels[number] = scene.pixels
         kinds.append(scene.kind)
+        content.append(scene.content)
         strings.append(scene.strings)
-    return Dataset(path, tuple(kinds), tuple(strings))
+    return Dataset(path, tuple(kinds), tuple(content), tuple(strings))
 
 
 def _scenes(share: str, many: int, seed: int, workers: int) -> Iterator[Scene]:

@@ -25,6 +25,7 @@ from engines.model import Model
 from engines.predictions import Answer, Detection
 
 LOWEST = 0.01
+THRESHOLDS = tuple(round(0.2 + 0.02 * step, 2) for step in range(26))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,40 +46,63 @@ class Scores:
     by_style: dict[str, tuple[float, int]]
     """Reading accuracy and number of strings."""
     by_kind: dict[str, tuple[float, int]]
+    understood: float
+    """Of the scenes: every string read right, and nothing found that is no digit."""
     stray: float
     """False digits per scene without any."""
     wrong: tuple[tuple[int, str, str], ...]
     """Scene, truth and what was read instead."""
 
 
-def evaluate(bundle: Bundle, data: Dataset, threshold: float | None = None) -> Scores:
-    """The accuracy of a bundle on a data set."""
-    least = bundle.manifest.decoder.threshold if threshold is None else threshold
+def looked(bundle: Bundle, data: Dataset) -> list[list[Found]]:
+    """Whatever the model believes at all about every scene."""
+    with Model(bundle) as model:
+        return [detections(model, pixels) for pixels in data.pixels]
+
+
+def scored(everything: list[list[Found]], data: Dataset, threshold: float) -> Scores:
+    """The accuracy on a data set of what was found there."""
     styles: dict[str, list[bool]] = defaultdict(list)
     kinds: dict[str, list[bool]] = defaultdict(list)
-    wrong, stray, everything = [], [], []
-    with Model(bundle) as model:
-        for number in range(len(data.pixels)):
-            found = detections(model, data.pixels[number])
-            everything.append(found)
-            sure = [each for each in found if each.score >= least]
-            if not data.strings[number]:
-                stray.append(len(sure))
-            for string in data.strings[number]:
-                text = read(sure, string)
-                styles[string.style].append(text == string.digits)
-                kinds[data.kinds[number]].append(text == string.digits)
-                if text != string.digits:
-                    wrong.append((number, string.digits, text))
+    wrong, stray, understood = [], [], []
+    for number, strings in enumerate(data.strings):
+        sure = [each for each in everything[number] if each.score >= threshold]
+        texts = [read(sure, string) for string in strings]
+        for string, text in zip(strings, texts, strict=True):
+            styles[string.style].append(text == string.digits)
+            kinds[data.kinds[number]].append(text == string.digits)
+            if text != string.digits:
+                wrong.append((number, string.digits, text))
+        if not strings:
+            stray.append(len(sure))
+        understood.append(_understood(sure, strings))
     right = [each for style in styles.values() for each in style]
     return Scores(
         reading=float(np.mean(right)),
-        map50=map50(everything, [data.digits(number) for number in range(len(data.pixels))]),
+        map50=map50(everything, [data.digits(number) for number in range(len(data.kinds))]),
         by_style={style: (float(np.mean(each)), len(each)) for style, each in sorted(styles.items())},
         by_kind={kind: (float(np.mean(each)), len(each)) for kind, each in sorted(kinds.items())},
+        understood=float(np.mean(understood)),
         stray=float(np.mean(stray)) if stray else 0.0,
         wrong=tuple(wrong),
     )
+
+
+def best_threshold(everything: list[list[Found]], data: Dataset) -> float:
+    """With which most scenes are understood: too low reads what is no digit, too high misses digits."""
+
+    def understood(threshold: float) -> int:
+        return sum(
+            _understood([each for each in found if each.score >= threshold], strings)
+            for found, strings in zip(everything, data.strings, strict=True)
+        )
+
+    return max(THRESHOLDS, key=understood)
+
+
+def _understood(sure: list[Found], strings: tuple[String, ...]) -> bool:
+    texts = [read(sure, string) for string in strings]
+    return texts == [string.digits for string in strings] and sum(map(len, texts)) == len(sure)
 
 
 def detections(model: Model, pixels: Any) -> list[Found]:

@@ -30,7 +30,7 @@ INPUT = ImageInput(
     pad=PAD,
     batch=None,
 )
-THRESHOLD, NMS_IOU = 0.4, 0.45
+NMS_IOU = 0.45
 
 
 def network(detector: Detector, side: int = SIDE) -> bytes:
@@ -52,7 +52,9 @@ def network(detector: Detector, side: int = SIDE) -> bytes:
     return bytes(made.SerializeToString(deterministic=True))
 
 
-def bundle(folder: Path, onnx_bytes: bytes, picture: Picture, card: str, about: dict[str, str]) -> Bundle:
+def bundle(
+    folder: Path, onnx_bytes: bytes, picture: Picture, *, threshold: float, card: str, about: dict[str, str]
+) -> Bundle:
     """Write the bundle into `folder`, which does not exist; `picture` is the golden input, uint8 BGR."""
     inputs = Pictures(INPUT, rows=1)
     inputs.put(0, picture)
@@ -69,10 +71,10 @@ def bundle(folder: Path, onnx_bytes: bytes, picture: Picture, card: str, about: 
             np.savez_compressed(place / f"{name}.npz", **arrays)  # type: ignore[arg-type]  # names, not options
         digests = {file: of_bytes(path.read_bytes()) for file, path in sources.items()}
         stage = Stage(name="main", file="model.onnx", digest=digests.pop("model.onnx"))
-        return write_bundle(folder, _manifest(stage, digests, about), sources)
+        return write_bundle(folder, _manifest(stage, digests, threshold, about), sources)
 
 
-def _manifest(stage: Stage, files: dict[str, str], about: dict[str, str]) -> Manifest:
+def _manifest(stage: Stage, files: dict[str, str], threshold: float, about: dict[str, str]) -> Manifest:
     return Manifest(
         name="digits",
         version="1",
@@ -80,7 +82,7 @@ def _manifest(stage: Stage, files: dict[str, str], about: dict[str, str]) -> Man
         labels=tuple(DIGITS),
         input=INPUT,
         stages=(stage,),
-        decoder=Decoder(name="yolo-v8", threshold=THRESHOLD, nms_iou=NMS_IOU, class_aware=False, max_detections=100),
+        decoder=Decoder(name="yolo-v8", threshold=threshold, nms_iou=NMS_IOU, class_aware=False, max_detections=100),
         files=files,
         about=about,
     )

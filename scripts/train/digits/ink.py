@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
-"""(height, width, 3), BGR, or a mask (height, width)."""
+Picture = NDArray[Any]  # OpenCV does not say of which type its results are
+"""uint8, (height, width, 3), BGR, or a mask (height, width)."""
 Points = NDArray[np.float32]
 """(n, 2): x and y in pixels; whole numbers are the corners of pixels."""
 Dice = np.random.Generator
@@ -81,12 +81,12 @@ class Plate:
 
 def outline(mask: Picture, x: float = 0, y: float = 0) -> Points | None:
     """Convex hull of the ink of a mask that lies at (x, y); None without ink."""
-    found = cv2.findNonZero((mask >= INKED).astype(np.uint8))
-    if found is None:
+    inked = (mask >= INKED).astype(np.uint8)
+    if not inked.any():
         return None
-    hull = cv2.convexHull(found).reshape(-1, 2).astype(np.float32)
+    hull = cv2.convexHull(cv2.findNonZero(inked)).reshape(-1, 2).astype(np.float32)
     corners = np.concatenate([hull + np.array(offset, np.float32) for offset in ((0, 0), (1, 0), (0, 1), (1, 1))])
-    return cv2.convexHull(corners).reshape(-1, 2) + np.array([x, y], np.float32)
+    return np.asarray(cv2.convexHull(corners).reshape(-1, 2) + np.array([x, y]), np.float32)
 
 
 def set_line(

@@ -6,6 +6,7 @@ grids. Plain 3 x 3 convolutions and ReLU: the quickest there is on small process
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -41,8 +42,8 @@ class Detector(nn.Module):
         super().__init__()
         self.fine = nn.Sequential(_conv(3, 16, 3, 2), _conv(16, 32, 3, 2), _Residual(32, 16))
         self.medium = nn.Sequential(_conv(32, 64, 3, 2), _Residual(64, 32))
-        self.coarse = nn.Sequential(_conv(64, 96, 3, 2), _Residual(96, 48))
-        self.coarsest = nn.Sequential(_conv(96, 96, 3, 2), _Residual(96, 48))
+        self.coarse = nn.Sequential(_conv(64, 96, 3, 2), _Residual(96, 32))
+        self.coarsest = nn.Sequential(_conv(96, 96, 3, 2), _Residual(96, 32), _Residual(96, 32))
         self.merge_coarse = nn.Sequential(_conv(192, 64, 1), _Residual(64, 32))
         self.merge_medium = nn.Sequential(_conv(128, 48, 1), _Residual(48, 24))
         self.merge_fine = nn.Sequential(_conv(80, 32, 1), _Residual(32, 16))
@@ -72,6 +73,7 @@ def _larger(features: Tensor) -> Tensor:
     return functional.interpolate(features, scale_factor=2.0, mode="nearest")
 
 
+@functools.cache
 def centres(height: int, width: int) -> tuple[Tensor, Tensor]:
     """(cells, 2) x and y of every cell's centre in input pixels, and (cells,) its stride, in the network's order."""
     points, strides = [], []

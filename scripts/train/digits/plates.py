@@ -80,7 +80,7 @@ def segment_display(kit: Kit, dice: Dice, height_px: int, most: int) -> Plate:
     height, width = line.mask.shape[0] + margin[0] + margin[1], line.mask.shape[1] + margin[2] + margin[3]
     if lit:
         back = np.full(3, dice.uniform(0, 45)) + dice.uniform(0, 14, 3)
-        paint = _led_colour(dice)
+        paint = np.array(_led_colour(dice))
     else:
         back = np.clip(dice.uniform(95, 215) + dice.normal(0, 18, 3), 0, 255)
         paint = np.clip(dice.uniform(5, 60) + dice.normal(0, 8, 3), 0, 255)
@@ -236,7 +236,7 @@ def _led_colour(dice: Dice) -> list[float]:
         (255, 240, 90),
         (60, 220, 255),
     )
-    return np.clip(np.array(base[dice.integers(len(base))]) + dice.normal(0, 20, 3), 0, 255).tolist()
+    return [float(each) for each in np.clip(np.array(base[dice.integers(len(base))]) + dice.normal(0, 20, 3), 0, 255)]
 
 
 def _glow(pixels: Picture, mask: Picture, paint: Any, x: int, y: int, dice: Dice, height_px: int) -> None:

@@ -21,9 +21,9 @@ PAD = 114
 SMALLEST_PX = 10.0
 """A digit less tall, in the picture as it was taken, is not expected to be read."""
 
-KINDS = {"single": 0.2, "strip": 0.36, "view": 0.36, "nothing": 0.08}
+KINDS = {"single": 0.2, "strip": 0.35, "view": 0.35, "nothing": 0.1}
 STYLE_WEIGHTS = {
-    "print": 0.27, "hand": 0.08, "licence": 0.05, "segments": 0.24, "dots": 0.07, "scale": 0.05, "drums": 0.24,
+    "print": 0.26, "hand": 0.08, "licence": 0.07, "segments": 0.25, "dots": 0.09, "scale": 0.03, "drums": 0.22,
 }  # fmt: skip
 
 
@@ -44,6 +44,8 @@ class Scene:
     kind: str
     pixels: Picture
     """(SIDE, SIDE, 3)."""
+    content: tuple[int, int, int, int]
+    """Left, top, right, bottom of what is not padding."""
     strings: tuple[String, ...]
 
 
@@ -57,15 +59,19 @@ def render(kit: Kit, dice: Dice, styles: dict[str, float] | None = None) -> Scen
     """One scene; `styles`: how often each is wanted (default: STYLE_WEIGHTS)."""
     weights = styles or (STYLE_WEIGHTS if kit.fonts else {"segments": 0.7, "dots": 0.3})
     kind = str(dice.choice(list(KINDS), p=list(KINDS.values())))
-    style = lambda: str(dice.choice(list(weights), p=np.array(list(weights.values())) / sum(weights.values())))  # noqa: E731
+    shares = np.array(list(weights.values())) / sum(weights.values())
+
+    def style() -> str:
+        return str(dice.choice(list(weights), p=shares))
+
     if kind == "view":
         picture, placed = _view(kit, dice, [style() for _ in range(int(dice.choice([1, 1, 2, 3])))])
     elif kind == "nothing":
         picture, placed = _background(*_view_size(dice), kit, dice), []
     else:
         picture, placed = _crop(kit, dice, style(), single=kind == "single")
-    tall = [float(np.ptp(mark.outline[:, 1])) for each in placed for string in each.strings for mark in string]
-    return _framed(kind, seen(picture, dice, min(tall, default=30.0)), placed)
+    boxes = [mark.box() for each in placed for string in each.strings for mark in string]
+    return _framed(kind, seen(picture, dice, np.array(boxes, np.float32).reshape(-1, 4)), placed)
 
 
 def _view_size(dice: Dice) -> tuple[int, int]:
@@ -240,4 +246,4 @@ def _framed(kind: str, picture: Picture, placed: list[Placed]) -> Scene:
             order = np.argsort(boxes[:, 0] + boxes[:, 2], kind="stable")
             digits = "".join(str(marks[number].digit) for number in order)
             strings.append(String(each.style, digits, boxes[order].astype(np.float32)))
-    return Scene(kind, pixels, tuple(strings))
+    return Scene(kind, pixels, (x, y, x + size[0], y + size[1]), tuple(strings))

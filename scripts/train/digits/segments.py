@@ -49,12 +49,14 @@ class SegmentShape:
 
     @classmethod
     def thrown(cls, dice: Dice) -> SegmentShape:
+        pointed = float(dice.choice([0.0, 0.5, 1.0]))
         return cls(
             width=dice.uniform(0.42, 0.68),
-            thickness=dice.uniform(0.07, 0.19),
+            # Thicker ones are so short between square ends that a 1 would be a colon.
+            thickness=dice.uniform(0.07, 0.16 if pointed else 0.13),
             gap=dice.uniform(0.0, 0.03),
             slant=dice.choice([0.0, dice.uniform(0.0, 0.2)]),
-            pointed=dice.choice([0.0, 0.5, 1.0]),
+            pointed=pointed,
             habits=frozenset(digit for digit, often in ((6, 0.12), (7, 0.2), (9, 0.12)) if dice.random() < often),
         )
 

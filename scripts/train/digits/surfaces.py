@@ -18,6 +18,9 @@ WORDS = (
 LETTERS = "ACEFHJKMNPRTUVWXYacdefhkmnprtuvwxy"
 """Without those that are digits in some font."""
 
+CALM = 16.0
+"""Of 255: standard deviation up to which the texture beneath digits goes; they differ from it by 60 and more."""
+
 
 def luma(colour: Any) -> float:
     blue, green, red = (float(each) for each in colour)
@@ -41,7 +44,11 @@ def contrasting(other: Any, dice: Dice, least: float = 60) -> np.ndarray:
 
 
 def surface(height: int, width: int, dice: Dice, base: Any = None) -> Picture:
-    """A background without anything on it: plain, shaded, grained, brushed, striped or blotched."""
+    """A background without anything on it: plain, shaded, grained, brushed, striped or blotched.
+
+    With a `base` something is to be read on it, and it is calmer.
+    """
+    calm = base is not None
     base = colour(dice) if base is None else np.asarray(base)
     field = np.zeros((2, 2, 1), np.float32)
     if dice.random() < 0.5:
@@ -57,7 +64,10 @@ def surface(height: int, width: int, dice: Dice, base: Any = None) -> Picture:
         grain = dice.standard_normal((height, width), np.float32) * np.float32(dice.uniform(2, 18))
         across = int(dice.choice([1, 3, 15]))
         relief = relief + cv2.blur(grain, (across, 1) if dice.random() < 0.5 else (1, across)) * np.float32(across**0.5)
-    return cv2.merge([cv2.add(relief, float(channel), dtype=cv2.CV_8U) for channel in base])
+    if calm:
+        relief = relief * np.float32(min(1.0, CALM / max(1e-3, float(relief.std()))))
+    plain: Any = [float(channel) for channel in base]  # OpenCV adds numbers too, which its types do not know
+    return cv2.merge([cv2.add(relief, channel, dtype=cv2.CV_8U) for channel in plain])
 
 
 def _grown(coarse: np.ndarray, height: int, width: int) -> np.ndarray:

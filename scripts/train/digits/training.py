@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, distributed
-from torch.nn import functional
 
+from digits.batches import Batches
 from digits.dataset import Dataset
-from digits.loss import Truth, loss
-from digits.network import Detector, centres
-from digits.scene import SIDE
+from digits.loss import Truth, Wrong, loss
+from digits.network import Detector
 
 logger = logging.getLogger(__name__)
 
 
+_TOLD, _KEPT = 50, 500
+"""Steps between two lines of the log, and between two files of weights."""
 PROCESSES = 2
 """Each computes half of every batch on one core: quicker than one process on two, and the same on any machine."""
 
@@ -31,66 +33,102 @@ PROCESSES = 2
 class Recipe:
     """How long and how fast is learnt."""
 
-    epochs: int
-    batch: int = 16
-    rate: float = 3e-3
+    steps: int
+    batch: int = 8
+    rate: float = 4e-3
     warm_up: int = 150
     """Steps in which the rate rises."""
+    falling: float = 0.4
+    """Share of the training, at its end, in which the rate falls."""
     decay: float = 0.02
     averaging: float = 0.998
     """Of the weights that are kept: a running mean of those that are trained."""
     sides: tuple[int, ...] = (160, 192, 224)
-    """Sizes of pictures; a batch has one of them."""
-    full_size: float = 0.12
-    """Share of the training, at its end, with pictures in full size."""
+    """Sizes of sheets, windows and single displays; a batch has one of them."""
+    plain: float = 0.15
+    """Share of the training, at its end, with scenes as they are, in full size."""
+    name_weight: float = 1.0
+    evenly: float = 0.0
+    """0: every digit counts alike; 1: every picture, however many digits are on it."""
 
 
-def train(data: Dataset, recipe: Recipe, seed: int, scratch: Path) -> Detector:
-    """A detector in evaluation mode; `scratch` is a folder for files of the meantime."""
+def recipes(first: int, second: int) -> tuple[Recipe, Recipe]:
+    """So many steps to learn what digits look like, from as many as possible; then to learn scenes as they are."""
+    return (
+        Recipe(steps=first, falling=0.0, plain=0.0),
+        Recipe(steps=second, rate=3e-3, falling=0.75, plain=0.25, evenly=0.5),
+    )
+
+
+def train(data: Dataset, recipes: tuple[Recipe, ...], seed: int, scratch: Path) -> Detector:
+    """A detector in evaluation mode, by these recipes in turn; `scratch` is a folder for what lies between."""
     weights = scratch / "weights.pt"
-    torch.multiprocessing.spawn(_learn, (data, recipe, seed, scratch / "meeting", weights), nprocs=PROCESSES)  # type: ignore[no-untyped-call]
+    for stage, recipe in enumerate(recipes):
+        (scratch / "meeting").unlink(missing_ok=True)
+        torch.multiprocessing.spawn(
+            _learn, (data, recipe, [seed, stage], scratch / "meeting", weights), nprocs=PROCESSES
+        )
     detector = Detector()
     detector.load_state_dict(torch.load(weights))
-    return detector.eval()
+    detector.eval()
+    return detector
 
 
-def _learn(rank: int, data: Dataset, recipe: Recipe, seed: int, meeting: Path, weights: Path) -> None:
-    """Body of each process."""
+def _learn(rank: int, data: Dataset, recipe: Recipe, seed: list[int], meeting: Path, weights: Path) -> None:
+    """Body of each process; `seed`, and which stage it is: after the first, the weights are where to start."""
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
+    cv2.setNumThreads(1)
+    torch.manual_seed(seed[0])
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=PROCESSES)
-    network = Detector().to(memory_format=torch.channels_last)
+    network = Detector()
+    if seed[1]:
+        network.load_state_dict(torch.load(weights))
+    network.to(memory_format=torch.channels_last)
     mean = copy.deepcopy(network)
     optimiser = _optimiser(network, recipe)
-    shared, own = np.random.default_rng([seed, 7]), np.random.default_rng([seed, 8, rank])
-    many = len(data.pixels)
-    steps = recipe.epochs * (many // recipe.batch)
+    shared, own = np.random.default_rng([seed[0], 7, seed[1]]), np.random.default_rng([seed[0], 8, rank, seed[1]])
+    batches = Batches(data, np.arange(rank, len(data.kinds), PROCESSES), own)
     started, sums = time.monotonic(), np.zeros(3)
-    for step, numbers in enumerate(_batches(many, recipe, shared)):
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(step, steps, recipe)
+    for step in range(recipe.steps):
         side = int(shared.choice(recipe.sides))
-        side = SIDE if step >= (1 - recipe.full_size) * steps else side
-        pictures, truth = _batch(data, numbers[rank::PROCESSES], side, own)
-        wrong = loss(network(pictures), truth, *centres(side, side))
-        optimiser.zero_grad(set_to_none=True)
-        wrong.loss.backward()  # type: ignore[no-untyped-call]
-        _share_gradients(network)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
+        if step < (1 - recipe.plain) * recipe.steps:
+            pictures, truth = batches.mixed(recipe.batch // PROCESSES, side)
+        else:
+            pictures, truth = batches.plain(recipe.batch // PROCESSES)
+        wrong = _step(network, optimiser, pictures, truth, recipe, _rate(step, recipe))
         _follow(mean, network, min(recipe.averaging, (step + 1) / (step + 10)))
-        sums += np.array([float(wrong.loss.detach()), wrong.overlap, wrong.named]) / 50
-        if step % 50 == 49:
-            minutes = (time.monotonic() - started) / 60
-            told = (step + 1, steps, *sums, minutes)
+        sums += np.array([float(wrong.loss.detach()), wrong.overlap, wrong.named]) / _TOLD
+        if step % _TOLD == _TOLD - 1:
+            told = (step + 1, recipe.steps, *sums, (time.monotonic() - started) / 60)
             logger.info("step %d of %d: loss %.3f, overlap %.3f, named %.3f after %.1f minutes", *told)
             sums[:] = 0
-            if rank == 0:
-                torch.save(mean.state_dict(), weights)
-    if rank == 0:
-        torch.save(mean.state_dict(), weights)
+        if rank == 0 and (step % _KEPT == _KEPT - 1 or step == recipe.steps - 1):
+            torch.save(mean.state_dict(), weights)
     distributed.destroy_process_group()
+
+
+def _step(
+    network: Detector, optimiser: torch.optim.Optimizer, pictures: Tensor, truth: Truth, recipe: Recipe, rate: float
+) -> Wrong:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_quick_bfloat16()):
+        answers = network(pictures)
+    wrong = loss(answers.float(), truth, pictures.shape[2], recipe.name_weight, recipe.evenly)
+    optimiser.zero_grad(set_to_none=True)
+    wrong.loss.backward()
+    _share_gradients(network)
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+    optimiser.step()
+    return wrong
+
+
+@functools.cache
+def _quick_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself: then it takes little more than half the time of float32."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def _optimiser(network: Detector, recipe: Recipe) -> torch.optim.Optimizer:
@@ -98,7 +136,7 @@ def _optimiser(network: Detector, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.decay},
         {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.rate)
+    return torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
 
 
 def _share_gradients(network: Detector) -> None:
@@ -111,51 +149,17 @@ def _share_gradients(network: Detector) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def _rate(step: int, steps: int, recipe: Recipe) -> float:
+def _rate(step: int, recipe: Recipe) -> float:
+    """Rises, stays, then falls along half a cosine."""
     if step < recipe.warm_up:
         return recipe.rate * (step + 1) / recipe.warm_up
-    return recipe.rate * (
-        0.01 + 0.99 * (1 + math.cos(math.pi * (step - recipe.warm_up) / (steps - recipe.warm_up))) / 2
-    )
+    falling = recipe.steps * recipe.falling
+    done = max(0.0, 1 - (recipe.steps - step) / falling) if falling else 0.0
+    return recipe.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
 def _follow(mean: Detector, network: Detector, share: float) -> None:
     with torch.no_grad():
-        for ours, theirs in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
-            if ours.is_floating_point():
-                ours.lerp_(theirs, 1 - share)
-            else:
-                ours.copy_(theirs)
-
-
-def _batches(many: int, recipe: Recipe, dice: np.random.Generator) -> Iterator[np.ndarray]:
-    for _ in range(recipe.epochs):
-        order = dice.permutation(many)
-        for first in range(0, many - recipe.batch + 1, recipe.batch):
-            yield np.sort(order[first : first + recipe.batch])
-
-
-def _batch(data: Dataset, numbers: np.ndarray, side: int, dice: np.random.Generator) -> tuple[Tensor, Truth]:
-    pictures = torch.from_numpy(np.ascontiguousarray(data.pixels[numbers])).permute(0, 3, 1, 2).float().div_(255)
-    if side != SIDE:
-        pictures = functional.interpolate(pictures, size=(side, side), mode="area")
-    pictures = torch.stack([_varied(picture, dice) for picture in pictures])
-    found = [data.digits(int(number)) for number in numbers]
-    which = np.concatenate([np.full(len(digits), place, np.int64) for place, (digits, _) in enumerate(found)])
-    truth = Truth(
-        torch.from_numpy(which),
-        torch.from_numpy(np.concatenate([digits for digits, _ in found])),
-        torch.from_numpy(np.concatenate([boxes for _, boxes in found]) * np.float32(side / SIDE)),
-    )
-    return pictures.contiguous(memory_format=torch.channels_last), truth
-
-
-def _varied(picture: Tensor, dice: np.random.Generator) -> Tensor:
-    """Digits stay digits in other colours: negative, channels exchanged, brighter or darker."""
-    if dice.random() < 0.2:
-        picture = 1 - picture
-    if dice.random() < 0.3:
-        picture = picture[torch.from_numpy(dice.permutation(3))]
-    if dice.random() < 0.4:
-        picture = (picture * dice.uniform(0.7, 1.3) + dice.uniform(-0.1, 0.1)).clamp(0, 1)
-    return picture
+        ours, theirs = list(mean.state_dict().values()), list(network.state_dict().values())
+        real = [place for place, value in enumerate(ours) if value.is_floating_point()]
+        torch._foreach_lerp_([ours[place] for place in real], [theirs[place] for place in real], 1 - share)

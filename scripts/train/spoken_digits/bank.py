@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
+import soundfile  # type: ignore[import-untyped]  # it ships no types
+import soxr  # type: ignore[import-untyped]  # it ships no types
 from numpy.typing import NDArray
 from spoken_digits.voices import Utterance, Voice, say_all, voices
 from spoken_digits.words import ACCENTS, DECOYS, DIGITS, sentence
@@ -32,19 +32,25 @@ class Word:
     """(n,), peak 1."""
 
 
-def recordings(folder: Path) -> list[Word]:
-    """The recorded digits: files named `<digit>_<speaker>_<number>.wav`."""
+def recordings(folder: Path) -> list[Path]:
+    """The recorded digits: files named `<digit>_<speaker>_<number>.wav`, of the speakers that are known here."""
     paths = sorted(folder.glob("[0-9]_*_*.wav"))
     if not paths:
         raise SystemExit(
             f"{folder}: no recordings named <digit>_<speaker>_<number>.wav: give the folder `recordings` of "
             "https://github.com/Jakobovski/free-spoken-digit-dataset"
         )
-    words = []
-    for path in paths:
-        digit, speaker, _ = path.stem.split("_")
-        words.append(Word(DIGITS[int(digit)], int(digit), speaker, load(path)))
-    return words
+    return [path for path in paths if speaker_of(path) in SPEAKERS]
+
+
+def speaker_of(recording: Path) -> str:
+    return recording.stem.split("_")[1]
+
+
+def recorded(path: Path, *, whole: bool = False) -> Word:
+    """What one recording says; `whole`: with whatever silence is at its ends."""
+    digit = int(path.stem.split("_")[0])
+    return Word(DIGITS[digit], digit, speaker_of(path), _level(read(path)) if whole else load(path))
 
 
 def synthesised(digits: int, decoys: int, sentences: int, seed: int) -> tuple[list[Word], list[Word]]:
@@ -80,9 +86,17 @@ def _order(text: str, voice: Voice, dice: random.Random) -> Utterance:
 
 def load(path: Path) -> Sound:
     """A sound file at 16 kHz, one channel, without what lies 40 dB below its loudest part at the ends, peak 1."""
+    return trimmed(read(path))
+
+
+def read(path: Path) -> Sound:
+    """A sound file at 16 kHz, one channel, as it is."""
     samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    sound = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)
-    return trimmed(sound.astype(np.float32))
+    return np.asarray(soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ), np.float32)
+
+
+def _level(sound: Sound) -> Sound:
+    return sound / max(1e-6, float(np.abs(sound).max()))
 
 
 def trimmed(sound: Sound, below_db: float = 40.0) -> Sound:
@@ -93,5 +107,4 @@ def trimmed(sound: Sound, below_db: float = 40.0) -> Sound:
     if not len(power) or power.max() <= 0:
         return sound
     loud = np.flatnonzero(power > power.max() * 10 ** (-below_db / 10))
-    kept = sound[loud[0] * step : (loud[-1] + 1) * step]
-    return np.ascontiguousarray(kept / np.abs(kept).max())
+    return np.ascontiguousarray(_level(sound[loud[0] * step : (loud[-1] + 1) * step]))

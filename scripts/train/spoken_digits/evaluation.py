@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 from spoken_digits.bank import RATE_HZ, Sound, Word
 from spoken_digits.scenes import LABELS, WINDOW
@@ -76,6 +73,16 @@ def stream(words: Sequence[Word], seed: int, pause_s: tuple[float, float] = (0.4
     return np.asarray(whole + 0.01 * PEAK * dice.standard_normal(len(whole)), np.float32)
 
 
+def heard_alone(model: Model, words: Sequence[Word], seed: int) -> int:
+    """How many words, each said once into a quiet room, are heard as exactly that word, once."""
+    dice, right = np.random.default_rng(seed), 0
+    for word in words:
+        sound = np.concatenate([np.zeros(RATE_HZ, np.float32), PEAK * word.sound, np.zeros(RATE_HZ, np.float32)])
+        room = 0.003 * PEAK * dice.standard_normal(len(sound))
+        right += words_in(model, np.asarray(sound + room, np.float32)) == [word.said]
+    return right
+
+
 def words_in(model: Model, sound: Sound) -> list[str]:
     """Every digit that begins in a stream, in order: what the appliance publishes an event for."""
     spec = model.manifest.input
@@ -111,9 +118,3 @@ def compared(said: Sequence[str], heard: Sequence[str]) -> Heard:
         else:
             surplus, column = surplus + 1, column - 1
     return Heard(len(said), right, missed, surplus)
-
-
-def read(path: Path) -> Sound:
-    """A sound file at 16 kHz, one channel, as it is."""
-    samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ), np.float32)

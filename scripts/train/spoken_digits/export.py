@@ -21,12 +21,29 @@ from engines.onnxrt import OnnxEngine
 
 NAME, VERSION = "spoken-digits", "1"
 HOP = RATE_HZ // 10
-CARD = "model-card.md"
+CARD, NOTICE = "MODEL_CARD.md", "NOTICE"
 DECODER = Decoder(
     name="keywords",
     threshold=0.7,
     options={"background": "silence,unknown", "smooth_ms": 200, "lower_by": 0.3, "rest_ms": 200},
 )
+
+
+ATTRIBUTION = """\
+spoken-digits, a model that hears the English digits. Licence: CC BY-SA 4.0,
+https://creativecommons.org/licenses/by-sa/4.0/
+
+Its weights were learned from, and are an adaptation of:
+
+- Free Spoken Digit Dataset, (c) Zohar Jackson and contributors, CC BY-SA 4.0,
+  https://github.com/Jakobovski/free-spoken-digit-dataset
+- Asterisk core sounds, CC BY-SA 3.0: English and Spanish (c) 2003-2010 Allison Smith, French (c) 2006-2008 June
+  Wallack; CC BY 3.0: Italian (c) 2012 Carlo Flora, Russian (c) 2010 Maxim Topal;
+  https://downloads.asterisk.org/pub/telephony/sounds/
+
+None of the recordings is part of it. Changed: cut into windows, varied in pitch, tempo, level and band, mixed with
+noise and synthetic speech, and learned from.
+"""
 
 
 def write(folder: Path, network: Recogniser, golden: Sound, card: str) -> Bundle:
@@ -41,7 +58,7 @@ def write(folder: Path, network: Recogniser, golden: Sound, card: str) -> Bundle
             bands = {name: np.array(value) for name, value in first.run(given).items()}
             scores = {name: np.array(value) for name, value in second.run(bands).items()}
         further = {"golden/input.npz": _packed(given), "golden/output.npz": _packed(bands | scores)}
-        further[CARD] = card.encode()
+        further |= {CARD: card.encode(), NOTICE: ATTRIBUTION.encode()}
         sources = {}
         for number, (name, content) in enumerate((files | further).items()):
             sources[name] = place / f"source{number}"
@@ -67,9 +84,9 @@ def _manifest(stages: list[Stage], files: Mapping[str, str]) -> Manifest:
             "about": {
                 "what": "hears the English words zero to nine, each once; silence and unknown are everything else",
                 "author": "the appliance's own script scripts/train/make_spoken_digits.py",
-                "licence": "CC BY-SA 4.0, as the recordings it learned from",
-                "data": "recordings of github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0) and "
-                f"synthetic speech; see {CARD}",
+                "licence": f"CC BY-SA 4.0, as the recordings it learned from; see {NOTICE}",
+                "data": "recordings of github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0), prompts of "
+                f"Asterisk (CC BY-SA 3.0, CC BY 3.0) and synthetic speech; see {CARD}",
             },
         }
     )

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from spoken_digits import spectrogram
-from spoken_digits.network import SCALE, Recogniser, Residual
+from spoken_digits.network import DEPTH, EDGE, SCALE, Recogniser, Residual
 from spoken_digits.scenes import LABELS, WINDOW
 from torch import nn
 
@@ -87,8 +87,13 @@ def recogniser_graph(network: Recogniser) -> bytes:
     """`bands` (1, 1, 32, 79) to `scores` (1, 12), which add up to 1."""
     graph = _Graph()
     layers = list(network.body)
-    level = graph.add("ReduceMean", "bands", axes=[2, 3], keepdims=1)
-    values = graph.add("Mul", graph.add("Sub", "bands", level), graph.constant(SCALE))
+    frames = graph.add("ReduceMean", "bands", axes=[2], keepdims=1)
+    loudest = graph.add("ReduceMax", frames, axes=[3], keepdims=1)
+    above = graph.add("Max", graph.add("Sub", "bands", loudest), graph.constant(-DEPTH))
+    edges = graph.constant([0, 0, 0, EDGE, 0, 0, 0, EDGE], np.int64)
+    above = graph.add("Pad", above, edges, graph.constant(-DEPTH), mode="constant")
+    level = graph.add("ReduceMean", above, axes=[2, 3], keepdims=1)
+    values = graph.add("Mul", graph.add("Sub", above, level), graph.constant(SCALE))
     at = 0
     while at < len(layers):
         layer = layers[at]

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import torch
 from spoken_digits import spectrogram
+from spoken_digits.bank import RATE_HZ
 from spoken_digits.scenes import LABELS
 from torch import Tensor, nn
 
 SCALE = 0.3
 """Brings log-mel values to about unit spread."""
+DEPTH = 10.0
+"""What lies further (in natural logarithms of power: 43 dB) below the loudest frame is as good as silent."""
+
+
+EDGE = 4
+"""Silent frames put before and after a window, so that a word that begins with it is heard to begin."""
+HEAD = 64
+"""Values per 100 ms that the answer is read from."""
 
 
 class LogMel(nn.Module):
@@ -31,11 +40,15 @@ class LogMel(nn.Module):
 
     def quickly(self, sound: Tensor) -> Tensor:
         """The same by Fourier transform, which a processor does five times as fast, for training."""
-        frames = sound.unfold(1, spectrogram.FRAME, spectrogram.STEP) * torch.from_numpy(spectrogram.hann())
-        first = round(spectrogram.BINS_HZ[0] * spectrogram.FRAME / spectrogram.RATE_HZ)
-        waves = torch.fft.rfft(frames)[:, :, first : first + len(spectrogram.BINS_HZ)]
-        bands = (waves.real.square() + waves.imag.square()) @ self.weights[:, :, 0].T
-        return torch.log(bands + spectrogram.FLOOR).transpose(1, 2).unsqueeze(1)
+        return torch.log(power(sound) @ self.weights[:, :, 0].T + spectrogram.FLOOR).transpose(1, 2).unsqueeze(1)
+
+
+def power(sound: Tensor) -> Tensor:
+    """(batch, samples) to (batch, frames, bins): what lies at each of `spectrogram.BINS_HZ`."""
+    frames = sound.unfold(1, spectrogram.FRAME, spectrogram.STEP) * torch.from_numpy(spectrogram.hann())
+    first = round(spectrogram.BINS_HZ[0] * spectrogram.FRAME / RATE_HZ)
+    waves = torch.fft.rfft(frames)[:, :, first : first + len(spectrogram.BINS_HZ)]
+    return waves.real.square() + waves.imag.square()
 
 
 class Residual(nn.Module):
@@ -59,28 +72,31 @@ class Residual(nn.Module):
 class Recogniser(nn.Module):
     """(batch, 1, 32 bands, 79 frames) log-mel to (batch, classes) raw scores.
 
-    The level of the window is taken out first, so that a whisper and a shout look alike. The head keeps the time axis:
-    what is said in the middle counts more than what the window cuts.
+    The level of the window is taken out first, so that a whisper and a shout look alike, and what is far below its
+    loudest frame, so that a quiet room and digital silence do. The head keeps the time axis: what is said in the middle
+    counts more than what the window cuts.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 48, 80), drop: float = 0.2) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 64, 112), drop: float = 0.25) -> None:
         super().__init__()
         first, second, third, fourth = widths
         self.body = nn.Sequential(
-            nn.Conv2d(1, first, 5, 2, 2, bias=False),  # 16 x 40
+            nn.Conv2d(1, first, 5, 2, 2, bias=False),  # 16 x 44
             nn.BatchNorm2d(first),
             nn.ReLU(),
-            Residual(first, second, (2, 1)),  # 8 x 40
-            Residual(second, third, (2, 2)),  # 4 x 20
-            Residual(third, fourth, (1, 2)),  # 4 x 10
-            nn.Conv2d(fourth, 48, (4, 1), bias=False),
-            nn.BatchNorm2d(48),
+            Residual(first, second, (2, 1)),  # 8 x 44
+            Residual(second, third, (2, 2)),  # 4 x 22
+            Residual(third, fourth, (2, 2)),  # 2 x 11
+            nn.Conv2d(fourth, HEAD, (2, 1), bias=False),
+            nn.BatchNorm2d(HEAD),
             nn.ReLU(),
             nn.Flatten(),
             nn.Dropout(drop),
-            nn.Linear(48 * 10, len(LABELS)),
+            nn.Linear(HEAD * 11, len(LABELS)),
         )
 
     def forward(self, bands: Tensor) -> Tensor:
-        scores: Tensor = self.body((bands - bands.mean(dim=(2, 3), keepdim=True)) * SCALE)
+        loudest = bands.mean(dim=2, keepdim=True).amax(dim=3, keepdim=True)
+        above = nn.functional.pad((bands - loudest).clamp_min(-DEPTH), (EDGE, EDGE), value=-DEPTH)
+        scores: Tensor = self.body((above - above.mean(dim=(2, 3), keepdim=True)) * SCALE)
         return scores

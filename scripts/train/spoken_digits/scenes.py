@@ -19,18 +19,23 @@ SILENCE, UNKNOWN = len(DIGITS), len(DIGITS) + 1
 WINDOW = RATE_HZ
 
 _MIX = {
-    "alone": 0.42,
-    "among": 0.14,
-    "decoy": 0.10,
-    "running": 0.14,
-    "part": 0.06,
+    "alone": 0.38,
+    "among": 0.12,
+    "decoy": 0.12,
+    "running": 0.20,
+    "part": 0.05,
     "between": 0.04,
-    "spoiled": 0.05,
+    "spoiled": 0.04,
     "silence": 0.05,
 }
 """How often each kind of scene is made."""
 _KINDS = list(_MIX)
 _CHANCES = np.array(list(_MIX.values())) / sum(_MIX.values())
+
+
+_RECORDED = 0.5
+"""Share of the digits that people said, each of them as often as the others."""
+_RECORDED_DECOYS = 0.3
 
 
 class Scenes:
@@ -39,13 +44,19 @@ class Scenes:
     def __init__(
         self, recorded: Sequence[Word], spoken: Sequence[Word], sentences: Sequence[Word], dice: np.random.Generator
     ) -> None:
-        """`recorded`: digits of people; `spoken`: digits and decoys of synthesisers."""
+        """`recorded`: words of people, `spoken`: of synthesisers; digits and decoys."""
+        self.begun_late = 0.0
+        """Share of the digits whose first consonant is missing where it is soft, as it is when somebody or something
+        cut a recording by its level, or a noise covers it."""
         self._dice = dice
         self._sentences = [word.sound for word in sentences]
-        self._decoys = [word.sound for word in spoken if word.digit is None]
-        self._digits = [
-            [_of_digit(recorded, digit), _of_digit(spoken, digit)] for digit in range(len(DIGITS))
-        ]  # [digit][recorded or synthesised]
+        self._decoys = [[word.sound for word in words if word.digit is None] for words in (recorded, spoken)]
+        people = sorted({word.speaker for word in recorded if word.digit is not None})
+        self._people = [
+            [_of_digit([word for word in recorded if word.speaker == person], digit) for digit in range(len(DIGITS))]
+            for person in people
+        ]  # [person][digit]
+        self._machines = [_of_digit(spoken, digit) for digit in range(len(DIGITS))]
 
     def batch(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(count, WINDOW) sound, (count,) labels."""
@@ -55,6 +66,13 @@ class Scenes:
         for row in range(count):
             labels[row] = getattr(self, f"_{_KINDS[kinds[row]]}")(sound[row])
         return sound, labels
+
+    def speech(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same of running speech without digits, and of words that are none."""
+        sound = np.zeros((count, WINDOW), np.float32)
+        for row in sound:
+            (self._decoy if self._dice.random() < 0.25 else self._running)(row)
+        return sound, np.full(count, UNKNOWN)
 
     def _alone(self, into: Sound) -> int:
         """As often as anywhere it lies at one of the window's ends, where a file that holds one word has it."""
@@ -82,7 +100,7 @@ class Scenes:
         return digit
 
     def _decoy(self, into: Sound) -> int:
-        said = self._pick(self._decoys)
+        said = self._other()
         at = int(self._dice.integers(-len(said) // 2, WINDOW - len(said) // 2))
         _put(into, said, at)
         if self._dice.random() < 0.3:
@@ -133,18 +151,23 @@ class Scenes:
         for before in (True, False):
             if self._dice.random() < 0.3:
                 continue
-            other = (
-                self._pick(self._decoys)
-                if self._dice.random() < 0.3
-                else self._digit(int(self._dice.integers(len(DIGITS))))
-            )
+            other = self._other() if self._dice.random() < 0.3 else self._digit(int(self._dice.integers(len(DIGITS))))
             pause = int(self._dice.uniform(least_s, 0.5) * RATE_HZ)
             _put(into, other, first - pause - len(other) if before else last + pause)
 
     def _digit(self, digit: int) -> Sound:
-        sources = self._digits[digit]
-        source = sources[0] if sources[0] and self._dice.random() < 0.55 else sources[1]
-        return self._pick(source) * np.float32(10 ** self._dice.uniform(-0.4, 0))
+        sources = self._machines
+        if self._people and self._dice.random() < _RECORDED:
+            sources = self._people[int(self._dice.integers(len(self._people)))]
+        said = self._pick(sources[digit])
+        if self._dice.random() < self.begun_late:
+            said = _begun_late(said, below_db=self._dice.uniform(14, 40))
+        return np.asarray(said * float(10 ** self._dice.uniform(-0.4, 0)), np.float32)
+
+    def _other(self) -> Sound:
+        """A word that is no digit."""
+        recorded, spoken = self._decoys
+        return self._pick(recorded if recorded and self._dice.random() < _RECORDED_DECOYS else spoken)
 
     def _pick(self, sounds: Sequence[Sound]) -> Sound:
         return sounds[int(self._dice.integers(len(sounds)))]
@@ -152,6 +175,14 @@ class Scenes:
 
 def _of_digit(words: Sequence[Word], digit: int) -> list[Sound]:
     return [word.sound for word in words if word.digit == digit]
+
+
+def _begun_late(said: Sound, below_db: float) -> Sound:
+    """Without what comes before the first 10 ms that are no quieter than this below the loudest, up to a quarter."""
+    step = RATE_HZ // 100
+    power = (said[: len(said) // step * step].reshape(-1, step) ** 2).mean(axis=1)
+    first = int(np.argmax(power >= power.max() * 10 ** (-below_db / 10)))
+    return said[min(first * step, len(said) // 4) :]
 
 
 def _put(into: Sound, said: Sound, at: int) -> None:

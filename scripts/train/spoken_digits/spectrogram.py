@@ -33,9 +33,15 @@ def filters() -> NDArray[np.float32]:
     return (np.concatenate([np.cos(turns), np.sin(turns)]) * hann())[:, np.newaxis].astype(np.float32)
 
 
-def mel_weights() -> NDArray[np.float32]:
-    """(BANDS, bins): overlapping triangles, evenly spaced in mel and at least a bin wide, each of sum 1."""
-    edges_hz = _hertz(np.linspace(_mel(LOW_HZ), _mel(HIGH_HZ), BANDS + 2))[:, np.newaxis]
+def mel_weights(size: float = 1.0) -> NDArray[np.float32]:
+    """(BANDS, bins): overlapping triangles, evenly spaced in mel and at least a bin wide, each of sum 1.
+
+    `size` other than 1 reads each band from `size` times its frequency, so that the speaker seems that much larger;
+    towards HIGH_HZ the bend runs out (vocal tract length perturbation: Jaitly and Hinton, 2013).
+    """
+    edges_hz = _hertz(np.linspace(_mel(LOW_HZ), _mel(HIGH_HZ), BANDS + 2))
+    knee_hz = 0.8 * HIGH_HZ / max(size, 1.0)
+    edges_hz = np.interp(edges_hz, (0.0, knee_hz, HIGH_HZ), (0.0, size * knee_hz, HIGH_HZ))[:, np.newaxis]
     lower, centre, upper = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     rising = 1 - (centre - BINS_HZ) / np.maximum(centre - lower, _STEP_HZ)
     falling = 1 - (BINS_HZ - centre) / np.maximum(upper - centre, _STEP_HZ)

@@ -1,4 +1,4 @@
-"""A room, noise and a microphone around clean windows, a batch at a time."""
+"""A room, noise, another throat and a microphone around clean windows, a batch at a time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from spoken_digits import noises
+from spoken_digits import noises, spectrogram
 from spoken_digits.bank import RATE_HZ, Word
+from spoken_digits.network import power
 from spoken_digits.scenes import SILENCE, UNKNOWN, WINDOW
 from torch import Tensor
 
@@ -15,6 +16,8 @@ _ROOM = RATE_HZ // 4
 _LENGTH = 20_480
 """A window and the longest echo, rounded up to a size that transforms quickly."""
 _ROOMS, _CURVES = 300, 600
+_SIZES = np.exp(np.linspace(-0.18, 0.18, 25))
+"""By how much a speaker is made larger, without a change of pitch."""
 _SECONDS = 8.0
 """Length of each stretch of noise that windows are cut from."""
 
@@ -25,9 +28,10 @@ class Surroundings:
     def __init__(self, speech: Sequence[Word], dice: np.random.Generator) -> None:
         """`speech`: sentences, for babble."""
         self._dice = dice
-        self._torch_dice = torch.Generator().manual_seed(int(dice.integers(2**31)))
+        self._hiss = torch.from_numpy(dice.standard_normal((8, int(_SECONDS * RATE_HZ))).astype(np.float32))
         self._rooms = torch.fft.rfft(torch.stack([_room(dice) for _ in range(_ROOMS)]), _LENGTH)
         self._curves = torch.stack([_microphone(dice) for _ in range(_CURVES)])
+        self._bands = torch.stack([torch.from_numpy(spectrogram.mel_weights(size).T) for size in _SIZES])
         makers = [(noises.coloured, 80), (noises.hum, 20), (noises.clicks, 25)]
         plain = [make(_SECONDS, dice) for make, count in makers for _ in range(count)]
         self._plain = torch.from_numpy(np.stack(plain))
@@ -36,25 +40,23 @@ class Surroundings:
         self._lively = torch.from_numpy(np.stack(lively))
 
     def around(self, sound: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-        """(batch, WINDOW) as a microphone would give it, and the labels; some of the silent windows get music or many
-        voices in front, and become `unknown`."""
+        """The log-mel bands of (batch, WINDOW) sound as a microphone would give it, and the labels; some of the silent
+        windows get music or many voices in front, and become `unknown`."""
         count, dice = len(sound), self._dice
         spoken = torch.from_numpy(sound)
         labels = labels.copy()
-        loudness = spoken.square().amax(dim=1, keepdim=True).sqrt().clamp_min(1e-4) * 0.25
+        silent = torch.from_numpy((sound == 0).all(axis=1)).unsqueeze(1)
         noise = self._noise(count, dice, labels)
         below_db = torch.from_numpy(_snr_db(count, dice)).unsqueeze(1)
-        silent = torch.from_numpy((labels == SILENCE) | ((labels == UNKNOWN) & (sound == 0).all(axis=1)))
-        loudness = torch.where(silent.unsqueeze(1), 0.1, loudness)
-        below_db = torch.where(silent.unsqueeze(1), 0.0, below_db)
-        noise = noise * loudness * 10 ** (-below_db / 20)
-        spectrum = torch.fft.rfft(spoken, _LENGTH)
-        roomy = torch.from_numpy(dice.random(count) < 0.6)
-        spectrum[roomy] *= self._rooms[torch.from_numpy(dice.integers(_ROOMS, size=int(roomy.sum())))]
-        spectrum += torch.fft.rfft(noise, _LENGTH)
-        spectrum *= self._curves[torch.from_numpy(dice.integers(_CURVES, size=count))]
-        heard = torch.fft.irfft(spectrum, _LENGTH)[:, :WINDOW]
-        return self._recorded(heard), torch.from_numpy(labels)
+        loudness = spoken.abs().amax(dim=1, keepdim=True) * 0.25 * 10 ** (-below_db / 20)
+        roomy = torch.from_numpy(np.flatnonzero(dice.random(count) < 0.6))
+        rooms = self._rooms[torch.from_numpy(dice.integers(_ROOMS, size=len(roomy)))]
+        spoken[roomy] = torch.fft.irfft(torch.fft.rfft(spoken[roomy], _LENGTH) * rooms, _LENGTH)[:, :WINDOW]
+        heard = self._recorded(spoken + noise * torch.where(silent, 0.1, loudness))
+        curves = self._curves[torch.from_numpy(dice.integers(_CURVES, size=count))]
+        sizes = self._bands[torch.from_numpy(dice.integers(len(_SIZES), size=count))]
+        bands = torch.log(torch.bmm(power(heard) * curves.unsqueeze(1), sizes) + spectrogram.FLOOR)
+        return bands.transpose(1, 2).unsqueeze(1), torch.from_numpy(labels)
 
     def _noise(self, count: int, dice: np.random.Generator, labels: np.ndarray) -> Tensor:
         """Of an effective value of 1, half of it two noises at once. Silent windows in which somebody else sings or
@@ -74,13 +76,17 @@ class Surroundings:
         return torch.stack(cut) if cut else torch.zeros(0, WINDOW)
 
     def _recorded(self, heard: Tensor) -> Tensor:
-        """Gain, clipping, and the noise of the converter."""
+        """Gain, clipping, the noise of the converter, and for some the eight bits of a telephone."""
         count, dice = len(heard), self._dice
         peak = heard.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
         gain = torch.from_numpy(10 ** dice.uniform(-2.2, 0, (count, 1)).astype(np.float32))
         gain[torch.from_numpy(dice.random(count) < 0.08)] = 2.5
         floor = torch.from_numpy(10 ** dice.uniform(-5.5, -3.5, (count, 1)).astype(np.float32))
-        return (heard / peak * gain).clamp(-1, 1) + floor * torch.randn(heard.shape, generator=self._torch_dice)
+        heard = (heard / peak * gain).clamp(-1, 1) + floor * self._cut(self._hiss, count)
+        rows = torch.from_numpy(np.flatnonzero(dice.random(count) < 0.1))
+        steps = (torch.log1p(255 * heard[rows].abs().clamp_max(1)) / np.log(256) * 127).round() / 127
+        heard[rows] = heard[rows].sign() * torch.expm1(steps * np.log(256)) / 255  # mu-law: ITU-T G.711
+        return heard
 
 
 def _snr_db(count: int, dice: np.random.Generator) -> np.ndarray:
@@ -101,10 +107,11 @@ def _room(dice: np.random.Generator) -> Tensor:
 
 
 def _microphone(dice: np.random.Generator) -> Tensor:
-    """(_LENGTH / 2 + 1,) gains: a band that ends somewhere at both sides, and a bent response in between."""
-    hertz = np.maximum(np.fft.rfftfreq(_LENGTH, 1 / RATE_HZ), 1.0)
-    bends = np.interp(np.log(hertz), np.log(np.geomspace(50, 8000, 7)), dice.normal(0, 3.0, 7))
+    """(bins,) gains of power: a band that ends somewhere at both sides, and a bent response in between."""
+    hertz = spectrogram.BINS_HZ
+    bends = np.interp(np.log(hertz), np.log(np.geomspace(50, 4000, 7)), dice.normal(0, 3.0, 7))
     low = 1 / np.sqrt(1 + (float(np.exp(dice.uniform(np.log(20), np.log(350)))) / hertz) ** 4)
     high = 1 / np.sqrt(1 + (hertz / dice.uniform(2600, 9000)) ** 8)
     tilt = dice.normal(0, 1.5) * np.log2(hertz / 1000)
-    return torch.from_numpy((10 ** ((bends + tilt) / 20) * low * high).astype(np.float32))
+    gain = 10 ** ((bends + tilt) / 10) * (low * high) ** 2
+    return torch.from_numpy((gain / gain.mean()).astype(np.float32))

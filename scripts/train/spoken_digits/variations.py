@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import soxr
+import soxr  # type: ignore[import-untyped]  # it ships no types
 from spoken_digits.bank import RATE_HZ, Sound
 
 _FRAME = RATE_HZ * 32 // 1000
@@ -14,12 +14,16 @@ _LONGEST = RATE_HZ * 120 // 100
 
 def varied(sound: Sound, dice: np.random.Generator) -> Sound:
     """Pitch and formants moved together by up to a fifth (a resampling: the size of the speaker), then the tempo."""
-    size = float(np.exp(dice.uniform(-0.17, 0.17)))
     tempo = float(np.exp(dice.uniform(-0.25, 0.25)))
-    moved = soxr.resample(sound, 1.0, size).astype(np.float32)
+    moved = resized(sound, dice)
     tempo = max(tempo, len(moved) / _LONGEST)
     made = stretched(moved, 1 / tempo)
     return np.asarray(made / max(1e-6, float(np.abs(made).max())), np.float32)
+
+
+def resized(sound: Sound, dice: np.random.Generator) -> Sound:
+    """Pitch and formants moved together, and the tempo with them."""
+    return np.asarray(soxr.resample(sound, 1.0, float(np.exp(dice.uniform(-0.18, 0.2)))), np.float32)
 
 
 def stretched(sound: Sound, factor: float) -> Sound:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-WORKERS = 2
+WORKERS = 4
 TIMEOUT_S = 300
 _AT_ONCE = 20
 """Utterances of one run of Festival; a text that one of its voices dies of takes no more than these with it."""
@@ -53,6 +53,7 @@ class Utterance:
 _ESPEAK_ENGLISH = (
     "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-us-nyc",
 )  # fmt: skip
+_ESPEAK_ACCENTS = ("de", "fr", "es", "it", "fi", "hi", "ru", "el", "pl", "pt-br", "tr")
 _ESPEAK_VARIANTS = """
     Alex Alicia Andrea Andy Annie AnxiousAndy Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike
     Nguyen Storm Tweaky adam anika announcer antonio aunty belinda benjamin boris caleb david ed edward edward2 f1 f2 f3
@@ -86,7 +87,7 @@ def voices(dice: random.Random) -> Iterator[Voice]:
         if "espeak-ng" in absent or (recorded and dice.random() < 0.55):
             yield dice.choice(recorded)
             continue
-        language = dice.choice(("de", "fr", "es", "it", "fi")) if dice.random() < 0.2 else "en"
+        language = dice.choice(_ESPEAK_ACCENTS) if dice.random() < 0.25 else "en"
         accent = dice.choice(_ESPEAK_ENGLISH) if language == "en" else language
         yield Voice("espeak-ng", f"{accent}+{dice.choice(_ESPEAK_VARIANTS.split())}", language)
     raise SystemExit("no speech synthesiser is installed: see the top of voices.py for the packages")

@@ -16,6 +16,12 @@ ACCENTS = {
     "fr": ("ziro", "ouane", "tou", "sri", "faure", "faïve", "sixe", "sévenne", "éïte", "naïne"),
     "es": ("siro", "uan", "tu", "zri", "for", "faiv", "sics", "seven", "eit", "nain"),
     "it": ("zirou", "uan", "tu", "tri", "for", "faiv", "sics", "seven", "eit", "nain"),
+    "hi": ("ज़ीरो", "वन", "टू", "थ्री", "फोर", "फाइव", "सिक्स", "सेवन", "एट", "नाइन"),
+    "ru": ("зироу", "уан", "ту", "сри", "фор", "файв", "сикс", "севен", "эйт", "найн"),
+    "el": ("ζίροου", "γουάν", "του", "θρι", "φορ", "φάιβ", "σιξ", "σέβεν", "έιτ", "νάιν"),
+    "pl": ("ziroł", "łan", "tu", "tri", "for", "fajw", "siks", "sewen", "ejt", "najn"),
+    "pt-br": ("zírou", "uãn", "tu", "tri", "fór", "faive", "sics", "séven", "eite", "naine"),
+    "tr": ("ziro", "uan", "tu", "tri", "for", "fayv", "siks", "seven", "eyt", "nayn"),
     "fi": ("siirou", "uan", "tuu", "srii", "foor", "faiv", "siks", "seven", "eit", "nain"),
 }
 """The digits as readers of another language would spell them for their own voice: a foreign accent."""
@@ -60,9 +66,19 @@ _FILLERS = _listed(
     """
 )
 
+_NEAR = _listed(
+    """
+    mine line fine find wine sign time night nice kind behind design knight alive drive life live wife knife arrive hide
+    to too do who into true blue through you for fortune before more door afford forward ate late great wait
+    weigh date state won when once want wonder anyone free tree thread agree sea read sex sick fix mix sixty sixteen
+    heaven even given seventy never several zebra hero here really narrow
+    """
+)
+"""Words that hold or brush a digit."""
+
 
 def sentence(dice: random.Random) -> str:
-    """A sentence, or as often a salad of common words, in which no digit is said."""
-    if dice.random() < 0.5:
+    """A sentence, or a salad of common words and of words close to a digit, in which no digit is said."""
+    if dice.random() < 0.35:
         return " ".join(dice.choice(part) for part in (_SUBJECTS, _VERBS, _OBJECTS, _ENDS))
-    return " ".join(dice.choice(_FILLERS) for _ in range(dice.randint(6, 12)))
+    return " ".join(dice.choice(_NEAR if dice.random() < 0.4 else _FILLERS) for _ in range(dice.randint(6, 12)))

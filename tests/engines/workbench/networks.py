@@ -71,7 +71,7 @@ def with_short_cut(path: Path) -> Path:
     return write(path, nodes, [tensor("x", ["n", 64])], [tensor("y", ["n", 3])], weights=weights)
 
 
-def convolutions(path: Path, *, spread: float = 1.0, seed: int = 0) -> Path:
+def convolutions(path: Path, *, spread: float = 1.0, seed: int = 0, given: str = "x", channels: int = 3) -> Path:
     """A classifier of 32x32 pictures into four: four convolutions, a mean, a matrix product; random weights.
 
     `spread`: how much larger one channel between the first two convolutions is than the rest; the second evens it out.
@@ -81,14 +81,14 @@ def convolutions(path: Path, *, spread: float = 1.0, seed: int = 0) -> Path:
     scale = np.ones(16)
     scale[0] = spread
     weights: dict[str, npt.NDArray[Any]] = {
-        "first": (random.standard_normal((16, 3, 3, 3)) * 0.3 * scale[:, None, None, None]).astype(np.float32),
+        "first": (random.standard_normal((16, channels, 3, 3)) * 0.3 * scale[:, None, None, None]).astype(np.float32),
         "second": (random.standard_normal((32, 16, 3, 3)) * 0.1 / scale[None, :, None, None]).astype(np.float32),
         "third": (random.standard_normal((32, 32, 3, 3)) * 0.1).astype(np.float32),
         "fourth": (random.standard_normal((32, 32, 3, 3)) * 0.1).astype(np.float32),
         "last": (random.standard_normal((32, 4)) * 0.5).astype(np.float32),
     }
     nodes = [
-        helper.make_node("Conv", ["x", "first"], ["a"], name="first conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", [given, "first"], ["a"], name="first conv", pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["a"], ["b"]),
         helper.make_node("Conv", ["b", "second"], ["c"], name="second conv", pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c"], ["d"]),
@@ -100,4 +100,28 @@ def convolutions(path: Path, *, spread: float = 1.0, seed: int = 0) -> Path:
         helper.make_node("MatMul", ["e", "last"], ["f"], name="last product"),
         helper.make_node("Softmax", ["f"], ["y"], axis=1),
     ]
-    return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("y", [1, 4])], weights=weights)
+    return write(path, nodes, [tensor(given, [1, channels, SIZE, SIZE])], [tensor("y", [1, 4])], weights=weights)
+
+
+def powers(path: Path) -> Path:
+    """32x32 pictures as the logarithms of 16 powers, `p`, between which there are ten powers of ten.
+
+    8-bit integers have nothing left for most of them before the logarithm; its weights can be told in 8 bits well.
+    """
+    random = np.random.default_rng(0)
+    scale = np.logspace(-3, 2, 16).astype(np.float32)[:, None, None, None]
+    weights: dict[str, npt.NDArray[Any]] = {
+        "waves": random.standard_normal((16, 3, 5, 5)).astype(np.float32) * scale,
+        "bands": random.uniform(0.5, 2, (16, 1, 1, 1)).astype(np.float32),
+        "least": np.array([1e-9], np.float32),
+        "tenth": np.array([0.1], np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "waves"], ["a"], name="waves conv", pads=[2, 2, 2, 2]),
+        helper.make_node("Mul", ["a", "a"], ["b"]),
+        helper.make_node("Conv", ["b", "bands"], ["c"], name="bands conv", group=16),
+        helper.make_node("Add", ["c", "least"], ["d"]),
+        helper.make_node("Log", ["d"], ["e"]),
+        helper.make_node("Mul", ["e", "tenth"], ["p"]),
+    ]
+    return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("p", [1, 16, SIZE, SIZE])], weights=weights)

@@ -19,8 +19,9 @@ from engines.onnxrt import OnnxEngine
 from engines.predictions import Answer
 from engines.workbench import quantize as verb
 from engines.workbench.agreement import compare
-from engines.workbench.quantize import Goal, Outcome, quantize
+from engines.workbench.quantize import quantize
 from engines.workbench.tensors import inputs_of_stages, noise
+from engines.workbench.trial import Goal, Measure, Outcome, with_stages
 from engines.workbench.work import WorkbenchError
 from tests.engines import models
 from tests.engines.workbench import networks
@@ -62,7 +63,7 @@ def slower(_: Path, __: Path, ___: Tensors) -> tuple[float, float]:
     return 1.0, 1.5
 
 
-def tried(folder: Path, *goals: Goal, measure: verb.Measure = faster, **how: float) -> tuple[Bundle, list[Outcome]]:
+def tried(folder: Path, *goals: Goal, measure: Measure = faster, **how: float) -> tuple[Bundle, list[Outcome]]:
     bundle = classifier(folder, **how)
     samples = noise(bundle.manifest.input, 8)
     inputs = inputs_of_stages(bundle, samples)
@@ -118,7 +119,7 @@ def test_the_variant_is_used_by_its_back_end_and_the_network_stays(tmp_path: Pat
     found = scores(opened, samples)
     [cpu] = [each.path for each in outcomes if each.goal == CPU]
     assert cpu is not None
-    np.testing.assert_array_equal(found, scores(verb.with_stage(bundle, "only", cpu), samples))
+    np.testing.assert_array_equal(found, scores(with_stages(bundle, {"only": cpu}), samples))
     assert 0 < np.abs(found - scores(bundle, samples)).max() < 0.02
 
 
@@ -170,6 +171,50 @@ def test_a_network_that_loses_too_much_is_refused(tmp_path: Path) -> None:
     [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
     assert outcome.path is None
     assert outcome.why.startswith("refused: it loses 50.0%, more than 1.0%")
+
+
+def wide(folder: Path) -> Bundle:
+    """Two stages: one whose values span six powers of ten, as those of a spectrogram, and one of plain convolutions."""
+    first = networks.powers(folder / "first.onnx")
+    second = networks.convolutions(folder / "second.onnx", given="p", channels=16)
+    of = models.manifest("classify", models.pictures(32, 32, fit="stretch"), LABELS, name="classify", threshold=0)
+    stages = tuple(Stage(name=each.stem, file=each.name, digest=of_file(each)) for each in (first, second))
+    files = {"first.onnx": first, "second.onnx": second}
+    return Bundle(of.model_copy(update={"stages": stages}), folder, files)
+
+
+def test_where_integers_lose_too_much_the_weights_alone_become_integers(tmp_path: Path) -> None:
+    bundle = wide(tmp_path)
+    samples = noise(bundle.manifest.input, 8)
+    inputs = inputs_of_stages(bundle, samples)
+    judge = closeness(bundle, samples)
+    (tmp_path / "scratch").mkdir()
+    first, second = quantize(bundle, [CPU], inputs, judge, tmp_path / "scratch", tolerance=0.02, measure=faster)
+    assert first.path is not None
+    assert first.why.startswith("kept for its size: weights in integers, sums in floats, 0.50 times the time")
+    assert "all in integers refused: it loses" in first.why
+    assert first.after_bytes < first.before_bytes / 2.5  # and a node or two
+    assert types(first.path) == set()
+    assert second.path is not None
+    assert types(second.path) == {"UINT8"}
+    made = verb.made(bundle, [first, second])
+    assert judge(Bundle(made.manifest, tmp_path, made.files)) >= 1 - 0.02
+
+
+def test_stages_that_lose_too_much_only_together_are_not_all_kept(tmp_path: Path) -> None:
+    bundle = wide(tmp_path)
+    inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
+    originals = {stage.name: bundle.stage_path(stage.name) for stage in bundle.manifest.stages}
+
+    def judge(candidate: Bundle) -> float:
+        """Either stage may become integers, both lose too much."""
+        costs = {"first": 0.006, "second": 0.008}
+        return 1 - sum(cost for name, cost in costs.items() if candidate.stage_path(name) != originals[name])
+
+    first, second = quantize(bundle, [CPU], inputs, judge, tmp_path, tolerance=0.01, measure=faster)
+    assert second.path is not None, "it saves more bytes"
+    assert first.path is None
+    assert first.why == "refused: together with the other stages 1.4% is lost, more than 1.0%"
 
 
 def test_half_precision_answers_nearly_the_same(tmp_path: Path) -> None:

@@ -47,12 +47,15 @@ def vars_of(prediction: object) -> float:
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.parent.name)
-def test_every_suggested_cut_of_a_shipped_model_answers_as_the_whole(folder: Path, tmp_path: Path) -> None:
+def test_every_suggested_cut_of_a_shipped_model_answers_as_the_whole(
+    folder: Path, tmp_path: Path, long_run: bool
+) -> None:
+    """About eight of them, all with --long."""
     bundle = Bundle.open(folder)
     inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
     priced = [each for each in suggest(bundle, inputs, Link(), tmp_path) if each.tensor]
     assert priced
-    for each in priced[:: max(1, len(priced) // 8)]:
+    for each in priced[:: 1 if long_run else max(1, len(priced) // 8)]:
         made, worst = split(bundle, each.tensor, inputs, tmp_path)
         assert worst <= 1e-4
         assert len(made.manifest.stages) == len(bundle.manifest.stages) + 1
@@ -131,6 +134,16 @@ def test_the_stages_of_a_split_model_run_in_processes_of_their_own(folder: Path,
         expected = in_another_process(bundle.files[stage.file], expected)
     [output] = set(expected) - set().union(*(known_inputs[0] for known_inputs in inputs))
     assert largest_difference({output: expected[output]}, {output: known[output]}) <= 1e-4
+
+
+def test_the_two_stages_of_spoken_digits_run_in_processes_of_their_own() -> None:
+    bundle = Bundle.open(ROOT / "appliance" / "bundles" / "spoken-digits" / "1")
+    assert [stage.name for stage in bundle.manifest.stages] == ["spectrogram", "recogniser"]
+    golden = dict(np.load(bundle.file_path("golden/input.npz"), allow_pickle=False))
+    expected = dict(np.load(bundle.file_path("golden/output.npz"), allow_pickle=False))
+    between = in_another_process(bundle.stage_path("spectrogram"), golden)
+    known = in_another_process(bundle.stage_path("recogniser"), between)
+    assert largest_difference(expected, known) <= 1e-4
 
 
 def test_the_split_model_becomes_the_next_version_and_runs(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from capture.options import VideoOptions
 from capture.samples import Pixels
-from capture.scene import LARGEST_PX, SMALLEST_PX, Scene, Shape
+from capture.shapes import LARGEST_PX, SMALLEST_PX, Shape, Shapes
 
 FAST = VideoOptions(realtime=False)
 CHANNEL = {"blue": 0, "green": 1, "red": 2}
 
 
-def scene(seed: int = 0, width: int | None = None, height: int | None = None) -> Scene:
-    return Scene("yard", "shapes", VideoOptions(realtime=False, seed=seed, width=width, height=height))
+def scene(seed: int = 0, width: int | None = None, height: int | None = None) -> Shapes:
+    return Shapes("yard", VideoOptions(realtime=False, seed=seed, width=width, height=height))
 
 
 def coloured(pixels: Pixels, colour: str, box: tuple[float, float, float, float]) -> tuple[int, ...] | None:
@@ -115,14 +115,14 @@ def test_it_comes_in_the_size_asked_for(width: int, height: int) -> None:
 
 
 def test_as_a_source_it_counts_from_zero_and_says_the_same_as_render() -> None:
-    with Scene("yard", "shapes", FAST) as source:
+    with Shapes("yard", FAST) as source:
         frames = list(itertools.islice(source, 3))
         assert [frame.seq for frame in frames] == [0, 1, 2]
         np.testing.assert_array_equal(frames[2].pixels, source.render(2))
 
 
 def test_in_real_time_it_keeps_its_pace() -> None:
-    with Scene("yard", "shapes", VideoOptions(fps=50)) as source:
+    with Shapes("yard", VideoOptions(fps=50)) as source:
         stamps = [frame.stamp.mono_ns for frame in itertools.islice(source, 26)]
     assert (stamps[-1] - stamps[0]) / 1e9 == pytest.approx(0.5, abs=0.1)
 
