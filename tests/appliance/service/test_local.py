@@ -15,7 +15,7 @@ from appliance.questions.question import Question, Refused, Reply
 from appliance.service.backend import Local, Opened
 from capture.options import VideoOptions
 from capture.samples import Frame
-from capture.scene import Scene
+from capture.shapes import Shapes
 from engines.engine import Array, EngineError
 from engines.model import Model
 from engines.predictions import Answer
@@ -28,7 +28,7 @@ SHIPPED = Catalogue.default().shipped
 
 def _scene(number: int) -> Array:
     """One picture of the drawn scene, with shapes in it."""
-    with Scene("s", "shapes", VideoOptions(width=320, height=192, realtime=False)) as scene:
+    with Shapes("s", VideoOptions(width=320, height=192, realtime=False)) as scene:
         return next(frame.pixels for frame in scene if isinstance(frame, Frame) and frame.seq == number)
 
 
