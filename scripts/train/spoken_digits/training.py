@@ -84,7 +84,8 @@ def _hardest(network: Recogniser, scenes: Scenes, surroundings: Surroundings) ->
         for _ in range(_LOOKED_AT):
             bands, _ = surroundings.around(*scenes.speech(BATCH))
             found = network(bands.contiguous(memory_format=torch.channels_last)).softmax(dim=1)[:, :10]
-            kept = found.amax(dim=1) > 0.1
+            likely = found.amax(dim=1)
+            kept = likely >= likely.amax().clamp_max(0.1)
             heard.append(bands[kept].half())
             scores.append(found[kept])
     each = torch.cat(scores)
