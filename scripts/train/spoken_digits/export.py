@@ -24,8 +24,8 @@ HOP = RATE_HZ // 10
 CARD, NOTICE = "MODEL_CARD.md", "NOTICE"
 DECODER = Decoder(
     name="keywords",
-    threshold=0.7,
-    options={"background": "silence,unknown", "smooth_ms": 200, "lower_by": 0.3, "rest_ms": 200},
+    threshold=0.5,
+    options={"background": "silence,unknown", "smooth_ms": 300, "lower_by": 0.3, "rest_ms": 200},
 )
 
 

@@ -161,7 +161,7 @@ class Scenes:
             sources = self._people[int(self._dice.integers(len(self._people)))]
         said = self._pick(sources[digit])
         if self._dice.random() < self.begun_late:
-            said = _begun_late(said, below_db=self._dice.uniform(14, 40))
+            said = _begun_late(said, below_db=self._dice.uniform(10, 30))
         return np.asarray(said * float(10 ** self._dice.uniform(-0.4, 0)), np.float32)
 
     def _other(self) -> Sound:

@@ -24,7 +24,7 @@ PEAK_RATE, SECOND_RATE = 4e-3, 1e-3
 _BEGUN_LATE = 0.35
 _ECHO_AFTER = 40
 """Steps until a batch is seen again."""
-_LOOKED_AT, _KEPT, _PER_BATCH = 300, 300, 24
+_LOOKED_AT, _KEPT, _PER_BATCH = 200, 300, 8
 """Batches of speech that are searched; windows kept for each digit that is heard in them; so many in each batch."""
 _TOLD_EVERY = 100
 
@@ -41,7 +41,7 @@ class Effort:
     @property
     def more_steps(self) -> int:
         """Of the second time."""
-        return self.steps * 3 // 11
+        return self.steps // 5
 
 
 def train(scenes: Scenes, surroundings: Surroundings, effort: Effort) -> Recogniser:
