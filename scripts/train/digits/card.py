@@ -104,6 +104,13 @@ All at the bundle's threshold {story.threshold}, which was chosen for the last f
 
 How both are counted stands at the head of `scripts/train/digits/evaluate.py`.
 
+## Made again
+
+`scripts/train/make_digits.py` makes it from nothing. Every draw is seeded, the scenes are the same however many
+processes render them, and the two processes that learn exchange their gradients in a fixed order. Processors round
+differently (where one multiplies bfloat16 itself, the convolutions of the training use it), so weights and figures
+differ a little from machine to machine.
+
 ## Limits
 
 - Digits less than about 10 pixels tall in the 256 pixels that the network sees: crop the meter, or add a closer camera.
