@@ -14,9 +14,15 @@ from appliance.page.serving import LivePage
 from appliance.page.spectrogram import BANDS
 from appliance.result import Event, ModelId, ObjectState
 from appliance.uplink.outgoing import Publish, Spool
-from capture.samples import AudioWindow, Stamp
+from capture.samples import AudioWindow, Pixels, Stamp
 from tests.appliance.page.conftest import TOPICS, Visitor, Watcher, frame, result
 from tests.waiting import until
+
+
+def decoded(jpeg: bytes) -> Pixels:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture, np.uint8)
 
 
 def event(seq: int, kind: str = "new") -> Event:
@@ -53,7 +59,7 @@ def test_a_picture_comes_with_the_results_about_exactly_this_picture(page: LiveP
     pictures = watcher.records("picture")
     for head, jpeg in pictures:
         assert [each["seq"] for each in head["results"]] == [head["seq"]]
-        shade = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean()
+        shade = decoded(jpeg).mean()
         assert abs(shade - (head["seq"] * 7) % 256) < 3
     seqs = [head["seq"] for head, _ in pictures]
     assert seqs == sorted(set(seqs))
@@ -82,7 +88,7 @@ def test_a_wide_picture_is_made_smaller_and_boxes_stay_those_of_the_whole(page: 
     page.hub.shown(result(1), frame(1, width=1920, height=1080))
     head, jpeg = watcher.awaits("picture")
     assert (head["width"], head["height"]) == (1920, 1080)
-    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (720, WIDEST_PX, 3)
+    assert decoded(jpeg).shape == (720, WIDEST_PX, 3)
 
 
 def test_a_camera_that_nobody_answers_is_shown_as_it_is(page: LivePage, watcher: Watcher) -> None:
@@ -117,7 +123,7 @@ def test_an_event_has_a_small_picture_of_what_it_is_about(page: LivePage, watche
     page.hub.posted(Spool(TOPICS.event("shapes"), event(4), "shapes"))
     head, jpeg = watcher.awaits("event")
     assert head["after"]["label"] == "red"
-    assert max(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape[:2]) == 96
+    assert max(decoded(jpeg).shape[:2]) == 96
 
 
 def test_sound_comes_as_columns_of_a_spectrogram_with_its_level(page: LivePage, watcher: Watcher) -> None:
