@@ -31,6 +31,7 @@ from engines.manifest import AudioInput
 from engines.tensorrt.options import GpuOptions
 
 if TYPE_CHECKING:
+    from appliance.page.hub import Hub
     from appliance.remote.wiring import RemoteParts
     from engines.model import Model
 
@@ -106,21 +107,23 @@ def assemble(
     post: Callable[[Outgoing], None],
     clock: Callable[[], Clock],
     celsius: Callable[[], float | None],
+    hub: Hub | None = None,
 ) -> Assembly:
     """One worker for every model in use, one pipeline for every table, one feed for every source.
 
-    `celsius`: how hot the device is, where that is known.
+    `celsius`: how hot the device is, where that is known. `hub`: of the live page, where there is one.
     """
+    show = None if hub is None else hub.shown
     assembly = Assembly(remote=_remote(config, topics))
     cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
         parts, camera = assembly.remote, cameras.get(settings.source)
         if parts is not None and camera is not None and parts.routes(settings):
-            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready)
+            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show)
             worker.pipelines.append(parts.route(pipeline, worker, camera, celsius))
         else:
-            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=camera is None)
+            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=camera is None, show=show)
             worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:
@@ -128,7 +131,7 @@ def assemble(
         assembly.feeds[source.name] = Feed(
             source.name,
             make=_maker(source, [pipeline.config for pipeline in users], catalogue),
-            takers=users,
+            takers=users if hub is None else [*users, hub],
             stale_after_s=source.stale_after_s,
             sensor=is_sensor(source.uri),
             enabled=source.enabled,

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from appliance.config_errors import ConfigError, explain
 from appliance.config_values import File, Name, Polygon, Seconds, Share, Table, Text
 from appliance.oip.settings import Oip
+from appliance.page.settings import Page
 from appliance.remote.settings import PipelineRemote, Remote
 from appliance.text_file import NotText, read_text
 
@@ -283,6 +284,7 @@ class Config(Table):
     outbox: Outbox = Field(default_factory=lambda: Outbox())
     remote: Remote = Field(default_factory=lambda: Remote())
     oip: Oip | None = None
+    page: Page | None = None
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])

@@ -14,6 +14,7 @@ from appliance.uplink.outgoing import Publish
 if TYPE_CHECKING:
     from appliance.daemon import Daemon
     from appliance.mqtt.incoming import Incoming
+    from appliance.page.orders import Order
     from appliance.pipeline.feed import Feed
     from appliance.pipeline.pipeline import Pipeline
 
@@ -57,6 +58,22 @@ def obey(daemon: Daemon, incoming: Incoming) -> None:
         name = incoming.topic.rsplit("/", 1)[-1] if "/request/" in incoming.topic else "set"
         known = 0 < len(name) <= LONGEST_NAME
         _respond(daemon, incoming, name if known else "unknown", transaction, error=str(error))
+
+
+def carry_out(daemon: Daemon, order: Order) -> None:
+    """One command of the live page. What is wrong with it is told to its sender, never raised."""
+    if not order.done.set_running_or_notify_cancel():
+        return  # nobody waits for it any more
+    try:
+        command = commands.read(order.topic, order.payload, daemon.topics.root)
+        if isinstance(command, Setting):
+            _set(daemon, command)
+            order.done.set_result(None)
+        else:
+            order.done.set_result(_answer(daemon, command))
+    except BadCommand as error:
+        logger.warning("%s: refused: %s", order.topic[:LONGEST_TOPIC], error)
+        order.done.set_exception(error)
 
 
 def tell_pipeline(daemon: Daemon, pipeline: Pipeline) -> None:

@@ -33,6 +33,7 @@ from appliance.uplink.uplink import Uplink
 
 if TYPE_CHECKING:
     from appliance.oip.on_device import OnDevice
+    from appliance.page.serving import LivePage
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +76,10 @@ class Daemon:
         catalogue: Catalogue,
         uplink: Uplink | None,
         oip: OnDevice | None = None,
+        page: LivePage | None = None,
     ) -> None:
         """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published. `oip`
-        listens already."""
+        and `page` listen already."""
         self.config = config
         self._started_with = config
         self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
@@ -91,6 +93,9 @@ class Daemon:
         self._uplink_thread: _Thread | None = None
         self._oip = oip
         self._oip_thread: _Thread | None = None
+        self._page = page
+        self._page_threads: dict[str, _Thread] = {}
+        self._page_told_ns = 0
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._started_ns = time.monotonic_ns()
@@ -119,6 +124,9 @@ class Daemon:
             self._uplink_thread = self._start("uplink", self._uplink.run)
         if self._oip is not None:
             self._oip_thread = self._start("oip", self._oip.run)
+        if self._page is not None:
+            self._page_threads["page"] = self._start("page", self._page.run)
+            self._page_threads["page encoder"] = self._start("page encoder", self._page.encode)
         try:
             self._begin(self.config)
             while not self._stop.wait(TICK_S):
@@ -130,6 +138,7 @@ class Daemon:
             self._end()
             last = {"oip": self._oip_thread, "uplink": self._uplink_thread}
             running = {name: thread for name, thread in last.items() if thread is not None}
+            running |= self._page_threads
             self._join(running, time.monotonic() + STOP_WITHIN_S)
 
     def stop(self) -> None:
@@ -153,8 +162,16 @@ class Daemon:
     def _begin(self, config: Config) -> None:
         """Start everything that a reload replaces."""
         check(config)
+        if self._page is not None:
+            self._page.describe(config)
         self.assembly = assemble(
-            config, self._catalogue, self.topics, self.post, lambda: self._clock, lambda: self._thermometer.celsius
+            config,
+            self._catalogue,
+            self.topics,
+            self.post,
+            lambda: self._clock,
+            lambda: self._thermometer.celsius,
+            None if self._page is None else self._page.hub,
         )
         remote = self.assembly.remote
         if remote is not None:
@@ -216,7 +233,9 @@ class Daemon:
     # -- every tick -----------------------------------------------------------------------------------------------
 
     def post(self, document: Outgoing) -> None:
-        """Hand a document to the uplink; never blocks."""
+        """Hand a document to the uplink, and to the live page; never blocks."""
+        if self._page is not None:
+            self._page.hub.posted(document)
         if self._uplink is not None:
             self._uplink.mailbox.put(document)
 
@@ -236,6 +255,7 @@ class Daemon:
         self._replace_hung_captures(now_ns)
         self._hand_over()
         self._watch_oip()
+        self._watch_page()
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
@@ -272,6 +292,11 @@ class Daemon:
         except RoomBroken as error:
             raise Broken(str(error)) from error
 
+    def _watch_page(self) -> None:
+        for name, running in self._page_threads.items():
+            if not running.thread.is_alive():
+                raise Broken(f"{name}: the thread ended unexpectedly; see the traceback above")
+
     def _watch_threads(self, now_ns: int) -> None:
         """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
         if self._uplink_thread is not None and not self._uplink_thread.thread.is_alive():
@@ -306,6 +331,9 @@ class Daemon:
 
     def _tell_health(self, now_ns: int) -> None:
         document = self.health(now_ns)
+        if self._page is not None and self._page.hub.watched and now_ns - self._page_told_ns > 1e9:
+            self._page_told_ns = now_ns
+            self._page.hub.standing(document)
         if not self._settled and all(worker.settled.is_set() for worker in self.assembly.workers.values()):
             self._settled = True
             long_lived.settle()
@@ -353,6 +381,9 @@ class Daemon:
         )
 
     def _hear(self) -> None:
+        if self._page is not None:
+            for order in self._page.orders.take_all(0):
+                control.carry_out(self, order)
         if self._uplink is None:
             return
         for incoming in self._uplink.incoming.take_all(0):

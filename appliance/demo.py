@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from capture.options import VideoOptions
 from capture.source import CaptureError
 
 SCENE = "scene:digits"
+PAGE_PORT = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,21 @@ def choose_microphone(folder: Path) -> Choice:
     return Choice(f"wav:{write_spoken(folder / 'words.wav')}", f"synthetic voices ({why})")
 
 
-def write_config(folder: Path, broker: str, camera: Choice, microphone: Choice) -> Path:
-    """The demo's configuration, in `folder`; returns its path."""
+def page_address() -> str:
+    """Where the live page listens: its usual port on loopback, or a free one when that is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PAGE_PORT))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def write_config(folder: Path, broker: str, camera: Choice, microphone: Choice, page: str | None = None) -> Path:
+    """The demo's configuration, in `folder`; returns its path. `page`: address of the live page, if there is one."""
     path = folder / "appliance.toml"
+    page_table = "" if page is None else f"[page]\nlisten = {_toml(page)}\n\n"
     path.write_text(
         f"""# Written by `appliance demo`. `appliance config example` shows every key.
 [device]
@@ -72,7 +86,7 @@ log = "warning"
 [mqtt]
 broker = {_toml(broker)}
 
-[[camera]]
+{page_table}[[camera]]
 name = "camera"
 uri = {_toml(camera.uri)}
 

@@ -1,8 +1,10 @@
-"""From the configuration's [mqtt] and [outbox] to the uplink, and from [oip] to the models for other programs."""
+"""From the configuration's [mqtt] and [outbox] to the uplink, and from [oip] to the models for other programs, from
+[page] to the live page."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,11 @@ from appliance.uplink.uplink import Uplink, UplinkSettings
 
 if TYPE_CHECKING:
     from appliance.oip.on_device import OnDevice
+    from appliance.page.serving import LivePage
     from engines.bundle import Bundle
     from engines.model import Model
+
+logger = logging.getLogger(__name__)
 
 
 def link_settings(mqtt: Mqtt, client_id: str) -> LinkSettings:
@@ -75,4 +80,16 @@ def make_oip(config: Config, catalogue: Catalogue) -> OnDevice | None:
 
     made = OnDevice(config.oip, catalogue, config.device.name, open_model, config.device.max_batch)
     made.listen()
+    return made
+
+
+def make_page(config: Config) -> LivePage | None:
+    """The live page, listening; None where none is configured. Raises ConfigError as `make_oip` does."""
+    if config.page is None:
+        return None
+    from appliance.page.serving import LivePage
+
+    topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
+    made = LivePage(config.page, topics)
+    logger.info("live page: %s", made.listen())
     return made

@@ -79,7 +79,7 @@ def _start(broker: str, stack: ExitStack) -> None:
 
     CaptureError where there is no OpenCV.
     """
-    from appliance.demo import choose_camera, choose_microphone, start_appliance, write_config
+    from appliance.demo import choose_camera, choose_microphone, page_address, start_appliance, write_config
     from capture.camera import cameras
     from capture.opencv import load_opencv
 
@@ -87,7 +87,9 @@ def _start(broker: str, stack: ExitStack) -> None:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-demo-")))
     camera, microphone = choose_camera(cameras()), choose_microphone(folder)
     click.echo(f"camera: {camera.words}\nmicrophone: {microphone.words}", err=True)
-    config = write_config(folder, broker, camera, microphone)
+    page = page_address()
+    config = write_config(folder, broker, camera, microphone, page)
+    click.echo(f"live page: http://{page}/", err=True)
     with _signals_wait():
         process = start_appliance(config)
         stack.callback(_stop, process)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from appliance import config
 from appliance.mailbox import Mailbox
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 QUEUE = 64
 """Samples that an `every` pipeline, or a pipeline of sound, may be behind before the oldest is dropped."""
 
+Show: TypeAlias = "Callable[[Result, Sample | None], None]"
+"""Where results go beside the uplink: the sample is None where its pixels are gone."""
+
 FAILED_EVERY_S = 1.0
 """A pipeline without an engine says so this often, not for every picture; one that has a deadline says it by then."""
 
@@ -57,9 +61,10 @@ class Pipeline:
         clock: Callable[[], Clock],
         ready: threading.Condition,
         hears: bool = False,
+        show: Show | None = None,
     ) -> None:
         """`post` hands documents to the uplink; `ready` is the condition its model thread waits on; `hears`: its source
-        is a microphone."""
+        is a microphone; `show` is told every result together with its sample, and never blocks."""
         self.config = settings
         self.name = settings.name
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
@@ -74,6 +79,7 @@ class Pipeline:
         self.misfit: str | None = None
         """Why its model can never answer its source; known once the model is."""
         self._hears = hears
+        self._show = show
         self._unknown_labels: str | None = None
         self._zones_outside: str | None = None
         self._picture_size: tuple[int, int] | None = None
@@ -146,7 +152,7 @@ class Pipeline:
         if self.config.events and isinstance(sample, AudioWindow):
             steps = self._sounds.steps(result.labels or (), sample.stamp.mono_ns / 1e9, result.captured_at)
         self.last_latency_ms = result.latency_ms.total if result.latency_ms else None
-        self._publish(result)
+        self._publish(result, sample)
         self._tell(steps, sample, served)
 
     def unanswered(self, sample: Sample, error: EngineError, served: Served) -> None:
@@ -156,7 +162,7 @@ class Pipeline:
             self.outcomes["failed"] += 1
             return
         self._failed_ns = now_ns
-        self._publish(self._result(sample, served, error))
+        self._publish(self._result(sample, served, error), sample)
 
     def answered_late(self, seen: Seen, answer: Answer, served: Served) -> None:
         """A valid answer to a sample that was said to have failed: it is published, and changes nothing else."""
@@ -192,8 +198,10 @@ class Pipeline:
         steps = self._objects.steps(self._tracker.believed, ended, now_s, utc(sample.stamp.unix_ns))
         return Answer(answer.task, tuple(numbered), answer.times), steps
 
-    def _publish(self, result: Result) -> None:
+    def _publish(self, result: Result, sample: Sample | None = None) -> None:
         self.outcomes[result.status] += 1
+        if self._show is not None:
+            self._show(result, sample)
         if self.config.results == "off":
             return
         topic = self._topics.result(self.name)
