@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from appliance import control, health, leftovers, long_lived
+from appliance import asyncapi, control, health, leftovers, long_lived
 from appliance.assembly import Assembly, assemble, check, read
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
@@ -312,6 +312,7 @@ class Daemon:
         if not self._ready and self._settled:
             self._ready = True
             self._notifier.tell(READY=1, STATUS=_in_short(document))
+            self._tell_contract()
             logger.info("ready after %.2f s", (now_ns - self._started_ns) / 1e9)
         if not self._ready and now_ns - self._started_ns < STARTING_S * 1e9:
             return
@@ -322,6 +323,12 @@ class Daemon:
         self._health_ns, self._told_health = now_ns, news
         self.post(Publish(self.topics.health, document, qos=1, retain=True))
         self._notifier.tell(STATUS=_in_short(document))
+
+    def _tell_contract(self) -> None:
+        """What is published where; it takes some ten milliseconds to write, so after all else has begun."""
+        if self._uplink is not None:
+            contract = asyncapi.document(self.topics.base, self.topics.device)
+            self.post(Publish(self.topics.schema, contract, qos=1, retain=True))
 
     def health(self, now_ns: int) -> health.Health:
         """The document on `…/health`."""

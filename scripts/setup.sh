@@ -140,6 +140,21 @@ setup_clients() { # setup_clients: .venv-clients, with NVIDIA's client of the pr
     echo "$mark" >.venv-clients/.installed
 }
 
+setup_node() { # setup_node: .node, with what tests run from npm; left out where npm is not installed
+    local mark
+    mark=$(sha256sum <tests/node/package-lock.json)
+    [ "$(cat .node/.installed 2>/dev/null)" != "$mark" ] || return 0
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        say "no node and npm here: the tests against AsyncAPI's parser and Node-RED are left out"
+        return 0
+    fi
+    say "making .node for the tests against AsyncAPI's parser and Node-RED"
+    mkdir -p .node
+    cp tests/node/package.json tests/node/package-lock.json .node/
+    quietly npm ci --prefix .node --ignore-scripts --no-audit --no-fund --loglevel=error
+    echo "$mark" >.node/.installed
+}
+
 find_mosquitto() { # find_mosquitto [VENV]: the program, installed or unpacked beside the virtual environment
     PATH=$PATH:/usr/local/sbin:/usr/sbin command -v mosquitto || ls "${1:-.venv}/mosquitto/usr/sbin/mosquitto" 2>/dev/null
 }

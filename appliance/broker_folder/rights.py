@@ -77,6 +77,7 @@ def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterat
     yield Right(verb, topics.available, "whether the device is there")
     yield Right(verb, topics.info, "versions, sources, pipelines")
     yield Right(verb, topics.health, "status and reasons")
+    yield Right(verb, topics.schema, "what is published where")
     yield Right(verb, topics.source_available(ANY), "whether a source delivers")
     yield Right(verb, topics.result(ANY), "results")
     yield Right(verb, topics.event(ANY), "events")

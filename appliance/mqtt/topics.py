@@ -30,6 +30,11 @@ class Topics:
     def health(self) -> str:
         return f"{self.root}/health"
 
+    @property
+    def schema(self) -> str:
+        """What is published where and what is in it: an AsyncAPI document, JSON Schemas included; retained."""
+        return f"{self.root}/schema"
+
     def source_available(self, source: str) -> str:
         """`online`, `stale`, `offline` or `disabled`; retained."""
         return f"{self.root}/source/{source}/available"
@@ -51,10 +56,18 @@ class Topics:
         """Retained state of something a command can set, such as `source/dock/enabled/state`."""
         return f"{self.root}/{thing}/{name}/state"
 
+    def command(self, thing: str, name: str) -> str:
+        """Where a source or a pipeline is told something."""
+        return f"{self.root}/{thing}/{name}/set"
+
     @property
     def every_set(self) -> str:
         """Subscription to all `…/<thing>/<name>/set` commands."""
         return f"{self.root}/+/+/set"
+
+    def request(self, name: str) -> str:
+        """Where something is asked of the device."""
+        return f"{self.root}/request/{name}"
 
     @property
     def every_request(self) -> str:

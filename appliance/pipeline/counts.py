@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 
+from appliance.documents import Count
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.uplink.outgoing import Publish
@@ -54,4 +55,4 @@ class Counts:
                 changed[label] = now[label]
         self._told.update(changed)
         for label, count in changed.items():
-            yield Publish(self._topics.count(self._pipeline, label), {"count": count}, qos=1, retain=True)
+            yield Publish(self._topics.count(self._pipeline, label), Count(count=count), qos=1, retain=True)
