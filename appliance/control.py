@@ -26,6 +26,9 @@ LONGEST_NAME = 64
 
 def hear(daemon: Daemon, incoming: Incoming) -> None:
     """One message from the broker: a command, a request, or a document that it kept from before."""
+    if daemon.announcer is not None and daemon.announcer.is_for_us(incoming.topic):
+        daemon.announcer.hear(incoming)
+        return
     levels = incoming.topic.removeprefix(daemon.topics.root + "/").split("/")
     if levels[0] == "request" or levels[2:] == ["set"]:
         obey(daemon, incoming)

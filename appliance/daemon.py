@@ -18,6 +18,7 @@ from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
 from appliance.config import Config
 from appliance.config_errors import ConfigError
+from appliance.home_assistant.announcer import Announcer
 from appliance.info import info
 from appliance.mqtt.topics import Topics
 from appliance.notify import Notifier
@@ -42,6 +43,8 @@ HEALTH_AGAIN_S = 1.0
 """A change is told at once, changes that follow at this pace."""
 CLOCK_EVERY_S = 30.0
 POWER_EVERY_S = 1.0
+ANNOUNCE_EVERY_S = 2.0
+"""How soon Home Assistant knows a label that was never seen before."""
 STARTING_S = 10.0
 """While models are loaded there is nothing to complain of yet."""
 
@@ -102,6 +105,9 @@ class Daemon:
         self._plans = Plans(build=config.gpu.build)
         self._successors: dict[str, _Thread] = {}
         """Name of a worker: the thread that is to take it over."""
+        told = config.home_assistant
+        self.announcer = None if told is None else Announcer(told, self.topics, self.post)
+        self._announced_ns = 0
         self._told: dict[str, Availability] = {}
         self._health_ns = 0
         self._told_health: tuple[str, tuple[str, ...]] = ("", ())
@@ -239,6 +245,7 @@ class Daemon:
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
+        self._announce(now_ns)
 
     def _replace_hung_captures(self, now_ns: int) -> None:
         for feed in self.assembly.feeds.values():
@@ -323,6 +330,15 @@ class Daemon:
         self._health_ns, self._told_health = now_ns, news
         self.post(Publish(self.topics.health, document, qos=1, retain=True))
         self._notifier.tell(STATUS=_in_short(document))
+
+    def _announce(self, now_ns: int) -> None:
+        """Tell Home Assistant what there is, once the models are open."""
+        if self.announcer is None or not self._settled or now_ns - self._announced_ns < ANNOUNCE_EVERY_S * 1e9:
+            return
+        self._announced_ns = now_ns
+        told = {"temperature": self._thermometer.celsius, "power": self._power.figures.watts}
+        measures = frozenset(name for name, value in told.items() if value is not None)
+        self.announcer.announce(self.config, self.assembly, measures)
 
     def _tell_contract(self) -> None:
         """What is published where; it takes some ten milliseconds to write, so after all else has begun."""

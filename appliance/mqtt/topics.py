@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +122,28 @@ def asked(topic: str) -> tuple[str, str] | None:
 def service_available(service: str) -> str:
     """`online`, `draining` or `offline` (last will) with models, capacity and load; retained, QoS 1."""
     return f"{SERVICES}/{service}/available"
+
+
+HOME_ASSISTANT = "homeassistant"
+"""Home Assistant's discovery prefix, unless configured otherwise there."""
+
+
+def plain(name: str) -> str:
+    """A name of letters, digits and `-`, where Home Assistant takes no other; different names stay different."""
+    return re.sub(r"[^A-Za-z0-9-]", lambda other: "".join(f"_{byte:02x}" for byte in other[0].encode()), name)
+
+
+def original(plain_name: str) -> str:
+    """The name that `plain` was given."""
+    escaped = re.sub(r"(?:_[0-9a-f]{2})+", lambda other: other[0].replace("_", "%"), plain_name)
+    return unquote(escaped)
+
+
+def home_assistant_config(prefix: str, device: str, thing: str) -> str:
+    """What Home Assistant is told of one thing of a device; retained, empty when it is gone."""
+    return f"{prefix}/device/{device if device == '+' else plain(device)}/{thing}/config"
+
+
+def home_assistant_status(prefix: str) -> str:
+    """`online` whenever Home Assistant starts, `offline` when it ends."""
+    return f"{prefix}/status"

@@ -37,6 +37,11 @@ class Counts:
         return [self._topics.count(self._pipeline, label) for label in list(self._told)]
 
     @property
+    def labels(self) -> list[str]:
+        """Of which this run has told a count."""
+        return list(self._told)
+
+    @property
     def due(self) -> bool:
         """Whether there is something to tell although nothing came or went: the first answer, and counts of an earlier
         run that wait to be put right."""
