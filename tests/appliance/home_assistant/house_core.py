@@ -2,7 +2,8 @@
 
 `house_core.py FOLDER BROKER_PORT HTTP_PORT`; then a question per line on standard input, a line of JSON for each on
 standard output: `{"ask": "house"}` for devices, entities and states, `{"ask": "call", "domain", "service", "data"}` for
-a service, `{"ask": "image", "entity"}` for the size of a picture. It ends with the end of its input.
+a service, `{"ask": "image", "entity"}` for the size of a picture, `{"ask": "notes"}` for what the automation in
+FOLDER/automation.yaml has told its people. It ends with the end of its input.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from homeassistant.components.mqtt.const import (  # type: ignore[import-not-fou
     CONFIG_ENTRY_VERSION,
 )
 from homeassistant.helpers import device_registry, entity_registry  # type: ignore[import-not-found]
+from homeassistant.util.yaml import load_yaml_dict  # type: ignore[import-not-found]
+
+NOTES: list[str] = []
+"""What the automation has told its people."""
 
 
 async def move_in(folder: Path, broker_port: int, http_port: int) -> core.HomeAssistant:
@@ -34,7 +39,9 @@ async def move_in(folder: Path, broker_port: int, http_port: int) -> core.HomeAs
     house.config.skip_pip = True
     loader.async_setup(house)
     (folder / "configuration.yaml").touch()
-    settings = {"homeassistant": {}, "http": {"server_host": "127.0.0.1", "server_port": http_port}}
+    settings: dict[str, Any] = {"homeassistant": {}, "http": {"server_host": "127.0.0.1", "server_port": http_port}}
+    settings["automation"] = [load_yaml_dict(str(path)) for path in folder.glob("automation.yaml")]
+    house.services.async_register("notify", "notify", lambda call: NOTES.append(call.data["message"]))
     assert await bootstrap.async_from_config_dict(settings, house)
     entry: Any = config_entries.ConfigEntry(
         version=CONFIG_ENTRY_VERSION,
@@ -75,6 +82,8 @@ async def answer(house: core.HomeAssistant, question: dict[str, Any]) -> Any:
     match question["ask"]:
         case "house":
             return look_around(house)
+        case "notes":
+            return NOTES
         case "call":
             await house.services.async_call(question["domain"], question["service"], question["data"], blocking=True)
             return "done"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -124,9 +125,20 @@ def ear(broker: Broker) -> Iterator[Ear]:
         yield ear
 
 
+def automation() -> str:
+    """That of docs/home-assistant.md, about a shape in place of a person."""
+    page = (REPOSITORY / "docs" / "home-assistant.md").read_text(encoding="utf-8")
+    found = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(found) == 1
+    assert "dock_1_dock_people_person" in found[0]
+    return str(found[0]).replace("dock_1_dock_people_person", "box_dock_shapes_red")
+
+
 @pytest.fixture(scope="module")
 def house(broker: Broker, ear: Ear, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"), broker.port)
+    folder = tmp_path_factory.mktemp("house")
+    (folder / "automation.yaml").write_text(automation(), encoding="utf-8")
+    house = House(folder, broker.port)
     with house.process:
         try:
             yield house
@@ -156,7 +168,7 @@ def test_entities_are_there_and_their_states_follow(appliance: ApplianceProcess,
     assert house.devices == {"box": None, "box dock": "box", "box yard.2": "box"}
     house.awaits("sensor.box_status", "ok")
     house.awaits("sensor.box_dock_shapes_engine", "onnxruntime")
-    assert float(house.state("sensor.box_dock_shapes_latency") or "nan") > 0
+    until(lambda: "." in (house.state("sensor.box_dock_shapes_latency") or ""), 45)  # told every half minute
     for label in ("red", "green", "blue"):
         until(lambda label=label: counts_agree(ear, house, label), 30)  # type: ignore[misc]
     house.awaits("switch.box_dock_shapes_enabled", "on")
@@ -168,8 +180,16 @@ def test_entities_are_there_and_their_states_follow(appliance: ApplianceProcess,
 def counts_agree(ear: Ear, house: House, label: str) -> bool:
     told = ear.documents(f"pipeline/shapes/count/{label}")[-1]["count"]
     states = house.states
-    count, occupied = states[f"sensor.box_dock_shapes_{label}_count"], states[f"binary_sensor.box_dock_shapes_{label}"]
+    count = states.get(f"sensor.box_dock_shapes_{label}_count")
+    occupied = states.get(f"binary_sensor.box_dock_shapes_{label}")
     return (count, occupied) == (str(told), "on" if told else "off")
+
+
+@pytest.mark.usefixtures("appliance")
+def test_the_automation_of_the_page_is_carried_out(house: House) -> None:
+    notes = len(house.ask("notes"))
+    until(lambda: len(house.ask("notes")) > notes, 60)
+    assert house.ask("notes")[-1] == "Somebody is at the dock"
 
 
 def test_its_switches_and_numbers_command_the_appliance(appliance: ApplianceProcess, ear: Ear, house: House) -> None:
