@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from appliance.config_errors import ConfigError, explain
 from appliance.config_values import File, Name, Polygon, Seconds, Share, Table, Text
+from appliance.home_assistant.settings import HomeAssistant
 from appliance.oip.settings import Oip
 from appliance.page.settings import Page
 from appliance.remote.settings import PipelineRemote, Remote
@@ -281,6 +282,7 @@ class Config(Table):
     device: Device = Field(default_factory=lambda: Device())
     gpu: Gpu = Field(default_factory=lambda: Gpu())
     mqtt: Mqtt | None = None
+    home_assistant: HomeAssistant | None = None
     outbox: Outbox = Field(default_factory=lambda: Outbox())
     remote: Remote = Field(default_factory=lambda: Remote())
     oip: Oip | None = None
@@ -302,6 +304,7 @@ class Config(Table):
             *self._unknown_sources(),
             *self._mixed_streams(),
             *self._unreachable_services(),
+            *self._unheard_discovery(),
         ]
         if faults:
             raise ValueError("\n".join(faults))
@@ -336,6 +339,10 @@ class Config(Table):
                     f"[[pipeline]] {pipeline.name}: remote: a model service is asked through the broker: add an [mqtt] "
                     'table, or write offload = "never"'
                 )
+
+    def _unheard_discovery(self) -> Iterator[str]:
+        if self.home_assistant is not None and self.mqtt is None:
+            yield "[home_assistant]: Home Assistant is told through the broker: add an [mqtt] table"
 
 
 def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:

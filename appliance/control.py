@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import commands, health, leftovers
 from appliance.commands import BadCommand, Request, SetPipeline, SetSource, Setting
+from appliance.documents import PipelineState, Response, SourceState
 from appliance.pipeline.snapshot import jpeg
 from appliance.uplink.outgoing import Publish
 
@@ -26,6 +27,9 @@ LONGEST_NAME = 64
 
 def hear(daemon: Daemon, incoming: Incoming) -> None:
     """One message from the broker: a command, a request, or a document that it kept from before."""
+    if daemon.announcer is not None and daemon.announcer.is_for_us(incoming.topic):
+        daemon.announcer.hear(incoming)
+        return
     levels = incoming.topic.removeprefix(daemon.topics.root + "/").split("/")
     if levels[0] == "request" or levels[2:] == ["set"]:
         obey(daemon, incoming)
@@ -78,7 +82,7 @@ def carry_out(daemon: Daemon, order: Order) -> None:
 
 def tell_pipeline(daemon: Daemon, pipeline: Pipeline) -> None:
     """Publish the retained state of what commands may change."""
-    state = {
+    state: PipelineState = {
         "enabled": pipeline.settings.enabled,
         "threshold": pipeline.settings.threshold,
         "snapshot": pipeline.settings.snapshot,
@@ -88,7 +92,7 @@ def tell_pipeline(daemon: Daemon, pipeline: Pipeline) -> None:
 
 def tell_source(daemon: Daemon, feed: Feed) -> None:
     """As `tell_pipeline`, for a source."""
-    state = {"enabled": feed.enabled}
+    state: SourceState = {"enabled": feed.enabled}
     daemon.post(Publish(daemon.topics.state("source", feed.name), state, qos=1, retain=True))
 
 
@@ -153,7 +157,7 @@ def _respond(
     if wanted and len(wanted) <= LONGEST_TOPIC and not set(wanted) & set("+#\0") and not wanted.startswith("$"):
         inside = wanted.startswith(daemon.topics.base + "/")
         topic = topic if inside and not wanted.startswith(daemon.topics.response("")) else wanted
-    document = {
+    document: Response = {
         "data": data,
         "status": "error" if error else "ok",
         "error": error,

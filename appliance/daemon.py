@@ -12,12 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from appliance import control, health, leftovers, long_lived
+from appliance import asyncapi, control, health, leftovers, long_lived
 from appliance.assembly import Assembly, assemble, check, read
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
 from appliance.config import Config
 from appliance.config_errors import ConfigError
+from appliance.home_assistant.announcer import Announcer
 from appliance.info import info
 from appliance.mqtt.topics import Topics
 from appliance.notify import Notifier
@@ -43,6 +44,8 @@ HEALTH_AGAIN_S = 1.0
 """A change is told at once, changes that follow at this pace."""
 CLOCK_EVERY_S = 30.0
 POWER_EVERY_S = 1.0
+ANNOUNCE_EVERY_S = 2.0
+"""How soon Home Assistant knows a label that was never seen before."""
 STARTING_S = 10.0
 """While models are loaded there is nothing to complain of yet."""
 
@@ -107,6 +110,9 @@ class Daemon:
         self._plans = Plans(build=config.gpu.build)
         self._successors: dict[str, _Thread] = {}
         """Name of a worker: the thread that is to take it over."""
+        told = config.home_assistant
+        self.announcer = None if told is None else Announcer(told, self.topics, self.post)
+        self._announced_ns = 0
         self._told: dict[str, Availability] = {}
         self._health_ns = 0
         self._told_health: tuple[str, tuple[str, ...]] = ("", ())
@@ -259,6 +265,7 @@ class Daemon:
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
+        self._announce(now_ns)
 
     def _replace_hung_captures(self, now_ns: int) -> None:
         for feed in self.assembly.feeds.values():
@@ -340,6 +347,7 @@ class Daemon:
         if not self._ready and self._settled:
             self._ready = True
             self._notifier.tell(READY=1, STATUS=_in_short(document))
+            self._tell_contract()
             logger.info("ready after %.2f s", (now_ns - self._started_ns) / 1e9)
         if not self._ready and now_ns - self._started_ns < STARTING_S * 1e9:
             return
@@ -350,6 +358,21 @@ class Daemon:
         self._health_ns, self._told_health = now_ns, news
         self.post(Publish(self.topics.health, document, qos=1, retain=True))
         self._notifier.tell(STATUS=_in_short(document))
+
+    def _announce(self, now_ns: int) -> None:
+        """Tell Home Assistant what there is, once the models are open."""
+        if self.announcer is None or not self._settled or now_ns - self._announced_ns < ANNOUNCE_EVERY_S * 1e9:
+            return
+        self._announced_ns = now_ns
+        told = {"temperature": self._thermometer.celsius, "power": self._power.figures.watts}
+        measures = frozenset(name for name, value in told.items() if value is not None)
+        self.announcer.announce(self.config, self.assembly, measures)
+
+    def _tell_contract(self) -> None:
+        """What is published where; it takes some ten milliseconds to write, so after all else has begun."""
+        if self._uplink is not None:
+            contract = asyncapi.document(self.topics.base, self.topics.device)
+            self.post(Publish(self.topics.schema, contract, qos=1, retain=True))
 
     def health(self, now_ns: int) -> health.Health:
         """The document on `…/health`."""

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.assembly import read, state_folder
+from appliance.broker_doctor import broker_findings
 from appliance.catalogue import Catalogue
-from appliance.clock import clock_state
 from appliance.config import Config
 from appliance.config_errors import ConfigError
 from appliance.finding import Finding
 from appliance.gpu_doctor import gpu_findings
-from appliance.mqtt.subscriber import Subscriber, UnusableBrokerError
+from appliance.machine_doctor import machine_findings, secret_findings
+from appliance.microphone_doctor import level_findings
 from appliance.pipeline import fit
-from appliance.wiring import link_settings
 from capture.source import CaptureError
 from engines.engine import EngineError
 
@@ -40,11 +40,16 @@ def examine(path: Path | None) -> list[Finding]:
         *gpu_findings(known),
         *_cameras(known),
         *_microphones(known),
-        *_clock(),
+        *machine_findings(),
         *_disk(known),
     ]
-    if config is not None:
-        findings += [*_models(config), *_broker(config)]
+    if config is not None and path is not None:
+        findings += [
+            *level_findings(config),
+            *secret_findings(config, path),
+            *_models(config),
+            *broker_findings(config),
+        ]
     return findings
 
 
@@ -136,18 +141,6 @@ def _microphones(config: Config) -> Iterator[Finding]:
         yield Finding("microphone", "ok", name)
 
 
-def _clock() -> Iterator[Finding]:
-    if clock_state() == "synced":
-        yield Finding("clock", "ok", "synchronised")
-    else:
-        yield Finding(
-            "clock",
-            "note",
-            "not synchronised: results say so, times may be wrong",
-            "systemctl enable --now systemd-timesyncd",
-        )
-
-
 def _disk(config: Config) -> Iterator[Finding]:
     folder = state_folder(config, dict(os.environ))
     present = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))  # noqa: PTH110  # False for what may not be seen
@@ -175,15 +168,3 @@ def _models(config: Config) -> Iterator[Finding]:
             yield Finding("model", "problem", f"{pipeline.name}: {wrong}", "change source, model or labels there")
         else:
             yield Finding("model", "ok", f"{pipeline.name}: {manifest.name} {manifest.version}, {manifest.task}")
-
-
-def _broker(config: Config) -> Iterator[Finding]:
-    if config.mqtt is None:
-        yield Finding("broker", "note", "no [mqtt]: results are not published", "add [mqtt] to the configuration")
-        return
-    try:
-        settings = link_settings(config.mqtt, client_id="")
-        with Subscriber(settings, f"{config.mqtt.base}/{config.device.name}/available"):
-            yield Finding("broker", "ok", f"{settings.address} answers")
-    except (ConfigError, UnusableBrokerError) as error:
-        yield Finding("broker", "problem", str(error), "start the broker (systemctl start mosquitto), or mend [mqtt]")

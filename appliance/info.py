@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from appliance.documents import Info, PipelineInfo
 from appliance.result import SCHEMA
 from capture.open import redacted
 
@@ -31,7 +32,7 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def info(config: Config, assembly: Assembly) -> dict[str, Any]:
+def info(config: Config, assembly: Assembly) -> Info:
     """The document on `…/info`; addresses without credentials."""
     return {
         "schema": SCHEMA,
@@ -42,16 +43,14 @@ def info(config: Config, assembly: Assembly) -> dict[str, Any]:
         "machine": platform.machine(),
         "packages": package_versions(),
         "sources": {source.name: redacted(source.uri) for source in config.sources},
-        "pipelines": {
-            name: {"source": pipeline.config.source, "model": pipeline.config.model} | _may_leave(pipeline.config)
-            for name, pipeline in assembly.pipelines.items()
-        },
+        "pipelines": {name: _joins(pipeline.config) for name, pipeline in assembly.pipelines.items()},
     }
 
 
-def _may_leave(pipeline: Pipeline) -> dict[str, Any]:
-    """What of its samples a model service may see, and which model of the service that is."""
+def _joins(pipeline: Pipeline) -> PipelineInfo:
+    """Its source and model; what of its samples a model service may see, and which model of the service that is."""
+    told = PipelineInfo(source=pipeline.source, model=pipeline.model)
     remote = pipeline.remote
-    if remote is None or not remote.asks:
-        return {}
-    return {"offload": remote.offload, "asks": remote.model or pipeline.model}
+    if remote is not None and remote.asks:
+        told |= PipelineInfo(offload=remote.offload, asks=remote.model or pipeline.model)
+    return told

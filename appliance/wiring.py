@@ -12,7 +12,7 @@ from appliance.assembly import gpu_options
 from appliance.catalogue import Catalogue
 from appliance.config import Config, Mqtt
 from appliance.mqtt.settings import LinkSettings
-from appliance.mqtt.topics import Topics
+from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_status
 from appliance.uplink.uplink import Uplink, UplinkSettings
 
 if TYPE_CHECKING:
@@ -56,11 +56,20 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
             acknowledge=config.outbox.acknowledge,
             drain_per_s=config.outbox.drain_per_s,
             require_subscriber=config.outbox.require_subscriber,
-            subscriptions=(topics.every_set, topics.every_request, *topics.every_retained),
+            subscriptions=(topics.every_set, topics.every_request, *topics.every_retained, *_of_home_assistant(config)),
         )
     )
     uplink.claim()
     return uplink
+
+
+def _of_home_assistant(config: Config) -> tuple[str, ...]:
+    """Its birth, and what an earlier run of ours has told it."""
+    settings = config.home_assistant
+    if settings is None:
+        return ()
+    told = home_assistant_config(settings.prefix, config.device.name, "+")
+    return home_assistant_status(settings.prefix), told
 
 
 def make_oip(config: Config, catalogue: Catalogue) -> OnDevice | None:

@@ -140,6 +140,35 @@ setup_clients() { # setup_clients: .venv-clients, with NVIDIA's client of the pr
     echo "$mark" >.venv-clients/.installed
 }
 
+setup_house() { # setup_house: .venv-house, with Home Assistant, which wants a Python and packages of its own
+    local lock=tests/appliance/home_assistant/house.lock mark python
+    mark=$(sha256sum <"$lock")
+    [ "$(cat .venv-house/.installed 2>/dev/null)" != "$mark" ] || return 0
+    if ! python=$(python_of 3.13 2>/dev/null); then
+        say "no Python 3.13 here: the tests against Home Assistant are left out"
+        return 0
+    fi
+    say "making .venv-house for the tests against Home Assistant"
+    quietly .venv/bin/uv venv --quiet --clear --python "$python" .venv-house
+    quietly .venv/bin/uv pip install --quiet --python .venv-house/bin/python --require-hashes -r "$lock"
+    echo "$mark" >.venv-house/.installed
+}
+
+setup_node() { # setup_node: .node, with what tests run from npm; left out where npm is not installed
+    local mark
+    mark=$(sha256sum <tests/node/package-lock.json)
+    [ "$(cat .node/.installed 2>/dev/null)" != "$mark" ] || return 0
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        say "no node and npm here: the tests against AsyncAPI's parser and Node-RED are left out"
+        return 0
+    fi
+    say "making .node for the tests against AsyncAPI's parser and Node-RED"
+    mkdir -p .node
+    cp tests/node/package.json tests/node/package-lock.json .node/
+    quietly npm ci --prefix .node --ignore-scripts --no-audit --no-fund --loglevel=error
+    echo "$mark" >.node/.installed
+}
+
 find_mosquitto() { # find_mosquitto [VENV]: the program, installed or unpacked beside the virtual environment
     PATH=$PATH:/usr/local/sbin:/usr/sbin command -v mosquitto || ls "${1:-.venv}/mosquitto/usr/sbin/mosquitto" 2>/dev/null
 }

@@ -11,11 +11,12 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.contract import judge
 from tests.waiting import until
 
 
@@ -96,7 +97,14 @@ class ApplianceProcess:
 
 
 class Ear:
-    """Subscribes to everything of a broker and keeps it, with the time of arrival."""
+    """Subscribes to everything of a broker and keeps it, with the time of arrival.
+
+    At the end every document of an appliance must have been what the contract says; what the test itself has said
+    through `say` or `forge` is left out.
+    """
+
+    _said: ClassVar[set[tuple[str, bytes]]] = set()
+    """By any of them: what is retained comes again to the next."""
 
     def __init__(self, port: int) -> None:
         self._heard: list[tuple[float, str, bytes]] = []
@@ -120,13 +128,22 @@ class Ear:
     ) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+        if kind is None:
+            foreign = [(topic, payload) for _, topic, payload in self._heard if (topic, payload) not in self._said]
+            faults = [fault for topic, payload in foreign for fault in judge(topic, payload)]
+            assert faults == [], f"{len(faults)} documents break the contract"
 
     def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         with self._lock:
             self._heard.append((time.monotonic(), message.topic, bytes(message.payload)))
 
     def say(self, topic: str, payload: Any) -> None:
-        self.client.publish(topic, json.dumps(payload), qos=1).wait_for_publish(5)
+        self.forge(topic, json.dumps(payload).encode())
+
+    def forge(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Say something in the name of anybody."""
+        self._said.add((topic, payload))
+        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(5)
 
     def payloads(self, ending: str, since_s: float = 0.0) -> list[bytes]:
         """Payloads on topics that end so, oldest first, that came after `since_s` (monotonic)."""

@@ -36,7 +36,7 @@ def example(language: str, containing: str) -> str:
 def collecting(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The page's program, killed at the end."""
     program = folder / "collect.py"
-    program.write_text(example("python", "loop_forever"), encoding="utf-8")
+    program.write_text(example("python", "manual_ack"), encoding="utf-8")
     command = [sys.executable, str(program), "127.0.0.1", str(port), str(folder / "collected.db")]
     with subprocess.Popen(command) as process:
         try:
@@ -81,7 +81,7 @@ def test_the_program_has_every_document_once_whatever_dies_when(new_broker: type
 
 def test_the_query_tells_a_loss_from_one_that_the_device_has_told(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "collected.db")) as store:
-        program = example("python", "loop_forever")
+        program = example("python", "manual_ack")
         table = re.search(r'"(CREATE TABLE.*?)"', program)
         assert table is not None
         store.execute(table[1])

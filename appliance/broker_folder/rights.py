@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from appliance.mqtt.topics import Topics, question, service_available
+from appliance.mqtt.topics import (
+    HOME_ASSISTANT,
+    Topics,
+    home_assistant_config,
+    home_assistant_status,
+    question,
+    service_available,
+)
 
 ANY = "+"
 RESPONSES = "responses"
@@ -77,6 +84,7 @@ def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterat
     yield Right(verb, topics.available, "whether the device is there")
     yield Right(verb, topics.info, "versions, sources, pipelines")
     yield Right(verb, topics.health, "status and reasons")
+    yield Right(verb, topics.schema, "what is published where")
     yield Right(verb, topics.source_available(ANY), "whether a source delivers")
     yield Right(verb, topics.result(ANY), "results")
     yield Right(verb, topics.event(ANY), "events")
@@ -95,6 +103,10 @@ def _of_device(base: str, name: str) -> Iterator[Right]:
     yield Right("read", topics.acknowledged(ANY), "how far a collector has stored a stream")
     yield Right("write", f"{RESPONSES}/{ANY}/{name}", "responses on the topic that the asker named")
     yield Right("write", question(ANY, name), "questions to model services, under its own name only")
+    of_home_assistant = home_assistant_config(HOME_ASSISTANT, name, ANY)
+    yield Right("write", of_home_assistant, "what Home Assistant finds of it, where asked for")
+    yield Right("read", of_home_assistant, "what an earlier run has told Home Assistant")
+    yield Right("read", home_assistant_status(HOME_ASSISTANT), "when Home Assistant starts")
     yield Right("read", topics.answer, "answers to its own questions")
     yield _announcements()
 
@@ -112,6 +124,9 @@ def _of_operator(base: str, name: str) -> Iterator[Right]:
     yield Right("write", topics.every_set, "commands")
     yield Right("write", topics.every_request, "requests")
     yield Right("read", f"{RESPONSES}/{name}/{ANY}", "responses to its own requests")
+    yield Right("read", home_assistant_config(HOME_ASSISTANT, ANY, ANY), "discovery, where it is a Home Assistant")
+    yield Right("write", home_assistant_status(HOME_ASSISTANT), "that it starts, where it is a Home Assistant")
+    yield Right("read", home_assistant_status(HOME_ASSISTANT), "that it starts: it listens to itself")
 
 
 def _announcements() -> Right:

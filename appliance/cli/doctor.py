@@ -13,7 +13,11 @@ import click
 @click.option("--config", "path", type=click.Path(path_type=Path), help="Look at this configuration as well.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 def doctor(path: Path | None, as_json: bool) -> None:
-    """Look at engines, cameras, microphones, broker, clock and disk; exit code 1 when something must be mended."""
+    """Look at what the appliance needs here; exit code 1 when something must be mended.
+
+    Engines, cameras, microphones, temperature, power, clock and disk; with --config also the level of its microphones,
+    its models, its broker with certificates, and who may read its secrets. Each line that is not fine says what to do.
+    """
     from appliance.doctor import examine
 
     findings = examine(path)

@@ -17,12 +17,14 @@ from appliance.cli.errors import BadInput, Failed
 from appliance.cli.numbers import Number
 
 if TYPE_CHECKING:
+    from appliance.mqtt.settings import LinkSettings
     from appliance.mqtt.subscriber import Subscriber
     from appliance.reading import Settled
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 LOOK_EVERY_S = 0.2
 MOST_ROWS = 50
+SCHEMA_WITHIN_S = 5.0
 
 
 def _level(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -37,6 +39,7 @@ def _level(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 @click.option("--base", default="appliance", show_default=True, callback=_level, help="First level of the topics.")
 @click.option("--device", callback=_level, help="Only this device; default: all.")
 @click.option("--json", "as_json", is_flag=True, help="Documents as they come, one per line, with their topic.")
+@click.option("--schema", is_flag=True, help="What is published where, as the device tells it (AsyncAPI), and stop.")
 @click.option("--username", help="User name on the broker.")
 @click.option("--password-file", type=FILE, help="File that holds the password.")
 @click.option("--ca-file", type=FILE, help="Certificate authority of the broker, for mqtts://.")
@@ -49,6 +52,7 @@ def watch(
     base: str,
     device: str | None,
     as_json: bool,
+    schema: bool,
     username: str | None,
     password_file: Path | None,
     ca_file: Path | None,
@@ -60,11 +64,12 @@ def watch(
     """Follow the results of an appliance until Ctrl-C.
 
     For people: events, health and trouble as they come, and on a terminal what every pipeline sees now. With --json:
-    every document, for programs.
+    every document, for programs. With --schema: the AsyncAPI document of the device, or of the first that answers.
     """
     from appliance.config_errors import ConfigError
     from appliance.mqtt.settings import LinkSettings
     from appliance.mqtt.subscriber import Subscriber, UnusableBrokerError
+    from appliance.mqtt.topics import Topics
 
     if password_file is not None and username is None:
         raise BadInput("--password-file is of no use without --username: give both")
@@ -81,12 +86,26 @@ def watch(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     try:
+        if schema:
+            _tell_schema(settings, Topics(base, device or "+").schema, SCHEMA_WITHIN_S if for_s is None else for_s)
+            return
         with Subscriber(settings, f"{base}/{device or '+'}/#") as subscriber, _Raw() if as_json else _Lines() as show:
             _follow(subscriber, show, stopping, for_s, count)
     except ConfigError as error:
         raise BadInput(str(error)) from error
     except UnusableBrokerError as error:
         raise Failed(str(error)) from error
+
+
+def _tell_schema(settings: LinkSettings, topic: str, within_s: float) -> None:
+    """Print the document that a broker keeps of a device; raises Failed when it keeps none."""
+    from appliance.mqtt.subscriber import Subscriber
+
+    with Subscriber(settings, topic) as subscriber:
+        message = subscriber.messages.take(within_s)
+    if message is None:
+        raise Failed(f"{topic}: the broker keeps nothing there: is the appliance connected, are base and device right?")
+    click.echo(json.dumps(json.loads(message[1]), indent=2, ensure_ascii=False))
 
 
 def _follow(
@@ -109,6 +128,8 @@ class _Raw:
     """`{"topic": …, "document": …}` per line; what is not JSON stands as text or its size."""
 
     def message(self, topic: str, payload: bytes) -> int:
+        if topic.count("/") == 2 and topic.endswith("/schema"):
+            return 0  # a long one, the same every time: --schema
         try:
             document: Any = json.loads(payload)
         except (ValueError, RecursionError):

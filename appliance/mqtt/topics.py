@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Topics:
     def health(self) -> str:
         return f"{self.root}/health"
 
+    @property
+    def schema(self) -> str:
+        """What is published where and what is in it: an AsyncAPI document, JSON Schemas included; retained."""
+        return f"{self.root}/schema"
+
     def source_available(self, source: str) -> str:
         """`online`, `stale`, `offline` or `disabled`; retained."""
         return f"{self.root}/source/{source}/available"
@@ -51,10 +57,18 @@ class Topics:
         """Retained state of something a command can set, such as `source/dock/enabled/state`."""
         return f"{self.root}/{thing}/{name}/state"
 
+    def command(self, thing: str, name: str) -> str:
+        """Where a source or a pipeline is told something."""
+        return f"{self.root}/{thing}/{name}/set"
+
     @property
     def every_set(self) -> str:
         """Subscription to all `…/<thing>/<name>/set` commands."""
         return f"{self.root}/+/+/set"
+
+    def request(self, name: str) -> str:
+        """Where something is asked of the device."""
+        return f"{self.root}/request/{name}"
 
     @property
     def every_request(self) -> str:
@@ -108,3 +122,28 @@ def asked(topic: str) -> tuple[str, str] | None:
 def service_available(service: str) -> str:
     """`online`, `draining` or `offline` (last will) with models, capacity and load; retained, QoS 1."""
     return f"{SERVICES}/{service}/available"
+
+
+HOME_ASSISTANT = "homeassistant"
+"""Home Assistant's discovery prefix, unless configured otherwise there."""
+
+
+def plain(name: str) -> str:
+    """A name of letters, digits and `-`, where Home Assistant takes no other; different names stay different."""
+    return re.sub(r"[^A-Za-z0-9-]", lambda other: "".join(f"_{byte:02x}" for byte in other[0].encode()), name)
+
+
+def original(plain_name: str) -> str:
+    """The name that `plain` was given."""
+    escaped = re.sub(r"(?:_[0-9a-f]{2})+", lambda other: other[0].replace("_", "%"), plain_name)
+    return unquote(escaped)
+
+
+def home_assistant_config(prefix: str, device: str, thing: str) -> str:
+    """What Home Assistant is told of one thing of a device; retained, empty when it is gone."""
+    return f"{prefix}/device/{device if device == '+' else plain(device)}/{thing}/config"
+
+
+def home_assistant_status(prefix: str) -> str:
+    """`online` whenever Home Assistant starts, `offline` when it ends."""
+    return f"{prefix}/status"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 
+from appliance.documents import Count
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.uplink.outgoing import Publish
@@ -36,6 +37,11 @@ class Counts:
         return [self._topics.count(self._pipeline, label) for label in list(self._told)]
 
     @property
+    def labels(self) -> list[str]:
+        """Of which this run has told a count."""
+        return list(self._told)
+
+    @property
     def due(self) -> bool:
         """Whether there is something to tell although nothing came or went: the first answer, and counts of an earlier
         run that wait to be put right."""
@@ -54,4 +60,4 @@ class Counts:
                 changed[label] = now[label]
         self._told.update(changed)
         for label, count in changed.items():
-            yield Publish(self._topics.count(self._pipeline, label), {"count": count}, qos=1, retain=True)
+            yield Publish(self._topics.count(self._pipeline, label), Count(count=count), qos=1, retain=True)

@@ -186,6 +186,11 @@ class Pipeline:
         self._zones_outside = words if outside else None
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """All that its model can say; empty before it is open, and without events. Any thread."""
+        return self._labels
+
+    @property
     def complaints(self) -> tuple[str, ...]:
         """What its table asks for and cannot get, although it answers. Any thread."""
         return tuple(words for words in (self._unknown_labels, self._zones_outside) if words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from appliance import asyncapi
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import Broker
 from tests.waiting import until
@@ -58,14 +60,25 @@ def test_results_events_counts_and_health_come_out(broker: Broker, ear: Ear, tmp
         event = ear.await_document("pipeline/shapes/event", within_s=10, event="new")
         assert event["spool"]["stream"] == "shapes"
         assert event["after"]["label"] in ("red", "green", "blue")
-        health = ear.await_document("box/health", within_s=10, status="ok")
-        assert health["sources"]["dock"]["status"] == "online"
+        until(lambda: [h for h in ear.documents("box/health") if h["sources"]["dock"]["status"] == "online"], 10)
+        assert ear.documents("box/health")[-1]["status"] == "ok"
         assert ear.await_document("box/info")["pipelines"]["shapes"]["model"] == "shapes"
         until(lambda: [t for t in ear.documents("count/red") if t["count"] >= 1])
         ear.await_payload("source/dock/available", b"online")
         with Ear(broker.port) as newcomer:
             assert newcomer.await_document("source/dock/state") == {"enabled": True}
             assert newcomer.await_document("pipeline/shapes/state")["enabled"] is True
+
+
+def test_the_broker_keeps_what_is_published_where_and_watch_tells_it(broker: Broker, ear: Ear, tmp_path: Path) -> None:
+    watch = [sys.executable, "-m", "appliance", "watch", "--broker", broker.url, "--schema"]
+    with ApplianceProcess(tmp_path, scene(broker)):
+        kept = ear.await_document("box/schema", within_s=15)
+        done = subprocess.run([*watch, "--device", "box"], capture_output=True, text=True, timeout=30, check=True)
+    assert json.loads(done.stdout) == kept == asyncapi.document("appliance", "box")
+    nobody = subprocess.run([*watch, "--device", "nobody", "--for", "0.5"], capture_output=True, text=True, check=False)
+    assert nobody.returncode == 1
+    assert "appliance/nobody/schema: the broker keeps nothing there" in nobody.stderr
 
 
 def test_events_of_one_life_share_an_id_and_a_stream_has_no_holes(broker: Broker, ear: Ear, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_retained_command_of_yesterday_is_not_obeyed_today(broker: Broker, ear
 
 
 def test_the_state_that_an_earlier_run_left_is_put_right(broker: Broker, ear: Ear, tmp_path: Path) -> None:
-    ear.client.publish(f"{BOX}/source/dock/state", b'{"enabled": false}', qos=1, retain=True).wait_for_publish(5)
+    ear.forge(f"{BOX}/source/dock/state", b'{"enabled": false}', retain=True)
     with ApplianceProcess(tmp_path, CONFIG.format(url=broker.url)):
         ear.await_document("source/dock/state", within_s=15, enabled=True)
 

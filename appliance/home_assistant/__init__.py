@@ -1,0 +1,1 @@
+"""The appliance as Home Assistant finds it by itself: MQTT device discovery."""
