@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from appliance.demo import TONE_HZ, _write_tones
 from tests.appliance.page.browser import CHROMIUM, DRIVER, Browser
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import Broker, free_port
+from tests.tones import TONE_HZ, write_tones
 from tests.waiting import until
 
 pytestmark = [
@@ -123,7 +123,7 @@ fps = 10
 masks = [[[0, 0], [90, 0], [0, 60]]]
 [[microphone]]
 name = "ear"
-uri = "wav:{_write_tones(folder)}"
+uri = "wav:{write_tones(folder)}"
 loop = true
 [[pipeline]]
 name = "shapes"
