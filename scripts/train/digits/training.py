@@ -80,7 +80,7 @@ def _learn(rank: int, data: Dataset, recipe: Recipe, seed: list[int], meeting: P
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.manual_seed(seed[0])
-    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=PROCESSES)
+    distributed.init_process_group("gloo", init_method=f"file://{meeting.resolve()}", rank=rank, world_size=PROCESSES)
     network = Detector()
     if seed[1]:
         network.load_state_dict(torch.load(weights))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.catalogue import Catalogue
 from tests.appliance.oip.caller import PICTURE, Caller, binary
 from tests.appliance_process import ApplianceProcess
 from tests.conftest import free_port
@@ -45,7 +46,8 @@ def test_it_answers_for_every_installed_model_and_loads_it_when_asked(tmp_path: 
         caller = Caller(f"127.0.0.1:{http}")
         status, index = caller.ask("POST", "/v2/repository/index")
         states = {each["name"]: each["state"] for each in json.loads(index)}
-        assert (status, states) == (200, {"shapes": "UNAVAILABLE", "tones": "UNAVAILABLE"})
+        brought = {each.name for each in Catalogue.default(tmp_path).brought_along()}
+        assert (status, states) == (200, dict.fromkeys(brought, "UNAVAILABLE"))
         assert json.loads(caller.ask("GET", "/v2")[1])["name"] == "box"
         status, answer = caller.infer({**binary(), "outputs": [{"name": "scores"}]}, PICTURE.tobytes())
         assert (status, answer["outputs"][0]["shape"]) == (200, [1, 2880, 3])

@@ -44,7 +44,7 @@ def test_the_service_answers_as_the_device_would(broker: Broker, tmp_path: Path)
     ):
         service.await_ready(listener)
         announced = service.told(listener)[-1]
-        assert {model.name for model in announced.models} == {"shapes", "tones"}
+        assert {"shapes", "tones"} <= {model.name for model in announced.models}
         assert announced.models[0].digest.startswith("sha256:")
         questions = [
             crowd.ask("dock", "shapes", question_of("shapes", jpeg=jpeg), 5000.0),

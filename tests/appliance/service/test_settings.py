@@ -71,6 +71,8 @@ def test_wrong_options_are_named_as_keys_of_the_file() -> None:
 
 
 def test_without_a_model_the_shipped_ones_are_served(tmp_path: Path) -> None:
-    made = backends(ServiceConfig(), Catalogue.default(tmp_path))
-    assert set(made) == {"shapes", "tones"}
+    catalogue = Catalogue.default(tmp_path)
+    made = backends(ServiceConfig(), catalogue)
+    assert set(made) == {each.name for each in catalogue.brought_along()}
+    assert {"shapes", "tones"} <= set(made)
     assert all(isinstance(make(), Local) for make in made.values())
