@@ -60,8 +60,6 @@ function describe(hello) {
   const { type: _type, ...document } = hello;
   const fresh = JSON.stringify(document);
   published = hello.published;
-  page.events.clear();
-  for (const microphone of page.microphones.values()) microphone.element.querySelector(".words").replaceChildren();
   show(byId("main"), true);
   if (fresh === described) return;
   described = fresh;
