@@ -1,6 +1,7 @@
 """The thread `page encoder`: makes records of what the hub was given, once for all who watch.
 
-It runs at a lower priority than everything that captures and infers.
+It rests nine times as long as it works, so that it takes little from those that capture and infer however busy the
+device is. (A lower priority would be worse: such a thread is put aside while it holds the interpreter's lock.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from appliance.page.record import Record, record
 from appliance.page.spectrogram import BANDS, COLUMNS_PER_S, Spectrogram
 from appliance.page.viewers import Viewer
 from appliance.result import Event, Gap, Result, to_json
-from appliance.thread_priority import give_way
 from capture.samples import AudioWindow, Frame
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,6 @@ class Encoder:
         """Whether somebody watched at the last turn."""
 
     def run(self, stopping: threading.Event) -> None:
-        give_way()
         while not stopping.is_set():
             with self._hub.ready:
                 self._hub.ready.wait_for(self._anything, self._patience_s())
