@@ -33,6 +33,8 @@ everything takes longer, and the page shows fewer pictures rather than have answ
 ALONE_AFTER_S = 1.0
 """A camera whose pictures nobody has answered for so long is shown as it is."""
 IDLE_S = 0.5
+LOOKS_EVERY_S = 0.03
+"""For samples and answers, while somebody watches: being woken for each would cost those who bring them."""
 NEAR = 5
 """Pictures apart: an event's own may have been left out, one so near shows the same."""
 
@@ -79,7 +81,7 @@ class Encoder:
     def run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
             with self._hub.ready:
-                self._hub.ready.wait_for(self._anything, self._patience_s())
+                self._hub.ready.wait_for(self._anything, LOOKS_EVERY_S if self._hub.watched else IDLE_S)
             self.turn(time.monotonic())
 
     def turn(self, now_s: float) -> None:
@@ -106,27 +108,7 @@ class Encoder:
     # -- waiting --------------------------------------------------------------------------------------------------
 
     def _anything(self) -> bool:
-        hub = self._hub
-        if len(hub.news):
-            return True
-        if not hub.watched:
-            return self._awake
-        now_s = time.monotonic()
-        return (
-            len(hub.sounds) > 0
-            or any(len(box) and now_s >= self._answer_due_s(name) for name, box in hub.answers.items())
-            or any(len(box) and now_s >= self._picture_due_s(name) for name, box in hub.pictures.items())
-        )
-
-    def _patience_s(self) -> float:
-        """Until something that waits is due."""
-        hub = self._hub
-        if not hub.watched:
-            return IDLE_S
-        now_s = time.monotonic()
-        due_s = [self._answer_due_s(name) for name, box in hub.answers.items() if len(box)]
-        due_s += [self._picture_due_s(name) for name, box in hub.pictures.items() if len(box)]
-        return min(IDLE_S, max(0.001, min(due_s, default=now_s + IDLE_S) - now_s))
+        return len(self._hub.news) > 0 or (self._awake and not self._hub.watched)
 
     def _source(self, name: str) -> _Source:
         return self._sources.setdefault(name, _Source())
