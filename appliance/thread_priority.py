@@ -1,13 +1,9 @@
-"""Which threads go first when the cores are busy: those that keep a moment; which last: those that entertain."""
+"""Lets a thread that sleeps most of the time wake up at its moment, however busy the cores are."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
-
-GIVING_WAY = 10
-"""Nice value of threads that work for spectators."""
 
 
 def be_punctual() -> bool:
@@ -19,9 +15,3 @@ def be_punctual() -> bool:
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     return os.sched_getscheduler(0) == os.SCHED_RR
-
-
-def give_way() -> None:
-    """Let other threads run before the calling one. On Linux each thread has a nice value of its own."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GIVING_WAY)

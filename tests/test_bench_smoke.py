@@ -28,6 +28,7 @@ WANTED = {
     "startup": {"C12"},
     "storage": {"C8"},
     "sound": {"C9"},
+    "page": {"C14"},
 }
 
 PEER_ONLY = {"C2"}

@@ -20,6 +20,8 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-lengt
 class Connection(H11Protocol):
     """Uvicorn's own waits for a request's head as long as a byte comes now and then."""
 
+    most = MOST_CONNECTIONS
+    """At once; whoever comes then is told that there is no room."""
     _patience: asyncio.TimerHandle | None = None
     """Until the head of a request must be here."""
     _reading: asyncio.TimerHandle | None = None
@@ -27,7 +29,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > self.most:
             transport.write(_FULL)
             transport.close()
             return

@@ -1,6 +1,7 @@
 """The thread `page encoder`: makes records of what the hub was given, once for all who watch.
 
-It runs at a lower priority than everything that captures and infers.
+It rests nine times as long as it works, so that it takes little from those that capture and infer however busy the
+device is. (A lower priority would be worse: such a thread is put aside while it holds the interpreter's lock.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from appliance.page.record import Record, record
 from appliance.page.spectrogram import BANDS, COLUMNS_PER_S, Spectrogram
 from appliance.page.viewers import Viewer
 from appliance.result import Event, Gap, Result, to_json
-from appliance.thread_priority import give_way
 from capture.samples import AudioWindow, Frame
 
 logger = logging.getLogger(__name__)
@@ -27,9 +27,14 @@ logger = logging.getLogger(__name__)
 PICTURES_PER_S = 15.0
 ANSWERS_PER_S = 10.0
 """Of pipelines without pictures."""
+MOST_BUSY = 0.1
+"""Share of its time that the thread makes pictures in. On a device with time to spare that is no limit; on a busy one
+everything takes longer, and the page shows fewer pictures rather than have answers come later."""
 ALONE_AFTER_S = 1.0
 """A camera whose pictures nobody has answered for so long is shown as it is."""
 IDLE_S = 0.5
+LOOKS_EVERY_S = 0.03
+"""For samples and answers, while somebody watches: being woken for each would cost those who bring them."""
 NEAR = 5
 """Pictures apart: an event's own may have been left out, one so near shows the same."""
 
@@ -68,20 +73,22 @@ class Encoder:
         self._sources: dict[str, _Source] = {}
         self._answers_due_s: dict[str, float] = {}
         self._spectrograms: dict[str, Spectrogram] = {}
+        self._rested_s = 0.0
+        """When the next picture may be made."""
         self._awake = False
         """Whether somebody watched at the last turn."""
 
     def run(self, stopping: threading.Event) -> None:
-        give_way()
         while not stopping.is_set():
             with self._hub.ready:
-                self._hub.ready.wait_for(self._anything, self._patience_s())
+                self._hub.ready.wait_for(self._anything, LOOKS_EVERY_S if self._hub.watched else IDLE_S)
             self.turn(time.monotonic())
 
     def turn(self, now_s: float) -> None:
         """Everything that is there and due."""
         turn = _Turn()
         answers = self._due_answers(now_s)
+        begun_s = time.monotonic()
         frames = {shown.frame.source: shown.frame for shown in answers if shown.frame is not None}
         for news in self._hub.news.take_all(0):
             turn.add(*self._told(news, frames, turn))
@@ -89,6 +96,8 @@ class Encoder:
             self._awake = True
             self._answer(answers, now_s, turn)
             self._look(now_s, turn)
+            ended_s = time.monotonic()
+            self._rested_s = max(self._rested_s, ended_s + (ended_s - begun_s) * (1 / MOST_BUSY - 1))
             for window in self._hub.sounds.take_all(0):
                 turn.add(self._heard(window))
         else:
@@ -99,33 +108,16 @@ class Encoder:
     # -- waiting --------------------------------------------------------------------------------------------------
 
     def _anything(self) -> bool:
-        hub = self._hub
-        if len(hub.news):
-            return True
-        if not hub.watched:
-            return self._awake
-        now_s = time.monotonic()
-        return (
-            len(hub.sounds) > 0
-            or any(len(box) and now_s >= self._answer_due_s(name) for name, box in hub.answers.items())
-            or any(len(box) and now_s >= self._source(name).due_s for name, box in hub.pictures.items())
-        )
-
-    def _patience_s(self) -> float:
-        """Until something that waits is due."""
-        hub = self._hub
-        if not hub.watched:
-            return IDLE_S
-        now_s = time.monotonic()
-        due_s = [self._answer_due_s(name) for name, box in hub.answers.items() if len(box)]
-        due_s += [self._source(name).due_s for name, box in hub.pictures.items() if len(box)]
-        return min(IDLE_S, max(0.001, min(due_s, default=now_s + IDLE_S) - now_s))
+        return len(self._hub.news) > 0 or (self._awake and not self._hub.watched)
 
     def _source(self, name: str) -> _Source:
         return self._sources.setdefault(name, _Source())
 
     def _answer_due_s(self, pipeline: str) -> float:
-        return self._answers_due_s.get(pipeline, 0.0)
+        return max(self._rested_s, self._answers_due_s.get(pipeline, 0.0))
+
+    def _picture_due_s(self, source: str) -> float:
+        return max(self._rested_s, self._source(source).due_s)
 
     def _rest(self) -> None:
         self._awake = False
@@ -183,7 +175,7 @@ class Encoder:
             seen = self._source(source)
             if seen.frame is None or frame.seq != seen.frame.seq:
                 about = [each.result for each in answers if each.result.source == source]
-                turn.add(_picture(frame, [result for result in about if result.seq == frame.seq]))
+                turn.add(picture(frame, [result for result in about if result.seq == frame.seq]))
                 answers = [each for each in answers if each.result not in about or each.result.seq != frame.seq]
             seen.frame, seen.answered_s = frame, now_s
         for shown in answers:
@@ -197,13 +189,13 @@ class Encoder:
         )
         for name, box in self._hub.pictures.items():
             source = self._source(name)
-            if now_s < source.due_s:
+            if now_s < self._picture_due_s(name):
                 continue
             frame = box.take(0)
             if frame is not None and name not in self._hub.answered:
                 source.due_s = _next(source.due_s, now_s, PICTURES_PER_S)
                 source.frame = frame
-                turn.add(_picture(frame, []))
+                turn.add(picture(frame, []))
 
     def _heard(self, window: AudioWindow) -> Record:
         known = self._spectrograms.get(window.source)
@@ -228,14 +220,14 @@ def _next(due_s: float, now_s: float, per_s: float) -> float:
     return max(due_s, now_s - 0.5 / per_s) + 1.0 / per_s
 
 
-def _picture(frame: Frame, results: Sequence[Result]) -> Record:
+def picture(frame: Frame, results: Sequence[Result]) -> Record:
     """A picture and what is said of it. Boxes refer to `width` and `height`; the JPEG may be smaller."""
     height, width = frame.pixels.shape[:2]
-    head = record_head(frame.source, frame.seq, width, height, results)
+    head = _head(frame.source, frame.seq, width, height, results)
     return record(head, pictures.shown(frame.pixels), place=("picture", frame.source))
 
 
-def record_head(source: str, seq: int, width: int, height: int, results: Sequence[Result]) -> bytes:
+def _head(source: str, seq: int, width: int, height: int, results: Sequence[Result]) -> bytes:
     """Names are letters, digits and `._-`: they need no escaping."""
     said = b",".join(to_json(result) for result in results)
     place = f'{{"type":"picture","source":"{source}","seq":{seq},"width":{width},"height":{height},"results":['

@@ -50,11 +50,11 @@ class Hub:
 
     def __init__(self) -> None:
         self.ready = threading.Condition()
-        """Notified whenever something was put in."""
+        """Notified of news. Samples and answers wake nobody: the encoder looks for them at its own pace."""
         self.watched = 0
         """How many watch; set by the event loop."""
         self.news: Mailbox[News] = Mailbox(NEWS, self.ready)
-        self.sounds: Mailbox[AudioWindow] = Mailbox(SOUNDS, self.ready)
+        self.sounds: Mailbox[AudioWindow] = Mailbox(SOUNDS)
         self.pictures: dict[str, Mailbox[Frame]] = {}
         """By source: the newest picture, for sources that nobody answers."""
         self.answers: dict[str, Mailbox[Shown]] = {}
@@ -64,8 +64,8 @@ class Hub:
 
     def describe(self, sources: list[str], pipelines: list[str], document: dict[str, Any]) -> None:
         """What runs from now on; by the main thread, before it starts."""
-        self.pictures = {name: Mailbox(1, self.ready) for name in sources}
-        self.answers = {name: Mailbox(1, self.ready) for name in pipelines}
+        self.pictures = {name: Mailbox(1) for name in sources}
+        self.answers = {name: Mailbox(1) for name in pipelines}
         self.news.put(Described(document))
 
     def offer(self, sample: Sample) -> None:

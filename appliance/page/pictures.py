@@ -43,4 +43,7 @@ def _inside(low: float, high: float, most: int) -> tuple[int, int]:
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
     import cv2
 
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    # Area is quick for halves alone, and four times as slow as linear for everything else.
+    halves = pixels.shape[1] == 2 * width and pixels.shape[0] == 2 * height
+    how = cv2.INTER_AREA if halves else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)

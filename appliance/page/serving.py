@@ -23,7 +23,6 @@ from appliance.page.record import Record
 from appliance.page.session import Door
 from appliance.page.settings import Page
 from appliance.page.viewers import Viewer, Viewers
-from appliance.thread_priority import give_way
 
 if TYPE_CHECKING:
     import uvicorn
@@ -88,7 +87,6 @@ class LivePage:
 
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread `page`: serves until `stopping`, then closes everything."""
-        give_way()
         self._stopping = stopping
         listener = self._listener
         assert listener is not None, "listen first"

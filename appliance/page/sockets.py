@@ -9,14 +9,13 @@ import weakref
 from typing import Any
 
 from appliance.config_errors import ConfigError
-from appliance.oip.sockets import MOST_CONNECTIONS, Connection
+from appliance.oip.sockets import Connection
 
 MOST_OPEN = 96
-"""Below what Connection itself would refuse, so that here is decided who goes."""
+CLOSING = 4 * MOST_OPEN
+"""In a flood those that gave way are still about to be closed; the listener has decided who stays."""
 SEND_BUFFER_BYTES = 256 << 10
 """What a slow viewer may have on its way: with more it would see the past."""
-
-assert MOST_OPEN < MOST_CONNECTIONS
 
 
 class Listener(socket.socket):
@@ -33,7 +32,7 @@ class Listener(socket.socket):
             self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted ones inherit it
             self.bind((host, port))
-            self.listen(MOST_CONNECTIONS)
+            self.listen(MOST_OPEN)
         except OSError as error:
             self.close()
             raise ConfigError(
@@ -75,6 +74,7 @@ def connection_of(listener: Listener) -> type[Connection]:
     """The class whose objects uvicorn makes for each connection of this listener."""
 
     class PageConnection(Connection):
+        most = CLOSING
         _address: Any = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own

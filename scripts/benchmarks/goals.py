@@ -22,6 +22,7 @@ GOALS: Mapping[str, str] = {
     "C10": "the cost of being idle",
     "C11": "the options chosen for the engine are never a loss",
     "C12": "cold start and memory",
+    "C14": "the live page: unwatched, watched, and with five viewers",
     "C15": "what the stage times in every result cost",
 }
 

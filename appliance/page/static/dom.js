@@ -41,12 +41,19 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+const NAMED = { red: 352, orange: 28, yellow: 50, green: 130, blue: 212, purple: 272, violet: 272, pink: 330 };
 const HUES = [168, 28, 262, 340, 205, 84, 300, 48];
 const hues = new Map();
 
-/** The same colour for the same label, as far as there are colours. */
+/** The same colour for the same label on every visit; labels share one only when there are more of them than colours. */
 export function hueOf(label) {
-  if (!hues.has(label)) hues.set(label, HUES[hues.size % HUES.length]);
+  if (!hues.has(label)) {
+    const named = NAMED[label.toLowerCase().split(/\W/).find((word) => word in NAMED)];
+    let place = [...label].reduce((sum, character) => (sum * 31 + character.codePointAt(0)) >>> 0, 7) % HUES.length;
+    const taken = new Set(hues.values());
+    for (let tries = 0; tries < HUES.length && taken.has(HUES[place]); tries++) place = (place + 1) % HUES.length;
+    hues.set(label, named ?? HUES[place]);
+  }
   return hues.get(label);
 }
 

@@ -11,30 +11,27 @@ export class Events {
     const updates = byId("updates");
     const apply = () => byId("events").classList.toggle("with-updates", updates.checked);
     updates.addEventListener("change", apply);
-    this.clear();
+    this.#list.replaceChildren(el("li", { class: "none" }, "nothing has happened yet"));
   }
 
   #list = byId("events");
   #known = new Set();
 
-  clear() {
-    for (const image of this.#list.querySelectorAll("img")) URL.revokeObjectURL(image.src);
-    this.#known.clear();
-    this.#list.replaceChildren(el("li", { class: "none" }, "nothing has happened yet"));
-  }
-
-  /** Whether it was not known yet. */
+  /** Whether it was not known yet: after a lost connection the newest are told again. */
   add(event, jpeg) {
     const kind = event.type === "gap" ? "gap" : event.event;
     const key = `${event.id ?? event.at}/${kind}/${event.seq ?? event.first}`;
     if (this.#known.has(key)) return false;
     this.#known.add(key);
     this.#list.querySelector(".none")?.remove();
-    this.#list.prepend(this.#item(event, kind, jpeg));
+    const item = this.#item(event, kind, jpeg);
+    item.dataset.key = key;
+    this.#list.prepend(item);
     while (this.#list.children.length > MOST) {
       const last = this.#list.lastElementChild;
       const image = last.querySelector("img");
       if (image) URL.revokeObjectURL(image.src);
+      this.#known.delete(last.dataset.key);
       last.remove();
     }
     return true;

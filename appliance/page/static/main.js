@@ -15,7 +15,7 @@ const page = { cameras: new Map(), microphones: new Map(), latency: new Latency(
 const switches = [];
 let described = "";
 let published = false;
-let lostAt = 0;
+let lostAt = ""; // in words: a sentence that changes every second would be read aloud every second
 let lostWords = "";
 let toast = 0;
 
@@ -46,8 +46,8 @@ const stream = follow(
   (document, content) => takers[document.type]?.(document, content),
   (state, words = "") => {
     page.state = state;
-    if (state === "lost" && !lostAt) lostAt = performance.now();
-    if (state !== "lost") lostAt = 0;
+    if (state === "lost" && !lostAt) lostAt = new Date().toLocaleTimeString();
+    if (state !== "lost") lostAt = "";
     lostWords = words;
     show(byId("login"), state === "locked");
     show(byId("main"), state !== "locked" && described !== "");
@@ -60,8 +60,6 @@ function describe(hello) {
   const { type: _type, ...document } = hello;
   const fresh = JSON.stringify(document);
   published = hello.published;
-  page.events.clear();
-  for (const microphone of page.microphones.values()) microphone.element.querySelector(".words").replaceChildren();
   show(byId("main"), true);
   if (fresh === described) return;
   described = fresh;
@@ -108,7 +106,7 @@ function settle() {
   mark(pill, "state", status);
   say(pill, words[status] ?? { ok: "all is well", degraded: "degraded", failed: "failed", wait: "connecting…" }[status] ?? status);
   let reasons = page.state === "open" ? [...(page.health?.reasons ?? [])] : [];
-  if (lost) reasons = [`The connection to the appliance is lost (${lostWords}) since ${Math.round((now - lostAt) / 1000)} s; trying again. What is shown is old.`];
+  if (lost) reasons = [`The connection to the appliance is lost since ${lostAt} (${lostWords}); trying again. What is shown is old.`];
   const restart = page.health?.restart_required ?? [];
   if (page.state === "open" && restart.length) reasons.push(`changed in the configuration and waiting for a restart: ${restart.join(", ")}`);
   const text = reasons.join("\n");

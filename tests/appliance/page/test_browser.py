@@ -162,16 +162,17 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 def opened(browser: Browser, url: str) -> None:
     """On the page, with a picture and its boxes."""
 
-    def loaded() -> bool:
-        try:
-            browser.go(url)
-        except AssertionError:  # the appliance does not listen yet
-            return False
-        return True
-
-    until(loaded, 20)
+    until(lambda: _loaded(browser, url), 20)
     browser.complaints()
     browser.until("[...livePage.cameras.values()].some((each) => each.drawn?.results.length)")
+
+
+def _loaded(browser: Browser, url: str) -> bool:
+    try:
+        browser.go(url)
+    except AssertionError:  # the appliance does not listen yet
+        return False
+    return True
 
 
 def test_boxes_lie_where_they_were_published_on_the_picture_they_are_about(
@@ -275,6 +276,25 @@ def test_a_camera_that_is_lost_is_said_to_be(broker: Broker, tmp_path: Path, bro
         browser.until("document.querySelector('[data-source=yard] .veil').textContent.startsWith('no picture: ')")
         browser.until("document.getElementById('standing').textContent === 'degraded'")
         browser.until("document.getElementById('trouble').textContent.includes('yard')")
+
+
+def test_with_a_password_the_page_asks_for_it_and_then_opens(broker: Broker, tmp_path: Path, browser: Browser) -> None:
+    port = free_port()
+    (tmp_path / "password").write_text("correct horse\n")
+    config = configuration(broker, tmp_path, port).replace(
+        "[[camera]]", f'password_file = "{tmp_path / "password"}"\n[[camera]]', 1
+    )
+    with ApplianceProcess(tmp_path, config):
+        until(lambda: _loaded(browser, f"http://127.0.0.1:{port}/"), 20)
+        browser.until("!document.getElementById('login').hidden && document.getElementById('main').hidden")
+        give = "document.getElementById('password').value = arguments[0];"
+        browser.run(give + "document.querySelector('#login button').click()", "a guess")
+        browser.until("document.getElementById('login-trouble').textContent === 'this is not the password'")
+        browser.run(give + "document.querySelector('#login button').click()", "correct horse")
+        browser.until("[...livePage.cameras.values()].some((each) => each.drawn?.results.length)")
+        assert browser.run("return document.cookie") == ""
+        browser.run("document.getElementById('logout').click()")
+        browser.until("!document.getElementById('login').hidden")
 
 
 def test_by_keyboard_everything_is_reached_and_the_theme_changes(

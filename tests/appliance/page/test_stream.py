@@ -14,7 +14,7 @@ from appliance.page.serving import LivePage
 from appliance.page.spectrogram import BANDS
 from appliance.result import Event, ModelId, ObjectState
 from appliance.uplink.outgoing import Publish, Spool
-from capture.samples import AudioWindow, Pixels, Stamp
+from capture.samples import AudioWindow, Frame, Pixels, Stamp
 from tests.appliance.page.conftest import TOPICS, Visitor, Watcher, frame, result
 from tests.waiting import until
 
@@ -74,6 +74,17 @@ def test_no_more_pictures_are_made_than_an_eye_needs(page: LivePage, watcher: Wa
         time.sleep(0.002)  # a camera's own pace, not a wait
     made = len(watcher.records("picture"))
     assert made <= PICTURES_PER_S * (time.monotonic() - begun) + 2
+
+
+def test_where_pictures_take_long_fewer_are_made(page: LivePage, watcher: Watcher) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2160, 3840, 3), np.uint8)
+    begun, seq = time.monotonic(), 0
+    while time.monotonic() - begun < 2.0:
+        stamp = Stamp.now()
+        page.hub.shown(result(seq), Frame("dock", seq, stamp, noise, stamp.mono_ns))
+        seq += 1
+        time.sleep(0.01)  # a camera's own pace, not a wait
+    assert 1 <= len(watcher.records("picture")) <= 2 * PICTURES_PER_S * 2 / 3
 
 
 def test_two_pipelines_of_one_camera_speak_of_the_same_picture(page: LivePage, watcher: Watcher) -> None:
