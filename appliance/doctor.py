@@ -20,6 +20,8 @@ from appliance.gpu_doctor import gpu_findings
 from appliance.machine_doctor import machine_findings, secret_findings
 from appliance.microphone_doctor import level_findings
 from appliance.pipeline import fit
+from capture.camera import CameraDevice, cameras
+from capture.formats import formats
 from capture.source import CaptureError
 from engines.engine import EngineError
 
@@ -38,7 +40,7 @@ def examine(path: Path | None) -> list[Finding]:
         *_opencv(),
         *_engines(),
         *gpu_findings(known),
-        *_cameras(known),
+        *camera_findings(known),
         *_microphones(known),
         *machine_findings(),
         *_disk(known),
@@ -99,7 +101,7 @@ def _package(subject: str, module: str, without: str) -> Finding:
         )
 
 
-def _cameras(config: Config) -> Iterator[Finding]:
+def camera_findings(config: Config) -> Iterator[Finding]:
     devices = sorted(Path("/dev").glob("video*"))
     if not devices:
         wanted = [camera.name for camera in config.camera if camera.enabled and camera.uri.startswith("camera:")]
@@ -109,13 +111,21 @@ def _cameras(config: Config) -> Iterator[Finding]:
             "no local camera (/dev/video*)" + (f", which {', '.join(wanted)} needs" if wanted else ""),
             "plug one in, or use rtsp://, file: or scene:",
         )
-    for device in devices:
-        title = Path("/sys/class/video4linux") / device.name / "name"
-        name = title.read_text().strip() if title.exists() else device.name
-        if os.access(device, os.R_OK | os.W_OK):
-            yield Finding("camera", "ok", f"{device} {name}")
+    for camera in cameras():
+        if os.access(camera.path, os.R_OK | os.W_OK):
+            yield _camera(camera)
         else:
-            yield Finding("camera", "problem", f"{device} {name}: no permission", _join_group("video"))
+            yield Finding("camera", "problem", f"{camera}: no permission", _join_group("video"))
+
+
+def _camera(camera: CameraDevice) -> Finding:
+    try:
+        offered = formats(camera.path)
+    except CaptureError as error:
+        return Finding("camera", "problem", f"{camera}: {error}", "unplug it and plug it in again; see `dmesg`")
+    if not offered:
+        return Finding("camera", "note", f"{camera}: its driver offers no pictures", "use another of its devices")
+    return Finding("camera", "ok", f"{camera}: {'; '.join(map(str, offered))}")
 
 
 def _join_group(group: str) -> str:

@@ -131,7 +131,7 @@ class Ear:
         if kind is None:
             foreign = [(topic, payload) for _, topic, payload in self._heard if (topic, payload) not in self._said]
             faults = [fault for topic, payload in foreign for fault in judge(topic, payload)]
-            assert faults == [], f"{len(faults)} documents break the contract"
+            assert not faults, f"{len(faults)} documents break the contract, such as\n{faults[0]}"
 
     def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         with self._lock:

@@ -26,12 +26,13 @@ def judge(topic: str, payload: bytes) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def published() -> list[tuple[re.Pattern[str], list[tuple[str, Draft7Validator]]]]:
-    """Topics that appliances speak on, and what may stand there: content type and validator of every message."""
+    """Topics that appliances and model services speak on, and what may stand there: content type and validator of every
+    message. Those with the fewest parameters first: `model-service` is no base of an appliance."""
     document = asyncapi.document()
+    spoken = [each for each in document["operations"].values() if each["action"] == "send"]
+    spoken.append(document["operations"]["receiveServiceAvailable"])
     found = []
-    for operation in document["operations"].values():
-        if operation["action"] != "send":
-            continue
+    for operation in sorted(spoken, key=lambda each: resolve(document, each["channel"])["address"].count("{")):
         channel = resolve(document, operation["channel"])
         messages = [resolve(document, resolve(document, each)) for each in operation["messages"]]
         kinds = [(message["contentType"], strict(document, message.get("payload", {}))) for message in messages]

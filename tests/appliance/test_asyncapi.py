@@ -92,6 +92,7 @@ def test_the_judge_of_the_system_tests_knows_a_wrong_document() -> None:
     assert next(judge("appliance/box/health", b"{"))
     assert list(judge("appliance/box/pipeline/p/count/red", b"")) == []
     assert list(judge("somebody/else", b"anything")) == []
+    assert "cellar" in next(judge("model-service/cellar/available", b"online"))
 
 
 CHECK = """

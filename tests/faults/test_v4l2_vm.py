@@ -41,6 +41,15 @@ def test_the_camera_is_listed(facts: Facts) -> None:
     assert facts["cameras"]["found"] == ["camera:/dev/video0 (vivid-000-vid-cap)"]
 
 
+def test_the_camera_tells_what_it_offers_and_the_doctor_says_so(facts: Facts) -> None:
+    offered = facts["formats"]["offered"]
+    assert [640, 360] in offered["YUYV"]
+    assert len(offered) > 10
+    (told,) = facts["doctor"]["found"]
+    assert told.startswith("camera:/dev/video0 (vivid-000-vid-cap): ")
+    assert "YUYV 320x180, 640x360" in told
+
+
 def test_what_is_asked_for_is_negotiated_and_what_is_not_given_is_told(facts: Facts) -> None:
     assert facts["negotiated plain"]["description"] == "640x360 YUYV 30/s"
     assert facts["negotiated impossible"]["description"].endswith("(asked 10000x9000 MJPG 500/s)")

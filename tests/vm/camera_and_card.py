@@ -18,8 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from appliance.config import Config
+from appliance.doctor import camera_findings
 from capture import CaptureError, Source
 from capture.camera import Camera, cameras
+from capture.formats import formats
 from capture.microphone import Microphone
 from capture.open import open_source
 from capture.options import AudioOptions, VideoOptions
@@ -70,6 +73,8 @@ def device_of(driver: Path) -> str:
 
 def watch_camera() -> None:
     tell("cameras", found=[str(camera) for camera in cameras()])
+    tell("formats", offered={each.pixel_format: each.sizes for each in formats("/dev/video0")})
+    tell("doctor", found=[finding.text for finding in camera_findings(Config()) if finding.state == "ok"])
     for name, options in {
         "plain": VideoOptions(width=640, height=360, fps=30),
         "impossible": VideoOptions(width=10_000, height=9_000, fps=500, pixel_format="MJPG"),
