@@ -72,14 +72,15 @@ class _Graph:
 def spectrogram_graph() -> bytes:
     """`sound` (1, 16000) to `bands` (1, 1, 32, 79)."""
     graph = _Graph()
-    channel = graph.add("Unsqueeze", "sound", graph.constant([1], np.int64))
-    filters = spectrogram.filters()
-    waves = graph.add("Conv", channel, graph.constant(filters), strides=[spectrogram.STEP])
-    weights = spectrogram.mel_weights()[:, :, np.newaxis]
+    # Pictures of one row: TensorRT knows convolutions along one axis less well.
+    row = graph.add("Unsqueeze", "sound", graph.constant([1, 2], np.int64))
+    filters = spectrogram.filters()[:, :, np.newaxis]
+    waves = graph.add("Conv", row, graph.constant(filters), strides=[1, spectrogram.STEP])
+    weights = spectrogram.mel_weights()[:, :, np.newaxis, np.newaxis]
     both = np.concatenate([weights, weights], axis=1)  # squares of the cosines, then those of the sines
     bands = graph.add("Conv", graph.add("Mul", waves, waves), graph.constant(both))
     logarithm = graph.add("Log", graph.add("Add", bands, graph.constant(spectrogram.FLOOR)))
-    graph.add("Unsqueeze", logarithm, graph.constant([1], np.int64), output="bands")
+    graph.add("Transpose", logarithm, perm=[0, 2, 1, 3], output="bands")
     return graph.model("spectrogram", ("sound", [1, WINDOW]), ("bands", [1, 1, spectrogram.BANDS, FRAMES]))
 
 

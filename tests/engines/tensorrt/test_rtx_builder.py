@@ -18,6 +18,7 @@ from onnx import helper
 
 from engines.bundle import Bundle
 from engines.engine import EngineError, EngineUnavailable
+from engines.manifest import Stage
 from engines.tensorrt import bindings
 from engines.tensorrt.builder import Builder, Building, Failed
 from engines.tensorrt.job import BuildCancelled
@@ -46,6 +47,10 @@ TARGET = Target("tensorrt_rtx 1.7.1.116", "a desktop's", (8, 6))
 ANY_NEWS: Callable[[float, str], bool] = lambda fraction, phase: True  # noqa: E731
 
 
+def _stages(model: Path) -> tuple[Stage, ...]:
+    return Bundle.open(model / "1").manifest.stages
+
+
 def plan_of(network: Path, report: Any = ANY_NEWS, sizes: Any = None, **more: Any) -> bytes:
     from engines.tensorrt.build import build
 
@@ -53,10 +58,13 @@ def plan_of(network: Path, report: Any = ANY_NEWS, sizes: Any = None, **more: An
     return plan
 
 
-@pytest.mark.parametrize("model", ["shapes", "tones"])
+STAGES = [(model.name, stage.name) for model in sorted(SHIPPED.iterdir()) for stage in _stages(model)]
+
+
+@pytest.mark.parametrize(("model", "stage"), STAGES)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_shipped_models_build(model: str, precision: str, tmp_path: Path) -> None:
-    recipe = recipe_of(Bundle.open(SHIPPED / model / "1"), "main", GpuOptions())
+def test_the_shipped_models_build(model: str, stage: str, precision: str, tmp_path: Path) -> None:
+    recipe = recipe_of(Bundle.open(SHIPPED / model / "1"), stage, GpuOptions())
     network = recipe.network if precision == "fp32" else write_fp16(recipe.network, tmp_path)
     seen: list[float] = []
 
