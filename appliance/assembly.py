@@ -13,6 +13,7 @@ from appliance.catalogue import Catalogue
 from appliance.config import Camera, Config, Microphone, load, secret
 from appliance.config import Pipeline as PipelineConfig
 from appliance.config_errors import ConfigError
+from appliance.gpu_options import gpu_options
 from appliance.mqtt.settings import BrokerAddress
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Feed
@@ -28,7 +29,6 @@ from capture.source import CaptureError, Source
 from engines.bundle import Bundle
 from engines.engine import EngineError
 from engines.manifest import AudioInput
-from engines.tensorrt.options import GpuOptions
 
 if TYPE_CHECKING:
     from appliance.page.hub import Hub
@@ -159,9 +159,8 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalo
         def open_model(bundle: Bundle) -> Model:
             from engines.model import Model
 
-            return Model(
-                bundle, engine=settings.engine, threads=config.device.threads, gpu=gpu_options(config), place=place
-            )
+            options = gpu_options(config.gpu, config.device.max_batch)
+            return Model(bundle, engine=settings.engine, threads=config.device.threads, gpu=options, place=place)
 
         assembly.workers[name] = Worker(
             name,
@@ -172,18 +171,6 @@ def _worker(assembly: Assembly, settings: PipelineConfig, config: Config, catalo
             elsewhere=None if place is None else lambda: (place.answered_by, place.reason),
         )
     return assembly.workers[name]
-
-
-def gpu_options(config: Config) -> GpuOptions:
-    """How this configuration wants models on the GPU."""
-    gpu = config.gpu
-    return GpuOptions(
-        precision=gpu.precision,
-        most_rows=config.device.max_batch or GpuOptions().most_rows,
-        graph=gpu.graph,
-        dla_core=gpu.dla_core,
-        workspace_mb=gpu.workspace_mb,
-    )
 
 
 def _maker(source: Camera | Microphone, users: list[PipelineConfig], catalogue: Catalogue) -> Callable[[], Source]:

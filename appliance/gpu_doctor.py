@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from typing import Literal
 
-from appliance.assembly import gpu_options, state_folder
+from appliance.assembly import state_folder
 from appliance.catalogue import Catalogue
 from appliance.config import Config
 from appliance.finding import Finding
+from appliance.gpu_options import gpu_options
 from engines.engine import EngineError, EngineUnavailable
 from engines.gpu import Gpu, probe
 from engines.tensorrt import bindings, kernels
@@ -47,14 +48,14 @@ def gpu_findings(config: Config) -> Iterator[Finding]:
 
 def _kernel(gpu: Gpu, config: Config) -> Iterator[Finding]:
     try:
-        kernels.load(gpu.compute_capability, gpu_options(config).folder)
+        kernels.load(gpu.compute_capability, gpu_options(config.gpu, config.device.max_batch).folder)
         yield Finding("GPU kernel", "ok", "pictures are prepared on the GPU")
     except EngineUnavailable as error:
         yield Finding("GPU kernel", "note", str(error), "appliance models build MODEL")
 
 
 def _crashes(config: Config) -> Iterator[Finding]:
-    count = len(crashes(gpu_options(config).folder))
+    count = len(crashes(gpu_options(config.gpu, config.device.max_batch).folder))
     if count >= MOST:
         yield Finding(
             "GPU",
@@ -65,7 +66,7 @@ def _crashes(config: Config) -> Iterator[Finding]:
 
 
 def _plans(config: Config) -> Iterator[Finding]:
-    options = gpu_options(config)
+    options = gpu_options(config.gpu, config.device.max_batch)
     cache = PlanCache(options.folder)
     target = offer().target
     catalogue = Catalogue.default(state_folder(config, dict(os.environ)))

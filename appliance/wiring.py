@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.assembly import gpu_options
 from appliance.catalogue import Catalogue
 from appliance.config import Config, Mqtt
+from appliance.gpu_options import gpu_options
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_status
 from appliance.uplink.uplink import Uplink, UplinkSettings
@@ -84,8 +83,8 @@ def make_oip(config: Config, catalogue: Catalogue) -> OnDevice | None:
     def open_model(bundle: Bundle) -> Model:
         from engines.model import Model
 
-        whole = replace(gpu_options(config), whole=True)  # the protocol's tensors are the network's own
-        return Model(bundle, threads=config.device.threads, gpu=whole)
+        options = gpu_options(config.gpu, config.device.max_batch, whole=True)
+        return Model(bundle, threads=config.device.threads, gpu=options)
 
     made = OnDevice(config.oip, catalogue, config.device.name, open_model, config.device.max_batch)
     made.listen()

@@ -49,9 +49,10 @@ def build(library: Library, /, model: tuple[str, ...], path: Path | None, again:
 
 def _wanted(model: tuple[str, ...], path: Path | None) -> tuple[tuple[str, ...], GpuOptions]:
     """Names of the models, and how to build them."""
-    from appliance.assembly import gpu_options, read
+    from appliance.assembly import read
     from appliance.config import Config
     from appliance.config_errors import ConfigError
+    from appliance.gpu_options import gpu_options
 
     try:
         config = Config() if path is None else read(path)
@@ -60,7 +61,7 @@ def _wanted(model: tuple[str, ...], path: Path | None) -> tuple[tuple[str, ...],
     names = model or tuple(dict.fromkeys(each.model for each in config.pipeline if each.engine != "onnxruntime"))
     if not names:
         raise BadInput("which model? Name one (`appliance models list` shows them), or give --config")
-    return names, gpu_options(config)
+    return names, gpu_options(config.gpu, config.device.max_batch)
 
 
 def _find(library: Library, name: str) -> Bundle:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from appliance.catalogue import Catalogue
 from appliance.config import Gpu
 from appliance.config_errors import ConfigError
-from appliance.service.backend import BATCH_ON_GPU, Backend, Local
+from appliance.gpu_options import gpu_options
+from appliance.service.backend import Backend, Local
 from appliance.service.settings import ServedModel, ServiceConfig
 from engines.bundle import Bundle
-from engines.tensorrt.options import GpuOptions
 
 if TYPE_CHECKING:
     from engines.model import Model
@@ -38,17 +38,7 @@ def _backend(model: ServedModel, gpu: Gpu, catalogue: Catalogue) -> Backend:
     def open_model(bundle: Bundle) -> Model:
         from engines.model import Model
 
-        return Model(bundle, engine=model.engine, threads=model.threads, gpu=_gpu_options(gpu, model.batch))
+        options = gpu_options(gpu, model.batch, whole=True)
+        return Model(bundle, engine=model.engine, threads=model.threads, gpu=options)
 
     return Local(find, open_model, model.batch)
-
-
-def _gpu_options(gpu: Gpu, batch: int | None) -> GpuOptions:
-    return GpuOptions(
-        precision=gpu.precision,
-        most_rows=batch or BATCH_ON_GPU,
-        graph=gpu.graph,
-        whole=True,  # who asks for tensors gets the network's own
-        dla_core=gpu.dla_core,
-        workspace_mb=gpu.workspace_mb,
-    )
