@@ -137,18 +137,25 @@ setup_venv() { # setup_venv FOLDER [dev]: a virtual environment with the pinned 
 }
 
 install_into() { # install_into FOLDER ARGUMENT…: with pip; with uv, in a tenth of the time, once there is a .venv that has it
-    local folder=$1 pip cache
+    local folder=$1 pip
     shift
     [ "$folder" = .venv ] || ! uv_install "$folder/bin/python" "$@" || return 0
     pip=("$folder/bin/python" -m pip --disable-pip-version-check install --quiet)
-    # Where the cache cannot be written, pip would warn about it each time.
-    cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/pip
-    mkdir -p "$cache" 2>/dev/null && [ -O "$cache" ] || pip+=(--no-cache-dir)
+    # pip would warn about it each time.
+    may_cache pip || pip+=(--no-cache-dir)
     "${pip[@]}" "$@"
 }
 
 uv_install() { # uv_install PYTHON ARGUMENT…: fails where there is no uv, or it cannot do what pip's settings here make possible
-    [ -x .venv/bin/uv ] && .venv/bin/uv pip install --quiet --python "$@" 2>/dev/null
+    local uv=(.venv/bin/uv pip install --quiet)
+    [ -x "${uv[0]}" ] || return 1
+    may_cache uv || uv+=(--no-cache)
+    "${uv[@]}" --python "$@" 2>/dev/null
+}
+
+may_cache() { # may_cache PROGRAM: whether it can write what it has downloaded into its cache
+    local cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/$1
+    mkdir -p "$cache" 2>/dev/null && [ -O "$cache" ]
 }
 
 setup_clients() { # setup_clients: .venv-clients, with NVIDIA's client of the protocol, which pins other packages than ours
