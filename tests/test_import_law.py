@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,14 @@ MAY_IMPORT = {"capture": {"capture"}, "engines": {"engines"}, "appliance": OURS}
 HEAVY = {"cv2", "onnxruntime", "onnx", "sounddevice", "soundfile", "soxr", "tensorrt", "pycuda", "paho", "rich"}
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> Iterator[str]:
     """First names of every module that `path` imports, at any depth of its code."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -53,7 +59,7 @@ def test_only_the_daemon_and_the_model_service_start_threads() -> None:
         path.relative_to(ROOT).as_posix()
         for package in OURS
         for path in (ROOT / package).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("threading.Thread", "Thread")
     }
     assert starters == {"appliance/daemon.py", "appliance/service/service.py", "appliance/service/room.py"}

@@ -144,6 +144,17 @@ def test_an_environment_is_made_once(machine: Machine) -> None:
     assert machine.called("-m") == []
 
 
+def test_an_environment_of_another_checkout_behind_a_link_is_left_whole(machine: Machine) -> None:
+    theirs = machine.folder / "theirs"
+    theirs.mkdir()
+    (theirs / "kept").touch()
+    (machine.checkout / ".venv").symlink_to(theirs)
+    done = machine.run("setup_venv .venv")
+    assert done.returncode == 0, done.stderr
+    assert (theirs / "kept").exists()
+    assert not (machine.checkout / ".venv").is_symlink()
+
+
 def test_changed_dependencies_are_installed_into_the_same_environment(machine: Machine) -> None:
     machine.run("setup_venv .venv")
     (machine.checkout / "requirements.lock").write_text("numpy==9\n")

@@ -19,6 +19,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:

@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import REPOSITORY, free_port
 from tests.deploy.tools import DEPLOY, run
 
+pytestmark = pytest.mark.system
+
 TEXT = (DEPLOY / "Containerfile").read_text()
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.deploy.tools import DEPLOY, prepared, run
 
+pytestmark = pytest.mark.system
+
 FOLDER = DEPLOY / "kubernetes"
 RELEASES = ("1.27", "1.33", "1.37")
 PLAIN = ("autoscaler", "deployment", "disruption", "namespace", "network", "secret-template", "service")

@@ -30,25 +30,39 @@ def _present(name: str) -> object:
     return name
 
 
-def ready(path: Path, back_end: str, plans: Path) -> Engine:
-    """The engine of this network, its plan built where it needs one."""
+def prepare(path: Path, back_end: str, plans: Path) -> GpuOptions:
+    """Builds the plan of this network where the back end needs one."""
     options = GpuOptions(plans=plans, precision="fp32")
     if back_end == "tensorrt":
         with Builder(Recipe(path, options), offer().target) as builder:
             state = builder.wait(300)
             if isinstance(state, Failed):
                 pytest.skip(f"TensorRT does not build it: {state.reason}")
-    return choose(path, back_end, gpu=options).engine
+    return options
 
 
-@pytest.fixture(params=[_present(name) for name in BACK_ENDS])
+def ready(path: Path, back_end: str, plans: Path) -> Engine:
+    """The engine of this network, its plan built where it needs one."""
+    return choose(path, back_end, gpu=prepare(path, back_end, plans)).engine
+
+
+@pytest.fixture(scope="module", params=[_present(name) for name in BACK_ENDS])
 def back_end(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def built_double(back_end: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GpuOptions]:
+    """The network y = x + x, prepared for the back end: its tests only read it."""
+    folder = tmp_path_factory.mktemp("double")
+    path = networks.double(folder / "double.onnx")
+    return path, prepare(path, back_end, folder / "plans")
+
+
 @pytest.fixture
-def double(back_end: str, tmp_path: Path) -> Iterator[Engine]:
-    with ready(networks.double(tmp_path / "double.onnx"), back_end, tmp_path / "plans") as engine:
+def double(back_end: str, built_double: tuple[Path, GpuOptions]) -> Iterator[Engine]:
+    path, options = built_double
+    with choose(path, back_end, gpu=options).engine as engine:
         yield engine
 
 

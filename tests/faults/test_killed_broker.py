@@ -23,7 +23,7 @@ PERSISTENCE = "persistence true\npersistence_location {folder}/\n"
 def test_a_broker_killed_again_and_again_loses_nothing_and_keeps_the_order(
     new_broker: type[Broker], tmp_path: Path, persistent: bool, long_run: bool
 ) -> None:
-    kills, events = (5, 20_000) if long_run or not persistent else (3, 8_000)
+    kills, events = (5, 20_000) if long_run else (3, 8_000)
     seed = 11
     chance = random.Random(seed)
     broker = new_broker(tmp_path, PERSISTENCE.format(folder=tmp_path) if persistent else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,16 @@ def options(tmp_path: Path) -> GpuOptions:
     return GpuOptions(plans=tmp_path / "plans")
 
 
+@pytest.fixture(scope="session")
+def built_double(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the network y = x + x and its plan: building it takes a process and a second."""
+    folder = tmp_path_factory.mktemp("double")
+    built(Recipe(networks.double(folder / "double.onnx"), GpuOptions(plans=folder / "plans")))
+    return folder
+
+
 @pytest.fixture
-def double(tmp_path: Path, options: GpuOptions) -> Recipe:
-    """y = x + x, built."""
-    return built(Recipe(networks.double(tmp_path / "double.onnx"), options))
+def double(tmp_path: Path, options: GpuOptions, built_double: Path) -> Recipe:
+    """y = x + x, built; the test's own copy."""
+    shutil.copytree(built_double, tmp_path, dirs_exist_ok=True)
+    return Recipe(tmp_path / "double.onnx", options)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from engines.bundle import Bundle
-from engines.engine import Array
+from engines.engine import Array, Engine, Tensors
 from engines.library import Library
 from engines.manifest import AudioInput
 from engines.model import Model
 from engines.predictions import Answer
 from engines.workbench.graph import Graph
 from engines.workbench.split import Link, Priced, best, cuts, halves, report, split, suggest
-from engines.workbench.tensors import inputs_of_stages, largest_difference, noise
+from engines.workbench.tensors import inputs_of_stages, largest_difference, median_ms, noise
 from engines.workbench.work import WorkbenchError
 from tests.engines import models
 from tests.engines.workbench import networks
@@ -26,6 +26,16 @@ from tests.engines.workbench import networks
 ROOT = Path(__file__).parent.parent.parent.parent
 SHIPPED = sorted((ROOT / "appliance" / "bundles").glob("*/*/"))
 LISTENERS = [folder for folder in SHIPPED if isinstance(Bundle.open(folder).manifest.input, AudioInput)]
+
+
+@pytest.fixture
+def soon_priced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A price is one run's time: for tests to which it does not matter what a cut costs."""
+
+    def one_run_ms(engine: Engine, inputs: Tensors, **_: object) -> float:
+        return median_ms(engine, inputs, seconds=0, least=1)
+
+    monkeypatch.setattr("engines.workbench.split.median_ms", one_run_ms)
 
 
 def short_cut(folder: Path) -> Bundle:
@@ -46,6 +56,7 @@ def vars_of(prediction: object) -> float:
     return score
 
 
+@pytest.mark.usefixtures("soon_priced")
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.parent.name)
 def test_every_suggested_cut_of_a_shipped_model_answers_as_the_whole(
     folder: Path, tmp_path: Path, long_run: bool
@@ -119,6 +130,8 @@ def in_another_process(network: Path, tensors: dict[str, Array]) -> dict[str, Ar
     return dict(np.load(io.BytesIO(done.stdout)))
 
 
+@pytest.mark.system
+@pytest.mark.usefixtures("soon_priced")
 @pytest.mark.parametrize("folder", LISTENERS, ids=lambda folder: folder.parent.name)
 def test_the_stages_of_a_split_model_run_in_processes_of_their_own(folder: Path, tmp_path: Path) -> None:
     bundle = Bundle.open(folder)
@@ -136,6 +149,7 @@ def test_the_stages_of_a_split_model_run_in_processes_of_their_own(folder: Path,
     assert largest_difference({output: expected[output]}, {output: known[output]}) <= 1e-4
 
 
+@pytest.mark.system
 def test_the_two_stages_of_spoken_digits_run_in_processes_of_their_own() -> None:
     bundle = Bundle.open(ROOT / "appliance" / "bundles" / "spoken-digits" / "1")
     assert [stage.name for stage in bundle.manifest.stages] == ["spectrogram", "recogniser"]
