@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 
 from appliance.questions.question import Code, Question, Refused, Reply
@@ -83,7 +84,11 @@ class Room:
         """Around loading and unloading."""
 
     def _clerk(self, name: str) -> Clerk:
-        return Clerk(name, self._backends[name](), self._limits, self._service, self.changed)
+        wanted = partial(self._wanted, name)
+        return Clerk(name, self._backends[name](), self._limits, self._service, self.changed, wanted)
+
+    def _wanted(self, name: str) -> bool:
+        return self.outside(name) > 0
 
     def __enter__(self) -> Room:
         if self._eager:
