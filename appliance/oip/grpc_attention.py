@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from appliance.oip.attention import AttentionFigures
@@ -17,8 +17,12 @@ from appliance.questions.question import Refused
 UNDER_WAY = 48
 """Calls of all callers, each with a thread, those that wait for a model among them."""
 EACH = 32
-HANDS = 4
+HANDS = 2
 """Calls of one caller that are received, read or written at once."""
+WITHIN_S = 30.0
+"""A message that takes longer to arrive is not waited for,"""
+LOOK_EVERY_S = 0.5
+"""once another call of the same caller has waited so long for it."""
 
 
 class _Desk:
@@ -28,6 +32,16 @@ class _Desk:
         self.hands = threading.Semaphore(HANDS)
         self.reading = threading.Lock()
         """Around what takes computing: one call of each caller at a time."""
+        self.receiving: dict[object, tuple[float, Callable[[], None]]] = {}
+        """Until when a message may take, and what ends its call."""
+
+    def take_hand(self) -> None:
+        """Waits for one, and calls off what is too slow."""
+        while not self.hands.acquire(timeout=LOOK_EVERY_S):
+            now_s = time.monotonic()
+            for until_s, call_off in list(self.receiving.values()):
+                if now_s > until_s:
+                    call_off()
 
 
 @dataclass(slots=True, eq=False)
@@ -35,8 +49,7 @@ class GrpcPlace:
     """A call that has the server's attention."""
 
     caller: str
-    hands: threading.Semaphore
-    _reading: threading.Lock
+    _desk: _Desk
     _bytes: Shares
     _held: int = 0
     worked_s: float = 0.0
@@ -48,6 +61,26 @@ class GrpcPlace:
             raise Refused("busy", "too many large questions at once; ask again")
         self._held += size
 
+    @contextlib.contextmanager
+    def attended(self) -> Iterator[None]:
+        """Within the block it is worked on."""
+        self._desk.take_hand()
+        try:
+            yield
+        finally:
+            self._desk.hands.release()
+
+    def received(self, incoming: Iterator[bytes], call_off: Callable[[], None]) -> bytes | None:
+        """The message, counted for as long as the call lasts; None when there is none. Raises Refused."""
+        key = object()
+        self._desk.receiving[key] = (time.monotonic() + WITHIN_S, call_off)
+        try:
+            data = next(incoming, None)
+        finally:
+            del self._desk.receiving[key]
+        self.hold(len(data or b""))
+        return data
+
     def let_go(self) -> None:
         self._bytes.give_back(self.caller, self._held)
         self._held = 0
@@ -55,7 +88,7 @@ class GrpcPlace:
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
         """One call of this caller at a time."""
-        with self._reading:
+        with self._desk.reading:
             began_s = time.monotonic()
             try:
                 yield
@@ -64,17 +97,17 @@ class GrpcPlace:
 
     def rest(self) -> None:
         """After a refusal, with the others of this caller waiting."""
-        with self._reading:
+        with self._desk.reading:
             time.sleep(rest_s(self.worked_s, self._held))
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
         """Within the block the caller's other calls are worked on."""
-        self.hands.release()
+        self._desk.hands.release()
         try:
             yield
         finally:
-            self.hands.acquire()
+            self._desk.take_hand()
 
 
 class GrpcAttention:
@@ -101,7 +134,7 @@ class GrpcAttention:
             raise Refused("busy", f"too many calls of yours are under way (at most {EACH}): wait for their answers")
         try:
             with self._desks.of(caller) as desk:
-                place = GrpcPlace(caller, desk.hands, desk.reading, self._bytes)
+                place = GrpcPlace(caller, desk, self._bytes)
                 try:
                     yield place
                 finally:

@@ -102,9 +102,11 @@ def _handlers(calls: _Calls, attention: GrpcAttention, token: str | None) -> Any
                 with attention.place(caller_of_peer(context.peer())) as place:
                     try:
                         _check_token(context, token)
-                        with place.hands:
+                        with place.attended():
                             try:
-                                return calls.answered(name, request, messages_, _Call(place, context.time_remaining()))
+                                return calls.answered(
+                                    name, request, messages_, _Call(place, context.time_remaining(), context.cancel)
+                                )
                             except (Refused, BadTensor):
                                 place.rest()
                                 raise
@@ -139,6 +141,7 @@ class _Call:
     place: GrpcPlace
     left_s: float | None
     """Until the caller gives up."""
+    call_off: Callable[[], None]
 
 
 class _Calls:
@@ -163,10 +166,9 @@ class _Calls:
 
     def answered(self, name: str, request: Any, incoming: Iterator[bytes], call: _Call) -> Any:
         """What this method says to the message that comes; raises Refused or BadTensor."""
-        data = next(incoming, None)
+        data = call.place.received(incoming, call.call_off)
         if data is None:
             raise Refused("malformed", "a call without a message")
-        call.place.hold(len(data))
         with call.place.working():
             if len(data) > NUMBERS_BYTES and written_out_bytes(data, NUMBERS_BYTES) > NUMBERS_BYTES:
                 raise TooLarge(f"more than {NUMBERS_BYTES} bytes beside the raw contents: send tensors raw")

@@ -9,8 +9,8 @@ AT_ONCE = 20
 REST_TIMES = 4.0
 """Before a caller's next request is read, a refused one is rested from so many times as long as it took to read."""
 MOST_REST_S = 2.0
-BYTES_PER_S = 1e9
-"""What only has to be received takes time as well."""
+BYTES_PER_S = 2.5e8
+"""What only has to be received takes time as well: gRPC copies a message with the interpreter held."""
 
 
 def rest_s(worked_s: float, received_bytes: int) -> float:

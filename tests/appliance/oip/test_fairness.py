@@ -196,6 +196,27 @@ def test_whoever_is_told_no_very_often_waits_for_it_and_nobody_else_does(
     assert {each.result(10) for each in flood} == {unknown}
 
 
+def test_calls_whose_messages_never_come_make_room_for_others_of_the_same_caller(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_attention, "WITHIN_S", 0.2)
+    never = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        never.wait(20)
+        yield b""
+
+    port = str(served.serving.addresses.grpc).rpartition(":")[2]
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_unary(f"/{messages.SERVICE}/ModelInfer")
+        silent = [call.future(nothing(), timeout=30) for _ in range(grpc_attention.HANDS)]
+        until(lambda: served.serving.figures()["grpc"].under_way == len(silent))
+        served.gate.let_go(1)
+        assert served.asked("grpc", GOOD).result(10) == 200
+        assert any(each.code() is not None for each in silent if each.done())
+        never.set()
+
+
 def test_connections_of_one_caller_leave_room_for_those_of_another(served: Served) -> None:
     port = int(str(served.serving.addresses.http).rpartition(":")[2])
     crowd = [
