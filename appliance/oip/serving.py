@@ -73,7 +73,7 @@ class Serving:
         if self._settings.http != OFF:
             host, port = address(self._settings.http)
             self._socket = listening(host, port, "http")
-            http = f"{host}:{self._socket.getsockname()[1]}"
+            http = _written(host, self._socket.getsockname()[1])
         if self._settings.grpc != OFF:
             try:
                 grpc = self._start_grpc()
@@ -126,7 +126,7 @@ class Serving:
         host, port = address(self._settings.grpc)
         attention = self._attentions["grpc"] = GrpcAttention(TOGETHER * self.most_bytes)
         self._grpc, bound = start_server(self._desk, host, port, self.most_bytes, self.pair, self._token, attention)
-        return f"{host}:{bound}"
+        return _written(host, bound)
 
     def application(self) -> Any:
         """REST, without a server around it."""
@@ -143,6 +143,10 @@ class Serving:
             token=self._token,
             metrics=self._metrics,
         )
+
+
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _check_pair(certificate: Path, key: Path) -> None:
