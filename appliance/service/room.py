@@ -180,8 +180,8 @@ class Room:
         clerk.reset()
         stopping = threading.Event()
         thread = threading.Thread(target=clerk.run, args=(stopping,), name=f"model {name}", daemon=True)
-        self._threads[name] = (thread, stopping)
         thread.start()
+        self._threads[name] = (thread, stopping)  # what is here and does not live has ended
 
     def _standing(self, clerk: Clerk) -> Standing:
         opened = clerk.opened
@@ -231,11 +231,13 @@ class Room:
     def check(self) -> None:
         """To be called now and then: calls off runs that take too long. Raises Broken."""
         now_ns = time.monotonic_ns()
-        for name, (thread, stopping) in list(self._threads.items()):
+        for name, running in list(self._threads.items()):
+            thread, stopping = running
             clerk = self._clerks[name]
             if clerk.overdue_s(now_ns) > HANGS_AFTER * self._limits.run_s:
                 raise Broken(f"{name}: its engine hangs and cannot be called off")
-            if not thread.is_alive() and not stopping.is_set() and not clerk.closing:
+            ended = not thread.is_alive() and not stopping.is_set() and not clerk.closing
+            if ended and self._threads.get(name) is running:  # it may have been unloaded and loaded again meanwhile
                 raise Broken(f"{name}: its thread ended unexpectedly; see the traceback above")
 
 
