@@ -1,15 +1,15 @@
-"""The body of a request: bounded in size, in time and in what it unpacks to, and so are all of them together."""
+"""The body of a request: bounded in size, in time and in what it unpacks to; all callers share the memory."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
+from appliance.oip.shares import Shares
 from appliance.questions.question import Refused
 
 WITHIN_S = 30.0
@@ -21,56 +21,52 @@ _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 class Bodies:
     """What may be in memory at once. `of` belongs to the thread of an event loop, `unpacked` to any."""
 
-    def __init__(self, most_bytes: int, together_bytes: int) -> None:
-        """`most_bytes`: of one body, unpacked; `together_bytes`: of all that are held, as they came and unpacked."""
+    def __init__(self, most_bytes: int, shares: Shares) -> None:
+        """`most_bytes`: of one body, unpacked; `shares`: in bytes, of all that are held, as they came and unpacked."""
         self._most_bytes = most_bytes
-        self._together_bytes = together_bytes
-        self._held = 0
-        self._lock = threading.Lock()
+        self._shares = shares
 
     @asynccontextmanager
-    async def of(self, request: Request) -> AsyncIterator[bytes]:
+    async def of(self, request: Request, caller: str) -> AsyncIterator[bytes]:
         """The whole body, as it came, counted while the block lasts; raises Refused."""
         self._refuse_above(int(request.headers.get("content-length", "0")))
         body = bytearray()
+        held = 0
         try:
             async for chunk in _in_time(request):
+                self._hold(caller, len(chunk))
+                held += len(chunk)
                 body += chunk
-                self._hold(len(chunk))
                 self._refuse_above(len(body))
             yield bytes(body)
         finally:
-            self._let_go(len(body))
+            self._shares.give_back(caller, held)
 
     @contextmanager
-    def unpacked(self, body: bytes, encoding: str) -> Iterator[bytes]:
+    def unpacked(self, body: bytes, encoding: str, caller: str) -> Iterator[bytes]:
         """What a Content-Encoding hides, counted while the block lasts; raises Refused before it is too much."""
         if encoding in ("", "identity"):
             yield body
             return
         whole = bytearray()
+        held = 0
         try:
             for piece in _unpacked(body, encoding):
+                self._hold(caller, len(piece))
+                held += len(piece)
                 whole += piece
-                self._hold(len(piece))
                 self._refuse_above(len(whole))
             yield bytes(whole)
         finally:
-            self._let_go(len(whole))
+            self._shares.give_back(caller, held)
 
     def _refuse_above(self, size: int) -> None:
         if size > self._most_bytes:
             raise Refused("too-large", f"a body of {size} bytes or more; at most {self._most_bytes} are taken")
 
-    def _hold(self, size: int) -> None:
-        with self._lock:
-            self._held += size
-            if self._held > self._together_bytes:
-                raise Refused("busy", "too many large questions at once; ask again")
-
-    def _let_go(self, size: int) -> None:
-        with self._lock:
-            self._held -= size
+    def _hold(self, caller: str, size: int) -> None:
+        if not self._shares.take(caller, size):
+            raise Refused("busy", "too many large questions at once; ask again")
 
 
 async def _in_time(request: Request) -> AsyncIterator[bytes]:

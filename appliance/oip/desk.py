@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ulid import ULID
 
 from appliance.oip import metadata, rows, statistics
+from appliance.oip.inquiry import Answered, Asked, Inquiry
 from appliance.oip.settings import Oip
-from appliance.questions.question import Question, Refused, Reply
-from appliance.questions.tensors import Tensor
+from appliance.questions.question import Question, Refused
 from engines.engine import Tensors
 
 if TYPE_CHECKING:
     from appliance.service.room import Room, Standing
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """An inference that somebody wants."""
-
-    model: str
-    version: str
-    """Empty: whatever there is."""
-    id: str
-    """The caller's own; the answer repeats it."""
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[str, ...]
-    """Empty: all of them."""
-    within_s: float | None
-    """The caller's own deadline."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answered:
-    """What came of it."""
-
-    model: str
-    version: str
-    id: str
-    outputs: tuple[Tensor, ...]
 
 
 class Desk:
@@ -95,19 +66,22 @@ class Desk:
         self._unloaded.add(name)
         self._room.unload(name)
 
-    def infer(self, asked: Asked) -> Answered:
+    def infer(self, asked: Asked, caller: str) -> Answered:
         """Blocks until every sample has its answer or the deadline has come."""
+        with self.begin(asked, caller) as inquiry:
+            inquiry.wait()
+            return inquiry.answered()
+
+    def begin(self, asked: Asked, caller: str) -> Inquiry:
+        """Put it to its model. `caller`: whose turn it waits for."""
         within_s = self._settings.timeout_s
         if asked.within_s is not None:
             within_s = min(within_s, asked.within_s)
         deadline_ns = time.monotonic_ns() + int(within_s * 1e9)
         standing = self._opened(asked.model, asked.version)
         samples = rows.apart(asked.inputs, standing)
-        waiting = [self._room.ask(_question(standing, sample, deadline_ns)) for sample in samples]
-        replies = _all_of(waiting, deadline_ns, standing.name)
-        outputs = rows.together([reply.tensors for reply in replies], asked.outputs, standing)
-        tensors = tuple(Tensor(name, array, {}) for name, array in outputs.items())
-        return Answered(standing.name, standing.version, asked.id, tensors)
+        answers = [self._room.ask(_question(standing, sample, deadline_ns, caller)) for sample in samples]
+        return Inquiry(asked, standing, answers, deadline_ns)
 
     def _find(self, name: str, version: str) -> Standing:
         for each in self._room.models():
@@ -136,10 +110,10 @@ class Desk:
             raise Refused("malformed", "callers may not load or unload models here (repository = false)")
 
 
-def _question(standing: Standing, sample: Tensors, deadline_ns: int) -> Question:
+def _question(standing: Standing, sample: Tensors, deadline_ns: int, caller: str) -> Question:
     return Question(
         id=str(ULID()),
-        device="",
+        device=caller,
         model=standing.name,
         version=None,
         first=None,
@@ -152,17 +126,3 @@ def _question(standing: Standing, sample: Tensors, deadline_ns: int) -> Question
         labels=None,
         deadline_ns=deadline_ns,
     )
-
-
-def _all_of(waiting: Sequence[Future[Reply]], deadline_ns: int, name: str) -> list[Reply]:
-    """Their results in order; the first refusal ends it, and what is left unanswered is called off."""
-    try:
-        done, missing = wait(waiting, max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9), FIRST_EXCEPTION)
-        for each in done:
-            each.result()
-        if missing:
-            raise Refused("expired", f"{name}: no answer in time")
-        return [each.result() for each in waiting]
-    finally:
-        for each in waiting:
-            each.cancel()

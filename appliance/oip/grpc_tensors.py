@@ -17,6 +17,7 @@ from appliance.questions.tensors import (
     checked_shape,
     datatype_of,
     from_raw,
+    in_steps,
     to_raw,
 )
 from engines.engine import Array
@@ -81,7 +82,7 @@ def _from_contents(one: Described, contents: Any) -> Array:
     if len(values) != one.elements:
         raise BadTensor(f"{one.name}: {len(values)} values for shape {list(one.shape)}")
     dtype = DTYPES[one.datatype]
-    array = np.array(values, _WIDE.get(field, dtype))
+    array = in_steps(values, _WIDE.get(field, dtype))
     if array.dtype != dtype:
         info = np.iinfo(dtype)
         if array.size and not info.min <= int(array.min()) <= int(array.max()) <= info.max:

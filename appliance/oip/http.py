@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -14,10 +16,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from appliance.oip.attention import Attention, Attentive, Place, place_of
 from appliance.oip.bodies import Bodies, packed
 from appliance.oip.desk import Desk
 from appliance.oip.guard import Guard
-from appliance.oip.rest_infer import HEADER_LENGTH, answered, asked
+from appliance.oip.inquiry import Inquiry
+from appliance.oip.rest_infer import HEADER_LENGTH, Wish, answered, asked
+from appliance.oip.shares import Shares
 from appliance.questions.question import Code, Refused
 from appliance.questions.tensors import BadTensor, Limits, TooLarge, parse_object
 
@@ -32,7 +37,7 @@ STATUS: Mapping[Code, int] = {
 }
 
 THREADS = 16
-"""Requests that are worked on at once; others wait for their turn."""
+"""Requests that are read or written at once, one of each caller; others wait for their turn."""
 JSON_BYTES = 4 << 20
 """Tensors that are written out as numbers take some sixteen times as much memory while they are read."""
 LONG_JSON_BYTES = 256 << 10
@@ -40,13 +45,19 @@ LONG_JSON_BYTES = 256 << 10
 SMALL_BYTES = 64 << 10
 """Bodies of everything but an inference."""
 TOGETHER = 4
-"""Bodies of the largest size that are held at once."""
+"""Bodies of the largest size that all callers may hold at once."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(
-    desk: Desk, most_bytes: int, *, loopback: bool, token: str | None, metrics: Callable[[], bytes] | None = None
+    desk: Desk,
+    most_bytes: int,
+    attention: Attention,
+    *,
+    loopback: bool,
+    token: str | None,
+    metrics: Callable[[], bytes] | None = None,
 ) -> Starlette:
     """The whole of REST. `most_bytes`: of one question, unpacked. `metrics`: what `/metrics` tells, if wanted."""
     rest = _Rest(desk, most_bytes)
@@ -73,7 +84,7 @@ def application(
         routes.append(Route("/metrics", _metrics(metrics)))
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, loopback=loopback, token=token)],
+        middleware=[Middleware(Attentive, attention=attention), Middleware(Guard, loopback=loopback, token=token)],
         exception_handlers={Refused: _refused, BadTensor: _bad_tensor, HTTPException: _no_such_path},
     )
 
@@ -82,8 +93,9 @@ class _Rest:
     def __init__(self, desk: Desk, most_bytes: int) -> None:
         self._desk = desk
         self._limits = Limits(body_bytes=most_bytes, header_bytes=JSON_BYTES)
-        self._bodies = Bodies(most_bytes, TOGETHER * most_bytes)
-        self._small = Bodies(SMALL_BYTES, TOGETHER * most_bytes)
+        shares = Shares(TOGETHER * most_bytes)
+        self._bodies = Bodies(most_bytes, shares)
+        self._small = Bodies(SMALL_BYTES, shares)
         self._turns: dict[int, CapacityLimiter] = {}
         """By how many at once; made in the event loop, which older versions of anyio insist on."""
 
@@ -100,55 +112,81 @@ class _Rest:
         return Response(status_code=200 if self._desk.model_ready(*_named(request)) else 503)
 
     async def model(self, request: Request) -> Response:
-        return JSONResponse(await self._on_thread(self._desk.model, *_named(request)))
+        return JSONResponse(await self._on_thread(place_of(request.scope), self._desk.model, *_named(request)))
 
     async def config(self, request: Request) -> Response:
-        return JSONResponse(await self._on_thread(self._desk.config, *_named(request)))
+        return JSONResponse(await self._on_thread(place_of(request.scope), self._desk.config, *_named(request)))
 
     async def statistics(self, request: Request) -> Response:
         return JSONResponse(self._desk.statistics(*_named(request)))
 
     async def index(self, request: Request) -> Response:
-        async with self._small.of(request) as body:
+        async with self._small.of(request, place_of(request.scope).caller) as body:
             only_ready = bool(parse_object(body).get("ready", False)) if body else False
         return JSONResponse(self._desk.index(only_ready))
 
     async def load(self, request: Request) -> Response:
-        await self._on_thread(self._desk.load, await self._plain(request))
+        name = await self._plain(request)
+        await self._on_thread(place_of(request.scope), self._desk.load, name)
         return Response()
 
     async def unload(self, request: Request) -> Response:
-        await self._on_thread(self._desk.unload, await self._plain(request))
+        name = await self._plain(request)
+        await self._on_thread(place_of(request.scope), self._desk.unload, name)
         return Response()
 
     async def _plain(self, request: Request) -> str:
         """The model that is to be loaded or unloaded; a configuration or files of the caller's are not taken."""
-        async with self._small.of(request) as body:
+        async with self._small.of(request, place_of(request.scope).caller) as body:
             parameters = parse_object(body).get("parameters") if body else None
         if isinstance(parameters, dict) and parameters.keys() - {"unload_dependents"}:
             raise Refused("malformed", "a model is loaded as it is here; leave the parameters out")
         return str(request.path_params["model"])
 
     async def infer(self, request: Request) -> Response:
-        async with self._bodies.of(request) as body:
-            response: Response = await self._on_thread(self._infer, request, body, at_once=_at_once(request, body))
-            return response
+        place = place_of(request.scope)
+        async with self._bodies.of(request, place.caller) as body:
+            place.received_bytes = len(body)
+            with contextlib.ExitStack() as held:
+                wish, inquiry = await self._on_thread(
+                    place, self._begin, request, body, held, at_once=_at_once(request, body)
+                )
+                async with place.away():
+                    await inquiry.waited()
+                response: Response = await self._on_thread(place, self._written, request, wish, inquiry)
+                return response
 
-    def _infer(self, request: Request, body: bytes) -> Response:
-        """On a thread of its own: unpacking, reading and writing numbers would hold everybody else up."""
+    def _begin(self, request: Request, body: bytes, held: contextlib.ExitStack) -> tuple[Wish, Inquiry]:
+        """On a thread: unpacking and reading numbers would hold everybody else up. `held`: until it is answered."""
         name, version = _named(request)
-        with self._bodies.unpacked(body, request.headers.get("content-encoding", "").lower()) as whole:
-            wish = asked(name, version, whole, request.headers.get(HEADER_LENGTH), self._limits)
-            content, headers = answered(self._desk.infer(wish.asked), wish)
+        caller = place_of(request.scope).caller
+        encoding = request.headers.get("content-encoding", "").lower()
+        whole = held.enter_context(self._bodies.unpacked(body, encoding, caller))
+        wish = asked(name, version, whole, request.headers.get(HEADER_LENGTH), self._limits)
+        return wish, held.enter_context(self._desk.begin(wish.asked, caller))
+
+    def _written(self, request: Request, wish: Wish, inquiry: Inquiry) -> Response:
+        """On a thread: so would writing them."""
+        content, headers = answered(inquiry.answered(), wish)
         encoding = request.headers.get("accept-encoding", "").lower()
         if encoding in ("gzip", "deflate"):  # only who asks for exactly one means it: most libraries always list both
             content, headers["content-encoding"] = packed(content, encoding), encoding
         return Response(content, headers=headers)
 
-    async def _on_thread(self, work: Callable[..., Any], *given: object, at_once: int = THREADS) -> Any:
+    async def _on_thread(self, place: Place, work: Callable[..., Any], *given: object, at_once: int = THREADS) -> Any:
+        """One at a time of each caller."""
         if at_once not in self._turns:
             self._turns[at_once] = CapacityLimiter(at_once)
-        return await to_thread.run_sync(work, *given, limiter=self._turns[at_once])
+
+        def timed() -> Any:
+            began_s = time.monotonic()
+            try:
+                return work(*given)
+            finally:
+                place.worked_s += time.monotonic() - began_s
+
+        async with place.reading:
+            return await to_thread.run_sync(timed, limiter=self._turns[at_once])
 
 
 def _metrics(exposition: Callable[[], bytes]) -> Handler:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.oip.desk import Answered, Asked
+from appliance.oip.inquiry import Answered, Asked
 from appliance.questions.question import Refused
 from appliance.questions.tensors import BadTensor, Limits, joined, read, split, written
 

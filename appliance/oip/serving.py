@@ -19,6 +19,8 @@ from appliance.oip.settings import OFF, Oip, address, is_loopback
 if TYPE_CHECKING:
     import uvicorn
 
+    from appliance.oip.attention import Attention, AttentionFigures
+    from appliance.oip.grpc_attention import GrpcAttention
     from appliance.service.room import Room
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,12 @@ class Serving:
         self._token = secret(settings.token_file) if settings.token_file else None
         self._socket: socket.socket | None = None
         self._grpc: Any = None
+        self._attentions: dict[str, Attention | GrpcAttention] = {}
         self.addresses = Addresses(None, None)
+
+    def figures(self) -> dict[str, AttentionFigures]:
+        """By transport."""
+        return {via: attention.figures() for via, attention in list(self._attentions.items())}
 
     def listen(self) -> Addresses:
         """From now on calls are taken; over REST they wait for `run`. Raises ConfigError, and then nothing is open."""
@@ -66,7 +73,7 @@ class Serving:
         if self._settings.http != OFF:
             host, port = address(self._settings.http)
             self._socket = listening(host, port, "http")
-            http = f"{host}:{self._socket.getsockname()[1]}"
+            http = _written(host, self._socket.getsockname()[1])
         if self._settings.grpc != OFF:
             try:
                 grpc = self._start_grpc()
@@ -110,23 +117,36 @@ class Serving:
 
     def _start_grpc(self) -> str:
         try:
-            from appliance.oip.grpc_server import start_server
+            from appliance.oip.grpc_attention import GrpcAttention
+            from appliance.oip.grpc_server import TOGETHER, start_server
         except ImportError as error:
             raise ConfigError(
                 '[oip]: gRPC needs more packages: pip install "edge-inference-appliance[grpc]", or write grpc = "off"'
             ) from error
         host, port = address(self._settings.grpc)
-        self._grpc, bound = start_server(self._desk, host, port, self.most_bytes, self.pair, self._token)
-        return f"{host}:{bound}"
+        attention = self._attentions["grpc"] = GrpcAttention(TOGETHER * self.most_bytes)
+        self._grpc, bound = start_server(self._desk, host, port, self.most_bytes, self.pair, self._token, attention)
+        return _written(host, bound)
 
     def application(self) -> Any:
         """REST, without a server around it."""
+        from appliance.oip.attention import Attention
         from appliance.oip.http import application
 
+        attention = self._attentions["rest"] = Attention()
         host, _ = address(self._settings.http)
         return application(
-            self._desk, self.most_bytes, loopback=is_loopback(host), token=self._token, metrics=self._metrics
+            self._desk,
+            self.most_bytes,
+            attention,
+            loopback=is_loopback(host),
+            token=self._token,
+            metrics=self._metrics,
         )
+
+
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _check_pair(certificate: Path, key: Path) -> None:
@@ -140,7 +160,7 @@ def _check_pair(certificate: Path, key: Path) -> None:
 def _server(serving: Serving, stopping: threading.Event) -> uvicorn.Server:
     import uvicorn
 
-    from appliance.oip.sockets import MOST_CONNECTIONS, Connection
+    from appliance.oip.sockets import MOST_CONNECTIONS, connections
 
     class Server(uvicorn.Server):
         """Looks ten times a second whether it is to stop, as uvicorn's own looks for signals."""
@@ -153,7 +173,8 @@ def _server(serving: Serving, stopping: threading.Event) -> uvicorn.Server:
         uvicorn.Config(
             serving.application(),
             loop="asyncio",
-            http=Connection,
+            http=connections(),
+            proxy_headers=False,  # a caller could give itself any address
             ws="none",
             lifespan="off",
             log_config=None,

@@ -1,4 +1,4 @@
-"""Connections to the REST server: so many at most, and none that only waits."""
+"""Connections to the REST server: so many at most, shared among callers, and none that only waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import socket
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance.config_errors import ConfigError
+from appliance.oip.callers import caller_at
+from appliance.oip.shares import Shares
 
 MOST_CONNECTIONS = 128
 IDLE_S = 60.0
@@ -20,8 +22,10 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-lengt
 class Connection(H11Protocol):
     """Uvicorn's own waits for a request's head as long as a byte comes now and then."""
 
-    most = MOST_CONNECTIONS
-    """At once; whoever comes then is told that there is no room."""
+    shares: Shares
+    """Of the connections of one server: see `connections`."""
+    _caller: str | None = None
+    """Whose share it is part of."""
     _patience: asyncio.TimerHandle | None = None
     """Until the head of a request must be here."""
     _reading: asyncio.TimerHandle | None = None
@@ -29,10 +33,12 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self.connections) > self.most:
+        caller = caller_at(self.client[0] if self.client else "")
+        if not self.shares.take(caller):
             transport.write(_FULL)
             transport.close()
             return
+        self._caller = caller
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -49,6 +55,8 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
         self._is_read()
+        if self._caller is not None:
+            self.shares.give_back(self._caller)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -79,10 +87,21 @@ class Connection(H11Protocol):
             self._patience = None
 
 
+def connections() -> type[Connection]:
+    """Those of one server."""
+
+    class OfOneServer(Connection):
+        shares = Shares(MOST_CONNECTIONS)
+
+    return OfOneServer
+
+
 def listening(host: str, port: int, key: str) -> socket.socket:
     """A socket that listens there; raises ConfigError that names the key of the configuration."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sets TCP_NODELAY on what is accepted: without it, a body waits for the
+    # acknowledgement of its head, up to 40 ms.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))

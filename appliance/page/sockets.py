@@ -9,11 +9,13 @@ import weakref
 from typing import Any
 
 from appliance.config_errors import ConfigError
+from appliance.oip.shares import Shares
 from appliance.oip.sockets import Connection
 
 MOST_OPEN = 96
-CLOSING = 4 * MOST_OPEN
-"""In a flood those that gave way are still about to be closed; the listener has decided who stays."""
+CLOSING = 8 * MOST_OPEN
+"""In a flood those that gave way are still about to be closed; the listener has decided who stays. One address may hold
+half of them."""
 SEND_BUFFER_BYTES = 256 << 10
 """What a slow viewer may have on its way: with more it would see the past."""
 
@@ -24,7 +26,8 @@ class Listener(socket.socket):
 
     def __init__(self, host: str, port: int) -> None:
         """Raises ConfigError."""
-        super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        # With the protocol named, asyncio sets TCP_NODELAY on what is accepted.
+        super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._waiting: dict[Any, weakref.ref[socket.socket]] = {}
         """By the other side's address, longest first: who has asked nothing, or has got its answer."""
@@ -74,7 +77,7 @@ def connection_of(listener: Listener) -> type[Connection]:
     """The class whose objects uvicorn makes for each connection of this listener."""
 
     class PageConnection(Connection):
-        most = CLOSING
+        shares = Shares(CLOSING)
         _address: Any = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own

@@ -23,7 +23,7 @@ class Question:
     id: str
     """ULID; the answer repeats it."""
     device: str
-    """Who asks; empty inside a process and over the Open Inference Protocol."""
+    """Who asks, for its turn; `oip:` and an address over the Open Inference Protocol, empty inside a process."""
     model: str
     """Its name at the service."""
     version: str | None

@@ -24,7 +24,7 @@ from appliance.questions.described import (
     describe_all,
     described,
 )
-from appliance.questions.values import from_data, from_raw, to_data, to_raw
+from appliance.questions.values import from_data, from_raw, in_steps, to_data, to_raw
 from engines.engine import Array
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "described",
     "from_data",
     "from_raw",
+    "in_steps",
     "joined",
     "parse_object",
     "raw_of_each",

@@ -11,6 +11,8 @@ import numpy as np
 from appliance.questions.described import DTYPES, BadTensor, Described
 from engines.engine import Array
 
+STEP = 16_384
+"""Numbers that Python hands to NumPy in one go."""
 _LENGTH = struct.Struct("<I")
 """In front of every element of a BYTES tensor."""
 
@@ -68,7 +70,9 @@ def from_data(one: Described) -> Array:
         raise BadTensor(f"{one.name}: a value that is no {one.datatype}")
     try:
         with np.errstate(over="ignore"):
-            array = np.array(flat, np.float64).astype(dtype) if dtype.kind == "f" else _whole_numbers(flat, dtype)
+            array = (
+                in_steps(flat, np.dtype(np.float64)).astype(dtype) if dtype.kind == "f" else _whole_numbers(flat, dtype)
+            )
     except OverflowError as e:
         raise BadTensor(f"{one.name}: a number too large for {one.datatype}") from e
     if dtype.kind == "f" and not np.isfinite(array).all():
@@ -76,9 +80,18 @@ def from_data(one: Described) -> Array:
     return _frozen(array.reshape(one.shape))
 
 
+def in_steps(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
+    """Numbers as an array, a part after the other: nothing else of this process runs during each. Raises OverflowError
+    and ValueError as NumPy does."""
+    array = np.empty(len(values), dtype)
+    for at in range(0, len(values), STEP):
+        array[at : at + STEP] = values[at : at + STEP]
+    return array
+
+
 def _whole_numbers(flat: list[int], dtype: np.dtype[Any]) -> Array:
     """Raises OverflowError."""
-    wide = np.array(flat, np.uint64 if dtype.kind == "u" else np.int64)
+    wide = in_steps(flat, np.dtype(np.uint64 if dtype.kind == "u" else np.int64))
     info = np.iinfo(dtype)
     if wide.size and not info.min <= int(wide.min()) <= int(wide.max()) <= info.max:
         raise OverflowError

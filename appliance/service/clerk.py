@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -32,9 +32,16 @@ class Clerk:
     """`run` is the body of the thread `model <name>`; all else may be called from any thread."""
 
     def __init__(
-        self, name: str, backend: Backend, limits: RoomLimits, service: str, changed: threading.Condition
+        self,
+        name: str,
+        backend: Backend,
+        limits: RoomLimits,
+        service: str,
+        changed: threading.Condition,
+        wanted: Callable[[], bool],
     ) -> None:
-        """`service`: who answers, as told in replies. `changed`: notified when there is room for more questions."""
+        """`service`: who answers, as told in replies. `changed`: notified when there is room for more questions, and
+        `wanted` says that there are some."""
         self.name = name
         self.opened: Opened | None = None
         self.fault: str | None = UNLOADED
@@ -45,6 +52,7 @@ class Clerk:
         self._run_s = limits.run_s
         self._service = service
         self._changed = changed
+        self._wanted = wanted
         self._ready = threading.Condition()
         """Guards what follows."""
         self._line = Line(name, limits)
@@ -212,7 +220,8 @@ class Clerk:
         with self._ready:
             self._ready.wait_for(lambda: len(self._line) or self._closing is not None, IDLE_S)
             batch, late = self._line.begin(self.opened.most, time.monotonic_ns())
-        self._tell()
+        if self._wanted():  # waking readers for nothing costs the run that is to begin now
+            self._tell()
         for asked in late:
             self._refuse(asked, Refused("expired", f"{self.name}: its turn came too late"))
         return batch

@@ -144,7 +144,7 @@ class Door:
                     raise Refused("busy", f"{model}: too many questions wait, at most {turns.each} of one device")
             self._count(sender.device, len(sealed.incoming.payload))
             self._open.add(sender.key)
-            self._ready.notify_all()
+            self._ready.notify()  # one reader for one question
 
     def _let_in(self, sealed: Sealed, turns: Turns[Sealed]) -> bool:
         device, size, limits = sealed.sender.device, len(sealed.incoming.payload), self._limits

@@ -34,6 +34,7 @@ from appliance.questions.question import Refused
 from appliance.questions.tensors import BadTensor
 from appliance.service.outgoing import Answer, Outgoing
 from appliance.thread_name import name_thread
+from appliance.thread_priority import be_punctual
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +150,7 @@ class Intake:
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread: until `stopping`; then it says goodbye."""
         name_thread("intake")
+        be_punctual()
         while not stopping.is_set():
             self._turn()
             with self._ready:
@@ -178,8 +180,8 @@ class Intake:
         if self._up is None:
             self._discard_late()
         else:
-            self._attend(now_s)
             self._send()
+            self._attend(now_s)
         if self._draining and (self._up is None or now_s > self._quiet_at_s):
             self.quiet.set()
 

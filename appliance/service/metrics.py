@@ -5,7 +5,7 @@ Names and units follow Prometheus: base units, `_total` for what only grows. doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from appliance.oip.attention import AttentionFigures
+    from appliance.service.door import DoorFigures
     from appliance.service.figures import Sum
     from appliance.service.intake import IntakeFigures
     from appliance.service.room import Room
@@ -22,26 +24,44 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "appliance_service"
 
 
-def exposition(room: Room, intake: IntakeFigures | None = None) -> bytes:
-    """The body of `/metrics`, of the type CONTENT_TYPE. `intake`: of a service that is on a broker."""
+def exposition(
+    room: Room,
+    intake: IntakeFigures | None = None,
+    door: DoorFigures | None = None,
+    attention: Mapping[str, AttentionFigures] | None = None,
+) -> bytes:
+    """The body of `/metrics`, of the type CONTENT_TYPE. `intake`, `door`: of a service on a broker; `attention`: by
+    transport of the Open Inference Protocol. Nobody who asks has a label: there is no end of them."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Reading(room, intake))
+    registry.register(_Reading(room, intake, door, attention or {}))
     return generate_latest(registry)
 
 
 class _Reading(Collector):
     """The figures at one moment."""
 
-    def __init__(self, room: Room, intake: IntakeFigures | None) -> None:
+    def __init__(
+        self,
+        room: Room,
+        intake: IntakeFigures | None,
+        door: DoorFigures | None,
+        attention: Mapping[str, AttentionFigures],
+    ) -> None:
         self._models = room.models()
         self._busy_ns = room.busy_ns()
         self._intake = intake
+        self._door = door
+        self._attention = attention
 
     def collect(self) -> Iterable[Metric]:
         yield from self._now()
         yield from self._ever()
         if self._intake is not None:
             yield from _of_intake(self._intake)
+        if self._door is not None:
+            yield from _of_door(self._door)
+        if self._attention:
+            yield from _of_attention(self._attention)
 
     def _now(self) -> Iterator[Metric]:
         ready = _gauge("model_ready", "1 while the model answers.", "engine")
@@ -105,6 +125,43 @@ def _of_intake(intake: IntakeFigures) -> Iterator[Metric]:
         family = CounterMetricFamily(f"{PREFIX}_{name}", words)
         family.add_metric([], count)
         yield family
+
+
+def _of_door(door: DoorFigures) -> Iterator[Metric]:
+    messages = CounterMetricFamily(f"{PREFIX}_messages", "Messages that came over the broker.")
+    messages.add_metric([], door.received)
+    yield messages
+    ignored = CounterMetricFamily(
+        f"{PREFIX}_messages_unanswered",
+        "Messages that came over the broker and got no word, by reason.",
+        labels=["reason"],
+    )
+    for reason, count in (
+        ("foreign", door.foreign),
+        ("nameless", door.nameless),
+        ("repeated", door.repeated),
+        ("late", door.late),
+        ("refused_too_often", door.untold),
+    ):
+        ignored.add_metric([reason], count)
+    yield ignored
+
+
+def _of_attention(attention: Mapping[str, AttentionFigures]) -> Iterator[Metric]:
+    callers = GaugeMetricFamily(f"{PREFIX}_oip_callers", "Callers with something under way.", labels=["via"])
+    under_way = GaugeMetricFamily(f"{PREFIX}_oip_under_way", "Requests that have come in.", labels=["via"])
+    away = CounterMetricFamily(
+        f"{PREFIX}_oip_turned_away", "Requests beyond their caller's share of those under way.", labels=["via"]
+    )
+    slowed = CounterMetricFamily(
+        f"{PREFIX}_oip_refusals_slowed", "Refusals told late, as their caller had had so many.", labels=["via"]
+    )
+    for via, figures in sorted(attention.items()):
+        callers.add_metric([via], figures.callers)
+        under_way.add_metric([via], figures.under_way)
+        away.add_metric([via], figures.turned_away)
+        slowed.add_metric([via], figures.slowed)
+    return iter((callers, under_way, away, slowed))
 
 
 def _gauge(name: str, words: str, *labels: str) -> GaugeMetricFamily:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 
 from appliance.questions.question import Code, Question, Refused, Reply
@@ -83,7 +84,11 @@ class Room:
         """Around loading and unloading."""
 
     def _clerk(self, name: str) -> Clerk:
-        return Clerk(name, self._backends[name](), self._limits, self._service, self.changed)
+        wanted = partial(self._wanted, name)
+        return Clerk(name, self._backends[name](), self._limits, self._service, self.changed, wanted)
+
+    def _wanted(self, name: str) -> bool:
+        return self.outside(name) > 0
 
     def __enter__(self) -> Room:
         if self._eager:
@@ -175,8 +180,8 @@ class Room:
         clerk.reset()
         stopping = threading.Event()
         thread = threading.Thread(target=clerk.run, args=(stopping,), name=f"model {name}", daemon=True)
-        self._threads[name] = (thread, stopping)
         thread.start()
+        self._threads[name] = (thread, stopping)  # what is here and does not live has ended
 
     def _standing(self, clerk: Clerk) -> Standing:
         opened = clerk.opened
@@ -226,11 +231,13 @@ class Room:
     def check(self) -> None:
         """To be called now and then: calls off runs that take too long. Raises Broken."""
         now_ns = time.monotonic_ns()
-        for name, (thread, stopping) in list(self._threads.items()):
+        for name, running in list(self._threads.items()):
+            thread, stopping = running
             clerk = self._clerks[name]
             if clerk.overdue_s(now_ns) > HANGS_AFTER * self._limits.run_s:
                 raise Broken(f"{name}: its engine hangs and cannot be called off")
-            if not thread.is_alive() and not stopping.is_set() and not clerk.closing:
+            ended = not thread.is_alive() and not stopping.is_set() and not clerk.closing
+            if ended and self._threads.get(name) is running:  # it may have been unloaded and loaded again meanwhile
                 raise Broken(f"{name}: its thread ended unexpectedly; see the traceback above")
 
 

@@ -100,7 +100,7 @@ class Service:
         from appliance.service.metrics import exposition
 
         def metrics() -> bytes:
-            return exposition(self.room, self.intake.figures())
+            return exposition(self.room, self.intake.figures(), self.door.figures, serving.figures())
 
         serving = Serving(self.room, self.config.oip, self.config.serve.id, metrics=metrics)
         addresses = serving.listen()

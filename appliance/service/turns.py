@@ -18,7 +18,8 @@ class Turns(Generic[T]):
     """
 
     def __init__(self, each: int, most: int) -> None:
-        """`each`: of one asker, `most`: of all, that may wait."""
+        """`each`: of one asker, `most`: of all, that may wait. Nobody has more waiting than there is room left: a few
+        who ask all they may do not keep out whoever comes next."""
         self.each = each
         self.most = most
         self._queues: dict[str, deque[T]] = {}
@@ -31,7 +32,7 @@ class Turns(Generic[T]):
     def put(self, asker: str, item: T) -> bool:
         """False, and nothing is kept, when too much is waiting."""
         queue = self._queues.get(asker)
-        if self._waiting >= self.most or (queue is not None and len(queue) >= self.each):
+        if (0 if queue is None else len(queue)) >= min(self.each, self.most - self._waiting):
             return False
         if queue is None:
             queue = self._queues[asker] = deque()

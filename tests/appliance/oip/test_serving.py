@@ -179,7 +179,7 @@ def _asked(served: Addresses) -> int:
 
 
 def test_large_bodies_together_are_bounded(room: Room) -> None:
-    """Four of the largest size may be held; whoever comes then is told to ask again, and small questions go on."""
+    """One caller may hold two of the largest size; what comes then is told to ask again, and small questions go on."""
     with offered(room, Oip(http="127.0.0.1:0", grpc="off", max_mb=1)) as addresses:
         holding = [_connected(addresses) for _ in range(6)]
         answers: dict[int, bytes] = {}

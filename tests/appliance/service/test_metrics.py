@@ -12,8 +12,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.catalogue import Catalogue
+from appliance.oip.attention import AttentionFigures
 from appliance.questions.question import Question, Refused
 from appliance.service.backend import Local
+from appliance.service.door import DoorFigures
 from appliance.service.intake import IntakeFigures
 from appliance.service.metrics import CONTENT_TYPE, exposition
 from appliance.service.room import Room
@@ -95,10 +97,24 @@ def test_a_service_without_a_broker_says_nothing_of_one(room: Room) -> None:
     assert said["appliance_service_answers_late_total", ""] == 1
 
 
+def test_who_was_turned_away_is_counted_by_reason_and_by_nobodys_name(room: Room) -> None:
+    door = DoorFigures(received=900, foreign=5, untold=700)
+    attention = {"rest": AttentionFigures(callers=2, under_way=40, turned_away=8, slowed=3), "grpc": AttentionFigures()}
+    said = _samples(exposition(room, None, door, attention))
+    assert said["appliance_service_messages_total", ""] == 900
+    assert said["appliance_service_messages_unanswered_total", "foreign"] == 5
+    assert said["appliance_service_messages_unanswered_total", "refused_too_often"] == 700
+    assert said["appliance_service_oip_callers", "rest"] == 2
+    assert said["appliance_service_oip_under_way", "rest"] == 40
+    assert said["appliance_service_oip_turned_away_total", "rest"] == 8
+    assert said["appliance_service_oip_refusals_slowed_total", "rest"] == 3
+    assert said["appliance_service_oip_turned_away_total", "grpc"] == 0
+
+
 def test_prometheus_own_linter_has_nothing_to_say(room: Room) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed: apt-get install prometheus")
-    body = exposition(room, IntakeFigures())
+    body = exposition(room, IntakeFigures(), DoorFigures(), {"rest": AttentionFigures()})
     done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
     assert CONTENT_TYPE.startswith("text/plain")

@@ -374,3 +374,25 @@ def test_a_question_that_was_refused_is_forgotten_with_its_picture() -> None:
             assert seen() is None
     finally:
         gc.enable()
+
+
+def test_a_model_that_is_loaded_and_unloaded_is_never_taken_for_broken() -> None:
+    backend, stopping = Obedient(), threading.Event()
+    wrong: list[str] = []
+
+    def watch() -> None:
+        while not stopping.wait(0.0001):
+            try:
+                room.check()
+            except Broken as broken:
+                wrong.append(str(broken))
+
+    with Room({"tones": lambda: backend}, eager=False) as room:
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        for _ in range(50):
+            room.load("tones")
+            room.unload("tones")
+        stopping.set()
+        watcher.join()
+    assert wrong == []

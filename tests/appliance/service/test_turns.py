@@ -40,6 +40,12 @@ def test_nobody_may_have_more_than_his_share_waiting_nor_all_more_than_the_whole
     assert len(turns) == 3
 
 
+def test_a_few_who_fill_the_room_leave_some_to_whoever_comes_next() -> None:
+    turns: Turns[int] = Turns(each=100, most=12)
+    assert [sum(turns.put(asker, number) for number in range(100)) for asker in ("one", "two", "three")] == [6, 3, 2]
+    assert turns.put("next", 1)
+
+
 def test_somebody_new_goes_before_the_next_of_whoever_is_being_served() -> None:
     turns: Turns[str] = Turns(each=100, most=1000)
     for number in range(5):
