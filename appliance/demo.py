@@ -5,7 +5,6 @@ A camera and a microphone that are there, and work, are used instead.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.spoken import write_spoken
+from appliance.toml_string import toml_string
 from capture.camera import CameraDevice
 from capture.open import open_source
 from capture.options import VideoOptions
@@ -75,24 +75,24 @@ def page_address() -> str:
 def write_config(folder: Path, broker: str, camera: Choice, microphone: Choice, page: str | None = None) -> Path:
     """The demo's configuration, in `folder`; returns its path. `page`: address of the live page, if there is one."""
     path = folder / "appliance.toml"
-    page_table = "" if page is None else f"[page]\nlisten = {_toml(page)}\n\n"
+    page_table = "" if page is None else f"[page]\nlisten = {toml_string(page)}\n\n"
     path.write_text(
         f"""# Written by `appliance demo`. `appliance config example` shows every key.
 [device]
 name = "demo"
-state_dir = {_toml(str(folder))}
+state_dir = {toml_string(str(folder))}
 log = "warning"
 
 [mqtt]
-broker = {_toml(broker)}
+broker = {toml_string(broker)}
 
 {page_table}[[camera]]
 name = "camera"
-uri = {_toml(camera.uri)}
+uri = {toml_string(camera.uri)}
 
 [[microphone]]
 name = "microphone"
-uri = {_toml(microphone.uri)}
+uri = {toml_string(microphone.uri)}
 loop = {str(microphone.uri.startswith("wav:")).lower()}
 
 [[pipeline]]
@@ -120,8 +120,3 @@ def start_appliance(config: Path) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def _toml(text: str) -> str:
-    """A TOML string; JSON's escapes are among TOML's."""
-    return json.dumps(text, ensure_ascii=False)

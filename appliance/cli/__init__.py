@@ -1,4 +1,4 @@
-"""The command line: `appliance run | demo | predict | watch | serve | broker | models | config | doctor | bench`."""
+"""The command line: `appliance init`, `run`, `demo`, `predict`, `watch`, `serve`, and so on; see COMMANDS."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 COMMANDS = {
+    "init": "Write a first configuration from what is attached.",
     "run": "Run the appliance with a configuration.",
     "demo": "Show the appliance at work, with nothing attached.",
     "predict": "Run a model on images, videos or sound files.",

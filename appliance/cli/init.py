@@ -1,0 +1,63 @@
+"""`appliance init`: a first configuration from what is attached."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import click
+
+from appliance.cli.errors import BadInput, Failed
+
+ETC = Path("/etc/appliance/appliance.toml")
+
+
+@click.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), default=ETC, show_default=True, help="Write here.")
+@click.option("--broker", help="Its address, such as mqtt://hub.lan:1883; default: one on this machine.")
+@click.option("--name", help="Of this device, in every topic; default: the host name.")
+@click.option("--force", is_flag=True, help="Overwrite a configuration that is there.")
+def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
+    """Look for cameras, microphones and a broker, and write a first configuration.
+
+    Every camera that delivers a picture is read for digits, every microphone is listened to for spoken ones: models
+    that come along. Without a camera a synthetic scene stands in. A configuration that somebody wrote stays as it is.
+    """
+    from appliance import first_config
+    from appliance.config_errors import ConfigError
+    from appliance.mqtt.settings import BrokerAddress
+    from capture.camera import cameras
+
+    try:
+        if not (force or first_config.is_ours_to_write(path)):
+            raise BadInput(f"{path}: there is a configuration already; --force overwrites it")
+        address = BrokerAddress.parse(broker or first_config.LOCAL_BROKER)
+        found = first_config.look(cameras())
+        first_config.put(path, first_config.written(found, name or _host_name(), address))
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        raise Failed(
+            f"{path} cannot be written: {error.strerror}; run this as root, or name a place with --config"
+        ) from error
+    for source in (*found.cameras, *found.microphones):
+        click.echo(f"{source.name}: {source.words}")
+    if not found.cameras:
+        click.echo("no camera was found: a synthetic scene stands in")
+    for refusal in found.refusals:
+        click.echo(f"not used: {refusal}")
+    if not first_config.answers(address):
+        click.echo(f"no broker answers at {address}: apt-get install mosquitto, or name another with --broker")
+    click.echo(f"{path} is written. Next: {_next(path)}")
+
+
+def _host_name() -> str:
+    """The machine's, as far as it may stand in a topic."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-._")[:63] or "appliance"
+
+
+def _next(path: Path) -> str:
+    if path == ETC:
+        return "systemctl enable --now appliance, then appliance watch"
+    return f"appliance run --config {path}"

@@ -1,0 +1,125 @@
+"""`appliance init`: what it writes can be run, and nothing that somebody wrote is lost."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from appliance import first_config
+from appliance.cli import main
+from appliance.config import load
+from appliance.first_config import AS_INSTALLED, Found, Source
+from appliance.mqtt.settings import BrokerAddress
+from capture.camera import CameraDevice
+
+BROKER = BrokerAddress("hub.lan", 1883, tls=False)
+
+
+@pytest.fixture
+def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has, the command finds neither camera nor microphone."""
+    monkeypatch.setattr("capture.camera.cameras", list)
+    monkeypatch.setattr("capture.microphones.input_devices", list)
+
+
+def _init(path: Path, *options: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["init", "--config", str(path), *options])
+    return done.exit_code, done.output
+
+
+def test_cameras_and_microphones_become_pipelines_with_the_models_that_come_along(tmp_path: Path) -> None:
+    found = Found(
+        (
+            Source("hd-webcam", "camera:/dev/v4l/by-id/usb-1", 'HD "Webcam"\nof Zoë'),
+            Source("hd-webcam-2", "camera:0", ""),
+        ),
+        (Source("usb-audio", "mic:USB Audio: - (hw:1,0)", "USB Audio: - (hw:1,0)"),),
+        (),
+    )
+    path = tmp_path / "appliance.toml"
+    first_config.put(path, first_config.written(found, "dock", BROKER))
+    config = load(path)
+    assert [camera.uri for camera in config.camera] == ["camera:/dev/v4l/by-id/usb-1", "camera:0"]
+    assert [(each.source, each.model) for each in config.pipeline] == [
+        ("hd-webcam", "digits"),
+        ("hd-webcam-2", "digits"),
+        ("usb-audio", "spoken-digits"),
+    ]
+    assert config.mqtt is not None
+    assert (config.device.name, config.mqtt.broker) == ("dock", "mqtt://hub.lan:1883")
+
+
+def test_two_devices_of_one_label_get_two_names_and_inputs_that_are_no_hardware_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs = ["USB Audio: - (hw:1,0)", "USB Audio: - (hw:2,0)", "pulse", "default", "…: (hw:3,0)"]
+    monkeypatch.setattr("capture.microphones.input_devices", lambda: inputs)
+    found = first_config.look([])
+    assert [(each.name, each.uri) for each in found.microphones] == [
+        ("usb-audio", "mic:USB Audio: - (hw:1,0)"),
+        ("usb-audio-2", "mic:USB Audio: - (hw:2,0)"),
+        ("microphone", "mic:…: (hw:3,0)"),
+    ]
+
+
+def test_a_camera_that_delivers_no_picture_is_named_and_left_out(tmp_path: Path, no_devices: None) -> None:
+    found = first_config.look([CameraDevice(str(tmp_path / "video0"), "A camera", "")])
+    assert found.cameras == ()
+    assert str(tmp_path / "video0") in found.refusals[0]
+
+
+def test_without_a_camera_the_scene_stands_in_and_the_next_step_is_named(tmp_path: Path, no_devices: None) -> None:
+    path = tmp_path / "new" / "appliance.toml"
+    code, said = _init(path, "--broker", f"mqtt://127.0.0.1:{_free_port()}", "--name", "dock")
+    assert code == 0, said
+    assert "a synthetic scene stands in" in said
+    assert "no broker answers at mqtt://127.0.0.1:" in said
+    assert f"appliance run --config {path}" in said
+    assert load(path).camera[0].uri == "scene:digits"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_somebody_wrote_stays_and_what_the_package_brought_is_replaced(tmp_path: Path, no_devices: None) -> None:
+    path = tmp_path / "appliance.toml"
+    path.write_text("# mine\n")
+    code, said = _init(path)
+    assert code == 2
+    assert "--force overwrites it" in said
+    assert path.read_text() == "# mine\n"
+    path.write_text(f"{AS_INSTALLED} nothing is set up yet.\n")
+    assert _init(path)[0] == 0
+    assert _init(path)[0] == 2  # now it is theirs
+    assert _init(path, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--broker", "hub"), "not a broker address"),
+        (("--broker", "mqtt://hub:99999"), "not a broker address"),
+        (("--name", "a/b"), "[device]: name"),
+    ],
+)
+def test_what_cannot_stand_in_a_configuration_is_said_and_nothing_is_written(
+    tmp_path: Path, no_devices: None, options: tuple[str, ...], why: str
+) -> None:
+    code, said = _init(tmp_path / "appliance.toml", *options)
+    assert code == 2
+    assert why in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_said_with_the_next_step(no_devices: None) -> None:
+    code, said = _init(Path("/proc/nowhere/appliance.toml"))
+    assert code == 1
+    assert "run this as root, or name a place with --config" in said
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

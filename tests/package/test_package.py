@@ -1,0 +1,153 @@
+"""The Debian package on a real systemd, without a network: installed, used, upgraded under load, removed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.package.box import Box, bootstrap, skip_unless_possible
+from tests.waiting import until
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+
+SUITE, PYTHON = "bookworm", "3.11"
+RESULTS = "appliance/+/pipeline/+/result"
+KILL_TO_READY_S = 5.0
+START_TO_EVENT_S = 3.0
+LONGEST_GAP_S = 8.0
+"""Of results while a package is exchanged: one daemon ends and the other starts; all else is done before."""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    skip_unless_possible()
+    into = tmp_path_factory.mktemp("dist")
+    subprocess.run([REPOSITORY / "scripts/package", "--python", PYTHON, "--into", into], check=True)
+    [made] = into.glob("*.deb")
+    return made
+
+
+@pytest.fixture(scope="module")
+def box(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    root = tmp_path_factory.mktemp("box") / "root"
+    bootstrap(root, SUITE)
+    (root / "root/appliance.deb").write_bytes(package.read_bytes())
+    with Box(root) as booted:
+        yield booted
+
+
+def test_from_an_empty_debian_to_results_on_the_broker_in_three_commands(box: Box) -> None:
+    started = time.monotonic()
+    said = box.run("apt-get install -q -y /root/appliance.deb")
+    assert "Next: appliance init" in said
+    box.run("systemctl start mosquitto")
+    assert "is written. Next: systemctl enable --now appliance" in box.run("appliance init")
+    box.run("systemctl enable --now appliance")
+    assert '"status":"ok"' in box.run(f"mosquitto_sub -t '{RESULTS}' -C 1 -W 10").replace(" ", "")
+    assert time.monotonic() - started < 300
+
+
+def test_the_unit_is_as_closed_in_life_as_on_paper(box: Box) -> None:
+    found = re.search(r"([\d.]+) OK", box.run("systemd-analyze security appliance --no-pager | tail -1"))
+    assert found is not None
+    assert float(found[1]) <= 1.5
+
+
+def test_the_doctor_finds_nothing_to_mend(box: Box) -> None:
+    box.run("appliance doctor --config /etc/appliance/appliance.toml")
+
+
+def test_the_configuration_is_read_again_and_a_broken_one_is_refused(box: Box) -> None:
+    path = "/etc/appliance/appliance.toml"
+    box.run(f"cp {path} /root/good.toml; echo 'threshold = 0.9' >> {path}; systemctl reload appliance")
+    until(lambda: "reloaded" in _journal(box), 10, "the change is taken")
+    box.run(f"echo nonsense >> {path}; systemctl reload appliance")
+    until(lambda: "reload refused, going on as before" in _journal(box), 10, "nonsense is refused")
+    assert box.run("systemctl is-active appliance") == "active"
+    box.run(f"cp /root/good.toml {path}; systemctl reload appliance")
+
+
+def test_a_restart_is_followed_by_a_result_within_seconds(box: Box, tmp_path: Path) -> None:
+    said = tmp_path / "results"
+    listening = box.start(["mosquitto_sub", "-t", RESULTS, "-F", "%U"], said)
+    try:
+        box.run("systemctl stop appliance")
+        began = time.time()
+        box.run("systemctl start appliance")
+        until(lambda: any(at > began for at in _times(said)), 10, "a result comes")
+        assert next(at for at in _times(said) if at > began) - began < START_TO_EVENT_S
+    finally:
+        listening.terminate()
+        listening.wait()
+
+
+def test_a_kill_is_followed_by_readiness_within_seconds(box: Box) -> None:
+    before = _pid(box)
+    began = time.monotonic()
+    box.run(f"kill -9 {before}")
+    until(lambda: _pid(box) not in (0, before) and _is_active(box), 15, "it is ready again")
+    assert time.monotonic() - began < KILL_TO_READY_S
+
+
+def test_a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back(box: Box) -> None:
+    before = _pid(box)
+    box.run(f"kill -STOP {before}")
+    until(lambda: "Watchdog timeout" in _journal(box), 30, "the watchdog barks")
+    until(lambda: _pid(box) not in (0, before) and _is_active(box), 15, "it is ready again")
+
+
+def test_an_upgrade_under_load_leaves_a_gap_of_a_restart(box: Box, tmp_path: Path) -> None:
+    said = tmp_path / "results"
+    listening = box.start(["mosquitto_sub", "-t", RESULTS, "-F", "%U"], said)
+    try:
+        until(lambda: _times(said), 10, "results come")
+        configuration = box.run("cat /etc/appliance/appliance.toml")
+        before = _pid(box)
+        box.run("dpkg -i /root/appliance.deb")
+        upgraded = time.time()
+        until(lambda: any(at > upgraded for at in _times(said)), 20, "results come after the upgrade")
+        assert _pid(box) != before
+        assert box.run("cat /etc/appliance/appliance.toml") == configuration
+        gaps = [later - earlier for earlier, later in itertools.pairwise(_times(said))]
+        assert max(gaps) < LONGEST_GAP_S
+        environments = box.run("find /opt/appliance -mindepth 1 -maxdepth 1 -type d").splitlines()
+        assert len(environments) == 1
+    finally:
+        listening.terminate()
+        listening.wait()
+
+
+def test_removed_it_leaves_what_is_the_owners_and_purged_nothing(box: Box) -> None:
+    box.run("apt-get remove -q -y edge-inference-appliance")
+    assert box.run("ls -A /opt/appliance /run/appliance 2>/dev/null || true") == ""
+    assert "pipeline" in box.run("cat /etc/appliance/appliance.toml")
+    assert box.run("ls /var/lib/appliance") != ""
+    box.run("apt-get purge -q -y edge-inference-appliance")
+    left = box.run(
+        "ls -d /etc/appliance /var/lib/appliance /var/cache/appliance /usr/bin/appliance 2>/dev/null || true"
+    )
+    assert left == ""
+
+
+def _journal(box: Box) -> str:
+    return box.run("journalctl -u appliance --no-pager -o cat")
+
+
+def _pid(box: Box) -> int:
+    return int(box.run("systemctl show -p MainPID --value appliance"))
+
+
+def _is_active(box: Box) -> bool:
+    return box.run("systemctl is-active appliance", check=False) == "active"
+
+
+def _times(said: Path) -> list[float]:
+    """When each result arrived, seconds since 1970."""
+    return [float(line) for line in said.read_text().splitlines()[:-1]]
