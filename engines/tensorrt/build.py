@@ -17,6 +17,7 @@ from engines.tensorrt.job import BuildCancelled
 from engines.tensorrt.log import LOG
 from engines.tensorrt.options import GpuOptions, Target
 from engines.tensorrt.progress import Progress, Report
+from engines.tensorrt.reasons import explained
 
 _RTX = hasattr(trt, "ComputeCapability")
 """TensorRT-RTX builds for a GPU it need not see, and measures nothing."""
@@ -69,7 +70,7 @@ def _parsed(builder: trt.Builder, path: Path) -> tuple[trt.INetworkDefinition, t
         problems = [_problem(parser.get_error(number)) for number in range(parser.num_errors)]
         if problems:
             LOG.forget()
-            raise EngineError(f"TensorRT cannot read {path.name}: {'; '.join(dict.fromkeys(problems))}")
+            raise EngineError(explained(f"TensorRT cannot read {path.name}", "; ".join(dict.fromkeys(problems))))
         raise LOG.failure(f"TensorRT cannot read {path.name}")
     if network.num_inputs == 0 or network.num_outputs == 0:  # what it makes of a file that is no model at all
         raise LOG.failure(f"TensorRT finds no network in {path.name}")
@@ -105,7 +106,10 @@ def _aim(config: Any, target: Target) -> None:
     major, minor = target.compute_capability
     wanted = getattr(rtx.ComputeCapability, f"SM{major}{minor}", None)
     if wanted is None:
-        raise EngineError(f"TensorRT-RTX {trt.__version__} does not know compute capability {major}.{minor}")
+        raise EngineError(
+            f"TensorRT-RTX {trt.__version__} does not know compute capability {major}.{minor}: it is for desktop "
+            "cards; install TensorRT itself on this machine"
+        )
     config.num_compute_capabilities = 1
     if not config.set_compute_capability(wanted, 0):
         raise LOG.failure(f"TensorRT-RTX cannot build for compute capability {major}.{minor}")

@@ -11,6 +11,7 @@ from collections import deque
 import tensorrt as trt
 
 from engines.engine import EngineError
+from engines.tensorrt.reasons import explained
 
 _LEVELS = {
     trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
@@ -22,8 +23,6 @@ _LEVELS = {
 _GRAVE = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
 
 _KEPT = 8
-_LONGEST = 400
-"""Characters of what is put into one message of ours."""
 
 
 class Log(trt.ILogger):
@@ -50,9 +49,7 @@ class Log(trt.ILogger):
         """An error that says `what` failed, and TensorRT's reasons."""
         reasons = "; ".join(dict.fromkeys(self._errors))
         self._errors.clear()
-        if len(reasons) > _LONGEST:
-            reasons = reasons[: _LONGEST - 1] + "…"
-        return EngineError(f"{what}: {reasons or 'TensorRT gave no reason'}")
+        return EngineError(explained(what, reasons))
 
 
 LOG = Log()
