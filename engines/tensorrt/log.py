@@ -45,11 +45,11 @@ class Log(trt.ILogger):
         """What was said so far has nothing to do with what comes."""
         self._errors.clear()
 
-    def failure(self, what: str) -> EngineError:
-        """An error that says `what` failed, and TensorRT's reasons."""
+    def failure(self, what: str, step: str = "") -> EngineError:
+        """An error that says `what` failed, TensorRT's reasons, and the next step where they name none."""
         reasons = "; ".join(dict.fromkeys(self._errors))
         self._errors.clear()
-        return EngineError(explained(what, reasons))
+        return EngineError(explained(what, reasons, step))
 
 
 LOG = Log()

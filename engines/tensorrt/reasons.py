@@ -27,12 +27,13 @@ _KNOWN: tuple[tuple[str, str], ...] = (
 )
 
 
-def explained(what: str, said: str) -> str:
-    """`what` went wrong and why; `said`: all that TensorRT told about it, in any number of lines."""
+def explained(what: str, said: str, step: str = "") -> str:
+    """`what` went wrong and why; `said`: all that TensorRT told about it, in any number of lines; `step`: what to do
+    where we know no better."""
     for pattern, sentence in _KNOWN:
         if re.search(pattern, said):
             return f"{what}: {sentence}"
-    return f"{what}: {plain(said) or 'TensorRT gave no reason'}"
+    return f"{what}: {plain(said) or 'TensorRT gave no reason'}" + (f"; {step}" if step else "")
 
 
 def plain(said: str) -> str:

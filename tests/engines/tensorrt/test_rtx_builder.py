@@ -53,8 +53,7 @@ def _stages(model: Path) -> tuple[Stage, ...]:
 def plan_of(network: Path, report: Any = ANY_NEWS, sizes: Any = None, **more: Any) -> bytes:
     from engines.tensorrt.build import build
 
-    plan, _ = build(network, GpuOptions(**more), TARGET, sizes or {}, b"", report)
-    return plan
+    return build(network, GpuOptions(**more), TARGET, sizes or {}, b"", report).plan
 
 
 STAGES = [(model.name, stage.name) for model in sorted(SHIPPED.iterdir()) for stage in _stages(model)]
@@ -91,6 +90,15 @@ def test_a_network_for_any_number_of_samples_builds_with_a_profile_for_one_and_o
     one = plan_of(networks.double(tmp_path / "double.onnx"), most_rows=1)
     both = plan_of(networks.double(tmp_path / "double.onnx"), most_rows=8)
     assert len(both) > len(one) > 0
+
+
+def test_an_accelerator_that_a_desktop_has_not_is_told_and_the_gpu_taken(tmp_path: Path) -> None:
+    from engines.tensorrt.build import build
+
+    path = networks.convolution(tmp_path / "convolution.onnx")
+    product = build(path, GpuOptions(dla_core=0), TARGET, {}, b"", ANY_NEWS)
+    assert product.plan
+    assert product.notes == ("dla_core = 0: this device has no such cores for this TensorRT; it is on the GPU",)
 
 
 def test_an_input_of_any_size_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -74,8 +74,7 @@ def plan_for(recipe: Recipe, capability: tuple[int, int], report: Callable[[floa
     from engines.tensorrt.build import build
 
     assert recipe.int8 is not None
-    plan, _ = build(recipe.int8, recipe.options, aimed_at(capability), recipe.sizes, b"", report)
-    return plan
+    return build(recipe.int8, recipe.options, aimed_at(capability), recipe.sizes, b"", report).plan
 
 
 def integers_in(path: Path) -> int:
