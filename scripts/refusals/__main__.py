@@ -5,7 +5,7 @@ No GPU is used, nor harmed where there is one: everything runs on a CUDA driver 
 with ONNX Runtime.
 
     scripts/gpu_check --refusals              all of it, about two minutes
-    scripts/gpu_check --refusals --every 9    of the CUDA errors at a function, and of the damages of a plan, every ninth
+    scripts/gpu_check --refusals --every 9    of what is alike (errors of a function, damages of a plan) every ninth
 """
 
 from __future__ import annotations
