@@ -7,23 +7,23 @@ probe has said yes.
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
+from engines.cuda_codes import told
 from engines.engine import EngineUnavailable
 
 LIBRARY = "libcuda.so.1"
 
-_REASONS = {
-    34: "libcuda is a stub, not a driver: install the NVIDIA driver",
-    35: "driver mismatch: the CUDA driver is older than its library; update it or reboot",
-    100: "no CUDA device",
-    803: "driver mismatch: driver and library are of different versions; reboot after an update",
-    999: "unknown CUDA error: may the service open /dev/nvmap or /dev/nvidia0? (group video)",
-}
-"""By CUresult, as in the CUDA driver API reference."""
-
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR, _INTEGRATED = 75, 76, 18
 """CUdevice_attribute."""
+
+_NO_DEVICE, _UNKNOWN = 100, 999
+"""CUresults; both are also what a driver answers that may not open its device."""
+
+NODES = tuple(map(Path, ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm", "/dev/nvmap", "/dev/nvhost-gpu")))
+"""Of the GPU, on a desktop and on a Jetson."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ def probe(library: str = LIBRARY) -> Gpu:
     try:
         cuda = ctypes.CDLL(library)
     except OSError as error:
-        raise EngineUnavailable("no CUDA driver") from error
+        raise EngineUnavailable(_why_not_loaded(str(error))) from error
     _ask(cuda, "cuInit", ctypes.c_uint(0))
     count = ctypes.c_int()
     _ask(cuda, "cuDeviceGetCount", ctypes.byref(count))
     if count.value < 1:
-        raise EngineUnavailable(_REASONS[100])
+        raise EngineUnavailable(_told(_NO_DEVICE, "cuDeviceGetCount"))
     device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
     version, memory = ctypes.c_int(), ctypes.c_size_t()
     _ask(cuda, "cuDeviceGet", ctypes.byref(device), 0)
@@ -68,6 +68,12 @@ def probe(library: str = LIBRARY) -> Gpu:
     )
 
 
+def _why_not_loaded(said: str) -> str:
+    if "No such file" in said:
+        return "no CUDA driver: install NVIDIA's driver; without an NVIDIA GPU there is nothing to do"
+    return f"the CUDA driver cannot be loaded ({' '.join(said.split())}): reinstall the NVIDIA driver"
+
+
 def _attribute(cuda: ctypes.CDLL, attribute: int, device: ctypes.c_int) -> int:
     value = ctypes.c_int()
     _ask(cuda, "cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
@@ -80,4 +86,11 @@ def _ask(cuda: ctypes.CDLL, function: str, *arguments: object) -> None:
     except AttributeError as error:
         raise EngineUnavailable(f"the CUDA driver has no {function}: reinstall the NVIDIA driver") from error
     if code != 0:
-        raise EngineUnavailable(_REASONS.get(code, f"{function} failed with CUDA error {code}"))
+        raise EngineUnavailable(_told(code, function))
+
+
+def _told(code: int, function: str) -> str:
+    closed = [str(node) for node in NODES if node.exists() and not os.access(node, os.R_OK | os.W_OK)]
+    if code in (_NO_DEVICE, _UNKNOWN) and closed:
+        return f"no permission to open {' and '.join(closed)}: add the service's user to the groups video and render"
+    return told(code, function)

@@ -7,19 +7,33 @@ networks are strongly typed, so the precision is that of the ONNX file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tensorrt as trt
 
 from engines.engine import EngineError
+from engines.tensorrt import dla
 from engines.tensorrt.job import BuildCancelled
 from engines.tensorrt.log import LOG
 from engines.tensorrt.options import GpuOptions, Target
 from engines.tensorrt.progress import Progress, Report
+from engines.tensorrt.reasons import explained
 
 _RTX = hasattr(trt, "ComputeCapability")
 """TensorRT-RTX builds for a GPU it need not see, and measures nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a build came to."""
+
+    plan: bytes
+    timings: bytes
+    """What was measured on the way, for the next build."""
+    notes: tuple[str, ...]
+    """What whoever asked for this plan should know."""
 
 
 def build(
@@ -29,8 +43,8 @@ def build(
     sizes: Mapping[str, tuple[int, ...]],
     timings: bytes,
     report: Report,
-) -> tuple[bytes, bytes]:
-    """The plan, and what was measured on the way, for the next build.
+) -> Product:
+    """Parse, configure and build.
 
     `sizes`: of inputs that take any size, without the first axis. `timings`: of earlier builds. Raises EngineError with
     TensorRT's reason, BuildCancelled when `report` said so.
@@ -42,7 +56,9 @@ def build(
         raise LOG.failure("TensorRT's builder does not start on this machine") from error
     network, parser = _parsed(builder, network_file)
     config = _configured(builder, options, target)
-    _add_profiles(builder, network, config, options.most_rows, sizes)
+    most_rows = 1 if dla.is_there(builder, options.dla_core) else options.most_rows  # which knows no free shapes
+    _add_profiles(builder, network, config, most_rows, sizes)
+    notes = () if options.dla_core is None else (dla.aim(builder, network, config, options.dla_core),)
     if not _RTX:
         _use_timings(config, timings)
     progress = Progress(report)
@@ -56,7 +72,7 @@ def build(
         raise LOG.failure(f"TensorRT cannot build {network_file.name}")
     measured = None if _RTX else config.get_timing_cache()
     kept = bytes(memoryview(measured.serialize())) if measured is not None else timings
-    return bytes(memoryview(plan)), kept
+    return Product(bytes(memoryview(plan)), kept, notes)
 
 
 def _parsed(builder: trt.Builder, path: Path) -> tuple[trt.INetworkDefinition, trt.OnnxParser]:
@@ -69,7 +85,7 @@ def _parsed(builder: trt.Builder, path: Path) -> tuple[trt.INetworkDefinition, t
         problems = [_problem(parser.get_error(number)) for number in range(parser.num_errors)]
         if problems:
             LOG.forget()
-            raise EngineError(f"TensorRT cannot read {path.name}: {'; '.join(dict.fromkeys(problems))}")
+            raise EngineError(explained(f"TensorRT cannot read {path.name}", "; ".join(dict.fromkeys(problems))))
         raise LOG.failure(f"TensorRT cannot read {path.name}")
     if network.num_inputs == 0 or network.num_outputs == 0:  # what it makes of a file that is no model at all
         raise LOG.failure(f"TensorRT finds no network in {path.name}")
@@ -87,15 +103,6 @@ def _configured(builder: trt.Builder, options: GpuOptions, target: Target) -> tr
     config.builder_optimization_level = options.effort
     if _RTX:
         _aim(config, target)
-    if options.dla_core is not None:
-        if options.dla_core >= builder.num_DLA_cores:
-            raise EngineError(
-                f"dla_core = {options.dla_core}: this device has {builder.num_DLA_cores or 'no'} such cores for this "
-                "TensorRT; leave it out"
-            )
-        config.default_device_type = trt.DeviceType.DLA
-        config.DLA_core = options.dla_core
-        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
     return config
 
 
@@ -105,7 +112,10 @@ def _aim(config: Any, target: Target) -> None:
     major, minor = target.compute_capability
     wanted = getattr(rtx.ComputeCapability, f"SM{major}{minor}", None)
     if wanted is None:
-        raise EngineError(f"TensorRT-RTX {trt.__version__} does not know compute capability {major}.{minor}")
+        raise EngineError(
+            f"TensorRT-RTX {trt.__version__} does not know compute capability {major}.{minor}: it is for desktop "
+            "cards; install TensorRT itself on this machine"
+        )
     config.num_compute_capabilities = 1
     if not config.set_compute_capability(wanted, 0):
         raise LOG.failure(f"TensorRT-RTX cannot build for compute capability {major}.{minor}")

@@ -120,22 +120,22 @@ def _build_one(job: Job, cache: PlanCache, precision: str, report: Report, refus
         elif precision == "fp16":
             network = write_fp16(recipe.network, Path(scratch))
         network = with_selection(network, recipe.manifest, Path(scratch)) or network
-        content, timings = build(network, recipe.options, job.target, recipe.sizes, cache.timings(job.target), report)
-    if timings:
-        cache.keep_timings(job.target, timings)
+        product = build(network, recipe.options, job.target, recipe.sizes, cache.timings(job.target), report)
+    if product.timings:
+        cache.keep_timings(job.target, product.timings)
     report(1.0, "trying it")
     _compile_kernel(job)
-    verdict = _tried(content, recipe, precision)
+    verdict = _tried(product.plan, recipe, precision)
     if not verdict.admitted:
         raise EngineError(f"built and refused: {verdict.words}")
     description = Description(
         precision,
-        "; ".join([verdict.words, *refused]),
+        "; ".join([verdict.words, *product.notes, *refused]),
         round(time.monotonic() - begun_s, 1),
         job.target.tensorrt,
         job.target.gpu,
     )
-    cache.store(job.key, Plan(content, description))
+    cache.store(job.key, Plan(product.plan, description))
     return description
 
 
@@ -160,7 +160,8 @@ def _tried(content: bytes, recipe: Recipe, precision: str) -> Verdict:
         samples = golden_inputs(recipe, reference.inputs)
         expected = [{name: np.array(value) for name, value in reference.run(each).items()} for each in samples]
     with Cuda() as cuda:
-        session = Session(content, cuda, graph=recipe.options.graph, reads="both")
+        options = recipe.options
+        session = Session(content, cuda, graph=options.graph, reads="both", dla_core=options.dla_core)
         found = [_run(session, each) for each in samples]
         session.close()
     for each in found:

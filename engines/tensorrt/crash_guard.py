@@ -1,8 +1,8 @@
 """A GPU that ends every process that opens it must not keep the appliance from working.
 
-A marker lies in the cache while an engine is opened and for its first minute. One whose process is gone tells of a
-process that ended in that time, which nothing in it could tell any more. After three of them the GPU is left alone for
-an hour.
+A marker lies in the cache while the driver is asked, while an engine is opened and for its first minute. One whose
+process is gone tells of a process that ended in that time, which nothing in it could tell any more. After three of them
+the GPU is left alone for an hour.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class CrashGuard:
         self._marker = self._folder / f"{_PREFIX}{_boot()}-{os.getpid()}-{id(self)}"
         self._begun_s = time.monotonic()
         with contextlib.suppress(OSError):  # a cache that cannot be written guards nothing, and serves
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._marker.touch()
         return self
 

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pycuda.driver as driver
 
+from engines.cuda_codes import MEANINGS, told
 from engines.engine import Array, EngineError, EngineLost
 from engines.gpu import LIBRARY
 
@@ -76,12 +77,15 @@ class Cuda:
         try:
             yield
         except driver.Error as error:
-            code = self._call("cuCtxSynchronize") if self._context is not None else 0
-            if code in _LOST:
-                raise EngineLost(
-                    f"{what}: {error}; the GPU takes no more work from this process (CUDA {code})"
-                ) from error
-            raise EngineError(f"{what}: {error}") from error
+            failure = EngineError(f"{what}: {self._told(error)}")
+            self.see_whether_lost(failure)
+            raise failure from error
+
+    def see_whether_lost(self, failure: EngineError) -> None:
+        """After something failed: raises EngineLost, with its words, where the context is dead."""
+        code = self._call("cuCtxSynchronize") if self._context is not None else 0
+        if code in _LOST:
+            raise EngineLost(f"{failure}; the GPU takes no more work from this process (CUDA {code})") from failure
 
     def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any], *, mapped: bool = False) -> Array:
         """Page-locked host memory, zeroed; `mapped`: the GPU can read it in place. Freed with its last view, which the
@@ -121,7 +125,18 @@ class Cuda:
     def ask(self, function: str, *arguments: object) -> None:
         """A call of the driver that PyCUDA does not know. Raises CaptureFailed."""
         if code := self._call(function, *arguments):
-            raise CaptureFailed(f"{function} failed with CUDA error {code}")
+            raise CaptureFailed(told(code, function))
+
+    def _told(self, error: driver.Error) -> str:
+        """PyCUDA keeps no code in its errors, only the driver's text for it: which one has that text?"""
+        function, _, text = str(error).partition(" failed: ")
+        said = ctypes.c_char_p()
+        for code in MEANINGS:
+            self._library.cuGetErrorString(code, ctypes.byref(said))
+            words = (said.value or b"").decode(errors="replace")
+            if words and (text == words or text.startswith(f"{words} - ")):  # a log may follow
+                return told(code, function)
+        return " ".join(str(error).split())
 
     def _call(self, function: str, *arguments: object) -> int:
         return int(getattr(self._library, function)(*arguments))
@@ -216,7 +231,7 @@ class Graph:
         """Put all of it on its stream."""
         if code := self._cuda._call("cuGraphLaunch", self._executable, self._stream):
             with self._cuda.border("the recorded work cannot be started"):
-                raise driver.Error(f"cuGraphLaunch failed with CUDA error {code}")
+                raise driver.Error(told(code, "cuGraphLaunch"))
 
     def close(self) -> None:
         if self._executable:

@@ -74,7 +74,8 @@ def pycuda() -> None:
 
 def engine_for(recipe: Recipe) -> TensorRTEngine:
     """The engine, not yet opened. Raises EngineUnavailable; PlanNeeded when all that is missing is a plan."""
-    found = offer()
+    with CrashGuard(recipe.options.folder):  # a driver or a library that ends the process as it is loaded
+        found = offer()
     cache = PlanCache(recipe.options.folder)
     try:
         key = recipe.key(found.target)
@@ -130,7 +131,8 @@ class TensorRTEngine:
             try:
                 options = self._recipe.options
                 reads: Reads = "whole" if options.whole else "chosen"
-                session = Session(plan.content, cuda, graph=options.graph, reads=reads)
+                session = Session(plan.content, cuda, graph=options.graph, reads=reads, dla_core=options.dla_core)
+                session.run(1)  # what cannot answer is refused here, where another engine can still be chosen
             except PlanStale as error:
                 self._cache.discard(self._key)
                 raise _needed(str(error), self._recipe, self._offer.target) from error
@@ -216,7 +218,7 @@ class TensorRTEngine:
                 self._feeds[spec.tensor] = prepared
                 return prepared
             except EngineError as error:
-                logger.info("%s", error)
+                logger.info("pictures are prepared on the processor: %s", error)
         return Pictures(spec, rows, into=host)
 
     def _on_the_gpu(self, spec: ImageInput, session: Session, cuda: Cuda) -> GpuPictures:
@@ -226,11 +228,12 @@ class TensorRTEngine:
 
         image = kernels.load(self._offer.gpu.compute_capability, self._recipe.options.folder)
         host = session.host(spec.tensor)
+        target = session.address(spec.tensor)
         copied = GpuPictures(cuda, image, spec, host, mapped=False)
+        copied.try_out(target)
         if not self._offer.gpu.integrated:
             return copied
         mapped = GpuPictures(cuda, image, spec, host, mapped=True)
-        target = session.address(spec.tensor)
         quicker, slower = sorted((mapped, copied), key=lambda each: each.trial_ms(target))
         slower.close()
         return quicker

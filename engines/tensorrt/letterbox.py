@@ -21,7 +21,7 @@ BLOCK = (32, 8, 1)
 PIXELS_PER_THREAD = 4
 
 _SIZES_KEPT = 16
-_USUAL = (720, 1280, 3)
+_SMALL, _USUAL = (16, 16, 3), (720, 1280, 3)
 _TRIALS = 20
 
 
@@ -117,6 +117,12 @@ class GpuPictures:
         across = -(-self._spec.width // (BLOCK[0] * PIXELS_PER_THREAD))
         grid = (across, -(-self._spec.height // BLOCK[1]), rows)
         self._kernel.enqueue(stream, grid, BLOCK, self._described.address, target, *self._shape)
+
+    def try_out(self, target: int) -> None:
+        """One small picture, before any counts. Raises EngineError when it cannot be prepared so."""
+        self.put(0, np.zeros(_SMALL, np.uint8))
+        self.enqueue(self._stream, target, 1)
+        self._stream.wait()
 
     def trial_ms(self, target: int) -> float:
         """What one picture of a usual size costs the GPU, its way there included."""

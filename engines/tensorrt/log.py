@@ -11,6 +11,7 @@ from collections import deque
 import tensorrt as trt
 
 from engines.engine import EngineError
+from engines.tensorrt.reasons import explained
 
 _LEVELS = {
     trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
@@ -22,8 +23,6 @@ _LEVELS = {
 _GRAVE = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
 
 _KEPT = 8
-_LONGEST = 400
-"""Characters of what is put into one message of ours."""
 
 
 class Log(trt.ILogger):
@@ -46,13 +45,11 @@ class Log(trt.ILogger):
         """What was said so far has nothing to do with what comes."""
         self._errors.clear()
 
-    def failure(self, what: str) -> EngineError:
-        """An error that says `what` failed, and TensorRT's reasons."""
+    def failure(self, what: str, step: str = "") -> EngineError:
+        """An error that says `what` failed, TensorRT's reasons, and the next step where they name none."""
         reasons = "; ".join(dict.fromkeys(self._errors))
         self._errors.clear()
-        if len(reasons) > _LONGEST:
-            reasons = reasons[: _LONGEST - 1] + "…"
-        return EngineError(f"{what}: {reasons or 'TensorRT gave no reason'}")
+        return EngineError(explained(what, reasons, step))
 
 
 LOG = Log()

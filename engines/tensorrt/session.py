@@ -23,6 +23,7 @@ from engines.tensorrt.selection import SUFFIX
 logger = logging.getLogger(__name__)
 
 _GRAPHS_KEPT = 16
+_STEP = "see `dmesg` for Xid or nvgpu errors, and run scripts/gpu_check"
 """Each is for one number of rows and one set of picture sizes; a model rarely meets more."""
 
 
@@ -75,14 +76,21 @@ class _Bound:
 class Session:
     """Runs one plan with 1 to `most_rows` samples; fewer than there is a shape for are filled up."""
 
-    def __init__(self, plan: bytes, cuda: Cuda, *, graph: bool = True, reads: Reads = "chosen") -> None:
-        """`graph`: record the work of a frame. Raises EngineError when TensorRT does not take the plan."""
+    def __init__(
+        self, plan: bytes, cuda: Cuda, *, graph: bool = True, reads: Reads = "chosen", dla_core: int | None = None
+    ) -> None:
+        """`graph`: record the work of a frame. `dla_core`: what the plan was built for, of use where there is one.
+
+        Raises EngineError when TensorRT does not take the plan.
+        """
         self._cuda, self._graph, self._reads = cuda, graph, reads
         LOG.forget()
         try:
             self._runtime = trt.Runtime(LOG)
         except TypeError as error:  # what the bindings make of a null pointer
-            raise LOG.failure("TensorRT does not start on this GPU") from error
+            raise LOG.failure("TensorRT does not start on this GPU", _STEP) from error
+        if dla_core is not None and dla_core < self._runtime.num_DLA_cores:
+            self._runtime.DLA_core = dla_core
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise PlanStale(str(LOG.failure("TensorRT does not take this plan")))
@@ -200,7 +208,7 @@ class Session:
             bound = self._bound[rows] = self._bind(rows)
             for name, tensor in self._tensors.items():
                 if not bound.context.set_tensor_address(name, tensor.device.address):
-                    raise LOG.failure(f"TensorRT refuses the memory of {name}")
+                    raise LOG.failure(f"TensorRT refuses the memory of {name}", _STEP)
             self._execute(bound)  # TensorRT wants one plain run before any is recorded
             self._stream.wait()
         return bound
@@ -209,18 +217,21 @@ class Session:
         """A context with every shape set for so many rows."""
         context = self._engine.create_execution_context()
         if context is None:
-            raise LOG.failure("TensorRT makes no context for this plan")
+            raise LOG.failure("TensorRT makes no context for this plan", _STEP)
         if rows > 1 and not context.set_optimization_profile_async(
             self._engine.num_optimization_profiles - 1, self._stream.handle
         ):
-            raise LOG.failure(f"TensorRT has no shapes for {rows} samples")
+            raise LOG.failure(f"TensorRT has no shapes for {rows} samples", _STEP)
         self._stream.wait()
         for name in filter(self._is_input, self.names):
             shape = self._given(name, rows)
             if not context.set_input_shape(name, shape):
-                raise LOG.failure(f"TensorRT refuses shape {shape} for input {name}")
+                raise LOG.failure(f"TensorRT refuses shape {shape} for input {name}", _STEP)
         if missing := context.infer_shapes():
-            raise EngineError(f"TensorRT needs the contents of {', '.join(missing)} to know the shapes of this network")
+            raise EngineError(
+                f"TensorRT needs the contents of {', '.join(missing)} to know the shapes of this network: export it "
+                "with fixed shapes"
+            )
         shapes = {name: tuple(context.get_tensor_shape(name)) for name in self.names}
         for name, known in shapes.items():
             if any(size < 0 for size in known):
@@ -279,7 +290,9 @@ class Session:
 
     def _execute(self, bound: _Bound) -> None:
         if not bound.context.execute_async_v3(self._stream.handle):
-            raise LOG.failure("TensorRT did not start the network")
+            failure = LOG.failure("TensorRT did not start the network", _STEP)
+            self._cuda.see_whether_lost(failure)
+            raise failure
 
     def _recorded(self, bound: _Bound, key: Hashable, enqueue: Callable[[], None]) -> Graph | None:
         """The recording of this work, made the first time it is asked for."""

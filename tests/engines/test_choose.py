@@ -75,7 +75,7 @@ def test_a_driver_without_a_device_is_no_gpu(driver: Path, monkeypatch: pytest.M
 
 
 def test_a_machine_without_a_driver_says_so(tmp_path: Path) -> None:
-    with pytest.raises(EngineUnavailable, match=r"^no CUDA driver$"):
+    with pytest.raises(EngineUnavailable, match=r"^no CUDA driver: install"):
         probe(str(tmp_path / "libcuda.so.1"))
 
 
@@ -90,7 +90,7 @@ def test_without_a_gpu_onnxruntime_runs_and_the_refusal_is_kept(tmp_path: Path) 
     assert choice.engine.name == "onnxruntime"
     assert [refusal.engine for refusal in choice.refusals] == ["tensorrt"]
     if NO_GPU:
-        assert str(choice.refusals[0]) == "tensorrt: no CUDA driver"
+        assert str(choice.refusals[0]).startswith("tensorrt: no CUDA driver: install NVIDIA's driver")
 
 
 def test_the_engine_that_is_asked_for_is_the_only_one_tried(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Building with NVIDIA's real TensorRT-RTX, which needs no GPU for it. Its INT8 and its running are for a GPU.
+"""Building with NVIDIA's real TensorRT-RTX, which needs no GPU for it. Integers: test_rtx_integers.
 
 Where the package is missing these are skipped: pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings
 """
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from onnx import helper
 
@@ -54,8 +53,7 @@ def _stages(model: Path) -> tuple[Stage, ...]:
 def plan_of(network: Path, report: Any = ANY_NEWS, sizes: Any = None, **more: Any) -> bytes:
     from engines.tensorrt.build import build
 
-    plan, _ = build(network, GpuOptions(**more), TARGET, sizes or {}, b"", report)
-    return plan
+    return build(network, GpuOptions(**more), TARGET, sizes or {}, b"", report).plan
 
 
 STAGES = [(model.name, stage.name) for model in sorted(SHIPPED.iterdir()) for stage in _stages(model)]
@@ -94,6 +92,15 @@ def test_a_network_for_any_number_of_samples_builds_with_a_profile_for_one_and_o
     assert len(both) > len(one) > 0
 
 
+def test_an_accelerator_that_a_desktop_has_not_is_told_and_the_gpu_taken(tmp_path: Path) -> None:
+    from engines.tensorrt.build import build
+
+    path = networks.convolution(tmp_path / "convolution.onnx")
+    product = build(path, GpuOptions(dla_core=0), TARGET, {}, b"", ANY_NEWS)
+    assert product.plan
+    assert product.notes == ("dla_core = 0: this device has no such cores for this TensorRT; it is on the GPU",)
+
+
 def test_an_input_of_any_size_is_refused_with_what_to_do(tmp_path: Path) -> None:
     x, y = networks.tensor("x", ["n", 3, "h", "w"]), networks.tensor("y", ["n", 3, "h", "w"])
     path = networks.write(tmp_path / "free.onnx", [helper.make_node("Relu", ["x"], ["y"])], [x], [y])
@@ -114,29 +121,6 @@ def test_a_report_that_breaks_cancels_and_is_logged(tmp_path: Path, caplog: pyte
     with pytest.raises(BuildCancelled):
         plan_of(networks.convolution(tmp_path / "convolution.onnx"), broken)
     assert "its progress could not be told" in caplog.text
-
-
-def quantized(path: Path) -> Path:
-    """A convolution with symmetric Q/DQ nodes on its input and weights, as TensorRT wants them."""
-    shape = [1, 8, 32, 32]
-    scalars = {"sx": np.float32(0.02), "z": np.int8(0), "sw": np.full(8, 0.01, np.float32), "zw": np.zeros(8, np.int8)}
-    nodes = [
-        helper.make_node("QuantizeLinear", ["x", "sx", "z"], ["xq"]),
-        helper.make_node("DequantizeLinear", ["xq", "sx", "z"], ["xd"]),
-        helper.make_node("QuantizeLinear", ["w", "sw", "zw"], ["wq"], axis=0),
-        helper.make_node("DequantizeLinear", ["wq", "sw", "zw"], ["wd"], axis=0),
-        helper.make_node("Conv", ["xd", "wd"], ["y"], pads=[1, 1, 1, 1]),
-    ]
-    weights = {"w": np.random.default_rng(0).normal(0, 0.3, (8, 8, 3, 3)).astype(np.float32)} | scalars
-    return networks.write(path, nodes, [networks.tensor("x", shape)], [networks.tensor("y", shape)], weights=weights)
-
-
-def test_a_quantized_network_builds_or_is_refused_by_the_name_of_its_node(tmp_path: Path) -> None:
-    """TensorRT-RTX knows INT8 for weights only, and says so."""
-    try:
-        assert plan_of(quantized(tmp_path / "int8.onnx"))
-    except EngineError as error:
-        assert "int8.onnx: " in str(error)  # noqa: PT017  # both are right, by edition
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@
  *
  * Told by the environment, so that a test can play any GPU:
  *   CUDA_STUB_RESULT=n     every call answers CUresult n
+ *   FAKECUDA_FAIL=f=n      the function f answers CUresult n; `copy` is every copy; an n that no context outlives kills it
  *   FAKECUDA_DIES_AFTER=n  the n-th wait for a stream answers 700 (illegal address), and so does every call after it
+ *   FAKECUDA_NODE=path     its device; who may not open it hears 999
  *   FAKECUDA_NO_CAPTURE=1  what is recorded turns out not to be recordable (901 at its end)
  *   FAKECUDA_MEMORY_MB=n   so much memory there is (8192)
  *   FAKECUDA_INTEGRATED=0  a card of its own; else the GPU of a Jetson, compute capability 8.7
@@ -20,11 +22,13 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, NOT_READY = 600, CAPTURE_UNMATCHED = 903 };
 typedef struct op { struct op *next; int kind; void *dst; const void *src; size_t n; void *fn; unsigned g[6]; void *ev; } op;
@@ -49,8 +53,17 @@ static void report(void) {
 }
 static int dead;
 static int number(const char *name, int otherwise) { const char *s = getenv(name); return s ? atoi(s) : otherwise; }
-static int missing(void) { return dead ? dead : number("CUDA_STUB_RESULT", 0); }
-#define NEED_CTX if (missing()) return missing(); if (depth <= 0) return INVALID_CONTEXT
+static int sticky(int n) { return n == 214 || n == 220 || n == 700 || n == 702 || n == 709 || n == 710 || (n >= 714 && n <= 719) || n == 999; }
+static int told(const char *name) {                              /* $FAKECUDA_FAIL */
+  const char *s = getenv("FAKECUDA_FAIL"); size_t n = strlen(name);
+  if (!s || strncmp(s, name, n) || s[n] != '=') return OK;
+  int code = atoi(s + n + 1);
+  if (depth > 0 && sticky(code)) dead = code;
+  return code;
+}
+static int missing(const char *name) { return dead ? dead : told(name) ? told(name) : number("CUDA_STUB_RESULT", 0); }
+#define ASK if (missing(__func__)) return missing(__func__)
+#define NEED_CTX ASK; if (depth <= 0) return INVALID_CONTEXT
 static stream *st(void *s) { stream *q = s ? s : &null_stream; if (!q->last) q->last = &q->first; return q; }
 static block *find(const void *p) { for (block *b = blocks; b; b = b->next) if ((const char *)p >= b->p && (const char *)p < b->p + b->n) return b; return 0; }
 static int take(void **out, size_t n, int pinned) {
@@ -84,17 +97,17 @@ static int push_op(stream *s, op o) {
   return OK;
 }
 
-int cuInit(unsigned f) { static int once; if (missing()) return missing(); if (!once++) { total = (size_t)number("FAKECUDA_MEMORY_MB", 8192) << 20; atexit(report); } return OK; }
-int cuDriverGetVersion(int *v) { *v = 13000; return OK; }
-int cuDeviceGetCount(int *n) { if (missing()) return missing(); *n = 1; return OK; }
-int cuDeviceGet(int *d, int i) { *d = 0; return i ? 101 : OK; }
-int cuDeviceGetName(char *s, int n, int d) { snprintf(s, n, "Fake GPU"); return OK; }
-int cuDeviceTotalMem_v2(size_t *n, int d) { *n = total; return OK; }
+int cuInit(unsigned f) { static int once; ASK; const char *node = getenv("FAKECUDA_NODE"); int d = node ? open(node, O_RDWR) : -1; if (node && d < 0) return 999; if (d >= 0) close(d); if (!once++) { total = (size_t)number("FAKECUDA_MEMORY_MB", 8192) << 20; atexit(report); } return OK; }
+int cuDriverGetVersion(int *v) { ASK; *v = 13000; return OK; }
+int cuDeviceGetCount(int *n) { ASK; *n = 1; return OK; }
+int cuDeviceGet(int *d, int i) { ASK; *d = 0; return i ? 101 : OK; }
+int cuDeviceGetName(char *s, int n, int d) { ASK; snprintf(s, n, "Fake GPU"); return OK; }
+int cuDeviceTotalMem_v2(size_t *n, int d) { ASK; *n = total; return OK; }
 int cuDeviceComputeCapability(int *a, int *b, int d) { *a = 8; *b = 7; return OK; }
-int cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : a == 76 ? 7 : a == 18 ? number("FAKECUDA_INTEGRATED", 1) : 1; return OK; }
-int cuDevicePrimaryCtxRetain(void **c, int d) { if (missing()) return missing(); __sync_fetch_and_add(&retained, 1); *c = &primary; return OK; }
+int cuDeviceGetAttribute(int *v, int a, int d) { ASK; *v = a == 75 ? 8 : a == 76 ? 7 : a == 18 ? number("FAKECUDA_INTEGRATED", 1) : 1; return OK; }
+int cuDevicePrimaryCtxRetain(void **c, int d) { ASK; __sync_fetch_and_add(&retained, 1); *c = &primary; return OK; }
 int cuDevicePrimaryCtxRelease_v2(int d) { __sync_fetch_and_sub(&retained, 1); return OK; }
-int cuCtxPushCurrent_v2(void *c) { depth++; return OK; }
+int cuCtxPushCurrent_v2(void *c) { ASK; depth++; return OK; }
 int cuCtxPopCurrent_v2(void **c) { if (depth <= 0) return INVALID_CONTEXT; depth--; if (c) *c = &primary; return OK; }
 int cuCtxGetCurrent(void **c) { *c = depth > 0 ? &primary : 0; return OK; }
 int cuCtxGetDevice(int *d) { NEED_CTX; *d = 0; return OK; }
@@ -165,8 +178,8 @@ int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
   return push_op(st(s), (op){.kind = 1, .fn = ((func *)f)->fn, .src = args, .g = {gx, gy, gz, bx, by, bz}});
 }
 int cuStreamBeginCapture_v2(void *s, int mode) { NEED_CTX; stream *q = st(s); if (!s || q->capturing) return 901; q->capturing = 1; q->rec = 0; q->rec_last = &q->rec; return OK; }
-int cuStreamEndCapture(void *s, void **g) { NEED_CTX; stream *q = st(s); if (!q->capturing) return CAPTURE_UNMATCHED; q->capturing = 0; if (getenv("FAKECUDA_NO_CAPTURE")) { *g = 0; return 901; } graph *r = calloc(1, sizeof *r); r->first = q->rec; *g = r; return OK; }
-int cuGraphInstantiateWithFlags(void **e, void *g, unsigned long long f) { graph *x = calloc(1, sizeof *x), *s = g; op **t = &x->first; for (op *o = s->first; o; o = o->next) { *t = malloc(sizeof(op)); **t = *o; (*t)->next = 0; t = &(*t)->next; } *e = x; return OK; }
+int cuStreamEndCapture(void *s, void **g) { stream *q = st(s); int was = q->capturing; q->capturing = 0; *g = 0; NEED_CTX; if (!was) return CAPTURE_UNMATCHED; if (getenv("FAKECUDA_NO_CAPTURE")) { *g = 0; return 901; } graph *r = calloc(1, sizeof *r); r->first = q->rec; *g = r; return OK; }
+int cuGraphInstantiateWithFlags(void **e, void *g, unsigned long long f) { ASK; graph *x = calloc(1, sizeof *x), *s = g; op **t = &x->first; for (op *o = s->first; o; o = o->next) { *t = malloc(sizeof(op)); **t = *o; (*t)->next = 0; t = &(*t)->next; } *e = x; return OK; }
 int cuGraphLaunch(void *e, void *s) { NEED_CTX; for (op *o = ((graph *)e)->first; o; o = o->next) push_op(st(s), *o); return OK; }
 int cuGraphDestroy(void *g) { free(g); return OK; }
 int cuGraphExecDestroy(void *e) { free(e); return OK; }

@@ -3,6 +3,7 @@
 A plan is JSON around the ONNX file. Running it puts a host function on the stream that lets ONNX Runtime compute, from
 "device" memory (which is host memory there) into "device" memory; so streams, recording and waiting count, and the
 numbers are real. A network whose file name begins with `crash`, `slow` or `stuck` does so while it is built.
+$STAND_IN_DLA is the number of deep-learning accelerators, and the kinds of layers they can run: `2 Add Mul`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,12 @@ class TensorIOMode(enum.Enum):
     NONE, INPUT, OUTPUT = range(3)
 
 
+def _accelerators() -> tuple[int, frozenset[str]]:
+    """How many, and what they can run."""
+    count, *kinds = os.environ.get("STAND_IN_DLA", "0").split()
+    return int(count), frozenset(kinds)
+
+
 def nptype(dtype: str) -> type[np.generic]:
     if dtype == "bfloat16":
         raise TypeError("Could not resolve TensorRT datatype to an equivalent numpy datatype.")
@@ -92,15 +99,28 @@ class _Tensor:
         self.name, self.shape = name, shape
 
 
+class _Layer:
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind, self.name = kind, name
+
+
 class _Network:
     def __init__(self) -> None:
         self.onnx, self.file = b"", Path()
+        self.layers: list[_Layer] = []
         self.inputs: list[_Tensor] = []
         self.num_outputs = 0
 
     @property
     def num_inputs(self) -> int:
         return len(self.inputs)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    def get_layer(self, index: int) -> _Layer:
+        return self.layers[index]
 
     def get_input(self, index: int) -> _Tensor:
         return self.inputs[index]
@@ -136,6 +156,7 @@ class OnnxParser:
         except Exception as error:
             self.num_errors, self._error = 1, str(error)
             return False
+        self._network.layers = [_Layer(node.op_type, node.name or node.output[0]) for node in model.graph.node]
         self._network.file = Path(path)
         self._network.inputs = [_Tensor(node.name, _shape(node)) for node in session.get_inputs()]
         self._network.num_outputs = len(session.get_outputs())
@@ -174,6 +195,9 @@ class _Config:
     def set_memory_pool_limit(self, pool: MemoryPoolType, size: int) -> None: ...
     def set_flag(self, flag: BuilderFlag) -> None: ...
 
+    def can_run_on_DLA(self, layer: _Layer) -> bool:  # noqa: N802  # NVIDIA's name
+        return layer.kind in _accelerators()[1]
+
     def add_optimization_profile(self, profile: _Profile) -> int:
         self.profiles.append(profile)
         return len(self.profiles) - 1
@@ -192,10 +216,9 @@ class _Config:
 
 
 class Builder:
-    num_DLA_cores = 0  # noqa: N815  # NVIDIA's name
-
     def __init__(self, logger: ILogger) -> None:
         self._logger = logger
+        self.num_DLA_cores = _accelerators()[0]
 
     def create_network(self, flags: int) -> _Network:
         assert flags == 1 << int(NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -219,6 +242,7 @@ class Builder:
                 "onnx": base64.b64encode(network.onnx).decode(),
                 "profiles": [profile.shapes for profile in config.profiles],
                 "spoils": network.file.name.startswith("spoils"),
+                "dla_core": config.DLA_core if config.default_device_type is DeviceType.DLA else -1,
             }
         ).encode()
 
@@ -342,6 +366,8 @@ class _Engine:
 class Runtime:
     def __init__(self, logger: Any) -> None:
         self._log: Callable[..., None] = logger.log
+        self.num_DLA_cores = _accelerators()[0]
+        self.DLA_core = -1
 
     def deserialize_cuda_engine(self, plan: bytes) -> _Engine | None:
         try:
@@ -352,4 +378,9 @@ class Runtime:
         if document["tensorrt"] != __version__:
             self._log(ILogger.Severity.ERROR, "The engine plan file is not compatible with this version of TensorRT")
             return None
+        if document["dla_core"] >= 0:
+            if document["dla_core"] != self.DLA_core:
+                self._log(ILogger.Severity.ERROR, "The engine was built for another DLA core")
+                return None
+            assert all(least == most for shapes in document["profiles"] for least, _, most in shapes.values())
         return _Engine(document)
