@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from appliance.commands import MOST_BYTES, BadCommand
 from appliance.oip.bodies import Bodies
+from appliance.oip.shares import Shares
 from appliance.page.guard import Guard, cookie_of
 from appliance.page.orders import Order
 from appliance.page.record import record
@@ -108,7 +109,7 @@ class _Routes:
     def __init__(self, behind: Behind, secure: bool) -> None:
         self._behind = behind
         self._secure = secure
-        self._bodies = Bodies(MOST_BYTES, 16 * MOST_BYTES)
+        self._bodies = Bodies(MOST_BYTES, Shares(32 * MOST_BYTES))
 
     def file(self, each: _File) -> Callable[[Request], Awaitable[Response]]:
         headers = {"content-type": each.kind, "etag": each.tag, "cache-control": "no-cache"}
@@ -149,7 +150,7 @@ class _Routes:
     async def _ordered(self, request: Request, *levels: str) -> Response:
         if not all(NAME.fullmatch(level) for level in levels):
             return _error(404, "nothing can be set or asked there")
-        async with self._bodies.of(request) as body:
+        async with self._bodies.of(request, _address(request)) as body:
             order = Order("/".join((self._behind.root, *levels)), body)
             self._behind.order(order)
             try:
@@ -161,14 +162,14 @@ class _Routes:
         return JSONResponse({"data": data, "status": "ok"})
 
     async def login(self, request: Request) -> Response:
-        address = request.client.host if request.client else ""
+        address = _address(request)
         door = self._behind.door
         wait_s = door.wait_s(address)
         if wait_s > 0:
             refusal = _error(429, f"too many wrong passwords; try again in {wait_s:.0f} s")
             refusal.headers["retry-after"] = str(int(wait_s) + 1)
             return refusal
-        async with self._bodies.of(request) as body:
+        async with self._bodies.of(request, _address(request)) as body:
             password = _password(body)
         if password is None:
             return _error(400, 'expected {"password": "…"}')
@@ -187,6 +188,10 @@ class _Routes:
         response = JSONResponse({"status": "ok"})
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=self._secure)
         return response
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _password(body: bytes) -> str | None:
