@@ -154,13 +154,13 @@ def test_one_who_comes_later_is_told_what_is_and_what_was(page: LivePage, visito
     watcher = Watcher(visitor)
     try:
         watcher.awaits("event", lambda head: head["id"] == "01")
-        assert watcher.records("hello")[0][0]["device"] == "box"
-        states = {head["path"]: head["value"] for head, _ in watcher.records("state")}
-        assert states == {
+        assert watcher.awaits("hello")[0]["device"] == "box"
+        told = {
             "pipeline/shapes/state": {"enabled": True},
             "source/dock/available": "online",
             "pipeline/shapes/count/red": {"count": 2},
         }
+        until(lambda: {head["path"]: head["value"] for head, _ in watcher.records("state")} == told, what="all states")
     finally:
         watcher.close()
 
