@@ -1,5 +1,5 @@
 """From the configuration's [mqtt] and [outbox] to the uplink, and from [oip] to the models for other programs, from
-[page] to the live page."""
+[page] to the live page, from [metrics] to the numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_
 from appliance.uplink.uplink import Uplink, UplinkSettings
 
 if TYPE_CHECKING:
+    from appliance.metrics.serving import MetricsServer
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
     from engines.bundle import Bundle
@@ -100,4 +101,15 @@ def make_page(config: Config) -> LivePage | None:
     topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
     made = LivePage(config.page, topics)
     logger.info("live page: %s", made.listen())
+    return made
+
+
+def make_metrics(config: Config) -> MetricsServer | None:
+    """The numbers for Prometheus, listening; None where they are not offered. Raises ConfigError as `make_oip` does."""
+    if config.metrics is None:
+        return None
+    from appliance.metrics.serving import MetricsServer
+
+    made = MetricsServer(config.metrics)
+    logger.info("metrics: %s", made.listen())
     return made

@@ -43,6 +43,9 @@ class Serve(Table):
     log: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged", examples=["info"]
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text: a sentence a line; json: an object a line, for programs", examples=["json"]
+    )
 
 
 class ServedModel(Table):

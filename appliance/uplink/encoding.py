@@ -18,7 +18,7 @@ def post(item: Publish) -> Post:
     """A message that is not spooled."""
     document = item.document
     payload = bytes(document) if isinstance(document, (bytes, bytearray)) else result.to_json(document)
-    return Post(item.topic, payload, item.qos, item.retain, item.expires_s, item.response_to)
+    return Post(item.topic, payload, item.qos, item.retain, item.expires_s, item.response_to, item.made_ns)
 
 
 def entry(item: Spool) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class Post:
     retain: bool = False
     expires_s: int | None = None
     response_to: bytes | None = None
+    made_ns: int = field(default=0, compare=False)
+    """When the document was handed over; 0: it is not looked at."""
 
 
 class Retained:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from appliance.backoff import Backoff
+from appliance.histogram import Histogram
 from appliance.mqtt.connection import (
     Acknowledged,
     ConnectionGone,
@@ -79,6 +81,8 @@ class Sender:
         """Posts that did not go out, by reason."""
         self.sent = 0
         """Posts that did."""
+        self.live_times = Histogram()
+        """Of results at QoS 0: from handing them over until they are written to the connection."""
         self.alarms: dict[str, str] = {}
         self._link = link
         self._up: Up | None = None
@@ -182,6 +186,8 @@ class Sender:
             self._live -= 1
             self._live_bytes -= flight.size
             self.sent += 1
+            if not flight.post.retain:
+                self.live_times.add((time.monotonic_ns() - flight.post.made_ns) / 1e9)
             return
         self.heard_s = now_s
         self._flying -= 1
