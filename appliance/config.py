@@ -20,6 +20,7 @@ from appliance.oip.settings import Oip
 from appliance.page.settings import Page
 from appliance.remote.settings import PipelineRemote, Remote
 from appliance.text_file import NotText, read_text
+from appliance.traces.settings import Traces
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -295,6 +296,7 @@ class Config(Table):
     oip: Oip | None = None
     page: Page | None = None
     metrics: Metrics | None = None
+    traces: Traces | None = None
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from appliance.metrics.serving import MetricsServer
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
+    from appliance.traces.device import DeviceTraces
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Daemon:
         oip: OnDevice | None = None,
         page: LivePage | None = None,
         metrics: MetricsServer | None = None,
+        traces: DeviceTraces | None = None,
     ) -> None:
         """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published. `oip`,
         `page` and `metrics` listen already."""
@@ -105,6 +107,8 @@ class Daemon:
         self._page_told_ns = 0
         self._metrics = metrics
         self._metrics_thread: _Thread | None = None
+        self._traces = traces
+        self._traces_thread: _Thread | None = None
         self._standing: health.Health | None = None
         """As it was at the last tick."""
         self._stop = threading.Event()
@@ -134,6 +138,10 @@ class Daemon:
         """Until SIGTERM or SIGINT, or for `for_s` seconds. Raises Broken when the process must start afresh."""
         self._listen_to_signals()
         until_ns = None if for_s is None else time.monotonic_ns() + int(for_s * 1e9)
+        if self._traces is not None:
+            self._traces_thread = self._start("traces", self._traces.collector.run)
+            if self._uplink is not None:
+                self._uplink.tell_sent(self._traces.sent)
         if self._uplink is not None:
             self._uplink_thread = self._start("uplink", self._uplink.run)
         if self._oip is not None:
@@ -156,7 +164,12 @@ class Daemon:
 
     def _lasting(self) -> dict[str, _Thread]:
         """Threads that a reload leaves alone."""
-        found = {"oip": self._oip_thread, "uplink": self._uplink_thread, "metrics": self._metrics_thread}
+        found = {
+            "oip": self._oip_thread,
+            "uplink": self._uplink_thread,
+            "metrics": self._metrics_thread,
+            "traces": self._traces_thread,
+        }
         return {name: thread for name, thread in found.items() if thread is not None} | self._page_threads
 
     def stop(self) -> None:
@@ -190,6 +203,7 @@ class Daemon:
             lambda: self._clock,
             lambda: self._thermometer.celsius,
             None if self._page is None else self._page.hub,
+            self._traces,
         )
         remote = self.assembly.remote
         if remote is not None:
@@ -272,8 +286,8 @@ class Daemon:
             worker.check(now_ns)
         self._replace_hung_captures(now_ns)
         self._hand_over()
+        self._watch_lasting()
         self._watch_oip()
-        self._watch_servers()
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
@@ -302,25 +316,20 @@ class Daemon:
 
     def _watch_oip(self) -> None:
         """Models for other programs are watched as the others are."""
-        if self._oip is None or self._oip_thread is None:
+        if self._oip is None:
             return
-        if not self._oip_thread.thread.is_alive():
-            raise Broken("oip: the thread ended unexpectedly; see the traceback above")
         try:
             self._oip.check()
         except RoomBroken as error:
             raise Broken(str(error)) from error
 
-    def _watch_servers(self) -> None:
-        metrics = {} if self._metrics_thread is None else {"metrics": self._metrics_thread}
-        for name, running in (self._page_threads | metrics).items():
+    def _watch_lasting(self) -> None:
+        for name, running in self._lasting().items():
             if not running.thread.is_alive():
                 raise Broken(f"{name}: the thread ended unexpectedly; see the traceback above")
 
     def _watch_threads(self, now_ns: int) -> None:
         """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
-        if self._uplink_thread is not None and not self._uplink_thread.thread.is_alive():
-            raise Broken("uplink: the thread ended unexpectedly; see the traceback above")
         for name, running in self._threads.items():
             feed = self.assembly.feeds.get(name.removeprefix("capture "))
             worker = name.removeprefix("model ")
@@ -431,6 +440,7 @@ class Daemon:
             live_times=None if self._uplink is None else self._uplink.live_times,
             stored_times=None if self._uplink is None else self._uplink.stored_times,
             joules=None if self._power.figures.watts is None else self._power.joules,
+            traces=None if self._traces is None else self._traces.collector,
             viewers=None if self._page is None else self._page.hub.watched,
         )
 

@@ -1,5 +1,5 @@
 """From the configuration's [mqtt] and [outbox] to the uplink, and from [oip] to the models for other programs, from
-[page] to the live page, from [metrics] to the numbers."""
+[page] to the live page, from [metrics] to the numbers, from [traces] to the traces."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from appliance.metrics.serving import MetricsServer
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
+    from appliance.traces.device import DeviceTraces
     from engines.bundle import Bundle
     from engines.model import Model
 
@@ -102,6 +103,17 @@ def make_page(config: Config) -> LivePage | None:
     made = LivePage(config.page, topics)
     logger.info("live page: %s", made.listen())
     return made
+
+
+def make_traces(config: Config) -> DeviceTraces | None:
+    """Where traces are made; None where they are not. Raises ConfigError: without their packages, or a secret."""
+    if config.traces is None:
+        return None
+    from appliance.traces.collector import Collector
+    from appliance.traces.device import DeviceTraces
+
+    device = config.device.name
+    return DeviceTraces(Collector(config.traces, "appliance", device), device)
 
 
 def make_metrics(config: Config) -> MetricsServer | None:

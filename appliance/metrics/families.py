@@ -62,6 +62,10 @@ def of_the_appliance(now: Observed) -> Iterator[Metric]:
         yield _one("power_watts", "Mean of the last half minute.", health.power.watts)
     if now.joules is not None:
         yield _sum("energy_joules", "Drawn since the start.", now.joules)
+    if now.traces is not None:
+        yield _sum("spans_delivered", "Spans that the collector took.", now.traces.delivered)
+        yield _sum("spans_lost", "Spans that it did not take.", now.traces.lost)
+        yield _sum("traces_dropped", "Samples whose trace gave way, the collector being away.", now.traces.dropped)
     if now.viewers is not None:
         yield _one("page_viewers", "Who watch the live page.", now.viewers)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from appliance.assembly import Assembly
     from appliance.health import Health
     from appliance.histogram import Histogram
+    from appliance.traces.collector import Collector
 
 TASKS = Path("/proc/self/task")
 
@@ -35,6 +36,8 @@ class Observed:
     """Of events on their way to the disk."""
     joules: float | None = None
     """Drawn since the start; None where nothing tells it."""
+    traces: Collector | None = None
+    """Who takes traces; None where none are made."""
     viewers: int | None = None
     """Of the live page; None where there is none."""
 

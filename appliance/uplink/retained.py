@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appliance.result import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Post:
     response_to: bytes | None = None
     made_ns: int = field(default=0, compare=False)
     """When the document was handed over; 0: it is not looked at."""
+    result: Result | None = field(default=None, compare=False)
+    """What it says, for whoever wants to know when that has gone out."""
 
 
 class Retained:

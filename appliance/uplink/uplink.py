@@ -20,6 +20,7 @@ from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics
 from appliance.outbox.file import OutboxError, OutboxTaken
 from appliance.outbox.outbox import DEFAULT_QUOTA_BYTES, Outbox
+from appliance.result import Result
 from appliance.uplink import encoding
 from appliance.uplink.figures import UplinkFigures
 from appliance.uplink.intake import Intake
@@ -112,6 +113,10 @@ class Uplink:
     def figures(self) -> UplinkFigures:
         """The newest picture, some tenths of a second old. Any thread."""
         return self._figures
+
+    def tell_sent(self, on_sent: Callable[[Result], None]) -> None:
+        """Before `run`: who is told, on its thread, of every result that was written to the connection."""
+        self._sender.on_sent = on_sent
 
     @property
     def live_times(self) -> Histogram:
