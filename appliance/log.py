@@ -66,6 +66,7 @@ def start_logging(level: str, form: Format = "text") -> None:
     formatter = Json if form == "json" else Text
     handler.setFormatter(formatter(journal=in_journal(2)))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that a server began or ended is said by whoever has it
 
     def on_death(death: threading.ExceptHookArgs) -> None:
         name = death.thread.name if death.thread else "a thread"
