@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -177,3 +178,18 @@ def test_the_number_of_series_is_fixed_by_the_configuration(port: int) -> None:
     lines = [line for line in ask(port).decode().splitlines() if not line.startswith("#")]
     assert len(lines) < 650
     assert not any(re.search(r'="[^"]{200,}"', line) for line in lines)
+
+
+def test_a_scrape_in_the_middle_of_a_reload_is_answered(broker: Broker, tmp_path: Path) -> None:
+    port = free_port()
+    config = configuration(broker, tmp_path, port)
+    with ApplianceProcess(tmp_path, config) as appliance:
+        until(lambda: _answered(port), 30, what="answers")
+        for threshold in (0.5, 0.6, 0.7):
+            appliance.write(config.replace('model = "shapes"', f'model = "shapes"\nthreshold = {threshold}'))
+            before = appliance.log.count("reloaded ")
+            appliance.send(signal.SIGHUP)
+            while appliance.log.count("reloaded ") == before:
+                now = samples(ask(port))
+                assert now["appliance_ready", frozenset()] == 1
+        until(lambda: _answered(port), 30, what="answers")
