@@ -17,14 +17,15 @@ from appliance.gpu_options import gpu_options
 from appliance.mqtt.settings import BrokerAddress
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Feed
-from appliance.pipeline.pipeline import Pipeline
+from appliance.pipeline.pipeline import Pipeline, Show
 from appliance.pipeline.worker import Worker
 from appliance.remote.figures import RoutedFigures
-from appliance.result import Clock
+from appliance.result import Clock, Result
 from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry
 from capture.open import is_audio, is_sensor, open_source
 from capture.options import AudioOptions, VideoOptions
+from capture.samples import Sample
 from capture.source import CaptureError, Source
 from engines.bundle import Bundle
 from engines.engine import EngineError
@@ -33,6 +34,7 @@ from engines.manifest import AudioInput
 if TYPE_CHECKING:
     from appliance.page.hub import Hub
     from appliance.remote.wiring import RemoteParts
+    from appliance.traces.device import DeviceTraces
     from engines.model import Model
 
 DEFAULT_RATE_HZ = 16_000
@@ -108,12 +110,15 @@ def assemble(
     clock: Callable[[], Clock],
     celsius: Callable[[], float | None],
     hub: Hub | None = None,
+    traces: DeviceTraces | None = None,
 ) -> Assembly:
     """One worker for every model in use, one pipeline for every table, one feed for every source.
 
     `celsius`: how hot the device is, where that is known. `hub`: of the live page, where there is one.
+    `traces`: where they are made.
     """
-    show = None if hub is None else hub.shown
+    show = _all_of([each.shown for each in (hub, traces) if each is not None])
+    trace = None if traces is None else traces.header
     assembly = Assembly(remote=_remote(config, topics))
     cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
@@ -121,7 +126,7 @@ def assemble(
         parts, camera = assembly.remote, cameras.get(settings.source)
         if parts is not None and camera is not None and parts.routes(settings):
             pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show)
-            worker.pipelines.append(parts.route(pipeline, worker, camera, celsius))
+            worker.pipelines.append(parts.route(pipeline, worker, camera, celsius, trace))
         else:
             pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=camera is None, show=show)
             worker.pipelines.append(pipeline)
@@ -137,6 +142,17 @@ def assemble(
             enabled=source.enabled,
         )
     return assembly
+
+
+def _all_of(shows: list[Show]) -> Show | None:
+    if len(shows) < 2:
+        return shows[0] if shows else None
+
+    def show(result: Result, sample: Sample | None) -> None:
+        for each in shows:
+            each(result, sample)
+
+    return show
 
 
 def _remote(config: Config, topics: Topics) -> RemoteParts | None:

@@ -15,10 +15,12 @@ from pydantic import Field, ValidationError, model_validator
 from appliance.config_errors import ConfigError, explain
 from appliance.config_values import File, Name, Polygon, Seconds, Share, Table, Text
 from appliance.home_assistant.settings import HomeAssistant
+from appliance.metrics.settings import Metrics
 from appliance.oip.settings import Oip
 from appliance.page.settings import Page
 from appliance.remote.settings import PipelineRemote, Remote
 from appliance.text_file import NotText, read_text
+from appliance.traces.settings import Traces
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,6 +64,12 @@ class Device(Table):
     )
     log: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged", examples=["info"]
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="text: a sentence a line, for people; json: an object a line, for programs. Under systemd each "
+        "line brings its priority",
+        examples=["json"],
     )
 
 
@@ -287,6 +295,8 @@ class Config(Table):
     remote: Remote = Field(default_factory=lambda: Remote())
     oip: Oip | None = None
     page: Page | None = None
+    metrics: Metrics | None = None
+    traces: Traces | None = None
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,11 @@ from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
 
 if TYPE_CHECKING:
+    from appliance.metrics.observed import Observed
+    from appliance.metrics.serving import MetricsServer
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
+    from appliance.traces.device import DeviceTraces
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +84,11 @@ class Daemon:
         uplink: Uplink | None,
         oip: OnDevice | None = None,
         page: LivePage | None = None,
+        metrics: MetricsServer | None = None,
+        traces: DeviceTraces | None = None,
     ) -> None:
-        """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published. `oip`
-        and `page` listen already."""
+        """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published. `oip`,
+        `page` and `metrics` listen already."""
         self.config = config
         self._started_with = config
         self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
@@ -99,6 +105,12 @@ class Daemon:
         self._page = page
         self._page_threads: dict[str, _Thread] = {}
         self._page_told_ns = 0
+        self._metrics = metrics
+        self._metrics_thread: _Thread | None = None
+        self._traces = traces
+        self._traces_thread: _Thread | None = None
+        self._standing: health.Health | None = None
+        """As it was at the last tick."""
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._started_ns = time.monotonic_ns()
@@ -126,6 +138,10 @@ class Daemon:
         """Until SIGTERM or SIGINT, or for `for_s` seconds. Raises Broken when the process must start afresh."""
         self._listen_to_signals()
         until_ns = None if for_s is None else time.monotonic_ns() + int(for_s * 1e9)
+        if self._traces is not None:
+            self._traces_thread = self._start("traces", self._traces.collector.run)
+            if self._uplink is not None:
+                self._uplink.tell_sent(self._traces.sent)
         if self._uplink is not None:
             self._uplink_thread = self._start("uplink", self._uplink.run)
         if self._oip is not None:
@@ -133,6 +149,8 @@ class Daemon:
         if self._page is not None:
             self._page_threads["page"] = self._start("page", self._page.run)
             self._page_threads["page encoder"] = self._start("page encoder", self._page.encode)
+        if self._metrics is not None:
+            self._metrics_thread = self._start("metrics", partial(self._metrics.run, observe=self.observed))
         try:
             self._begin(self.config)
             while not self._stop.wait(TICK_S):
@@ -142,10 +160,17 @@ class Daemon:
         finally:
             self._notifier.tell(STOPPING=1, STATUS="stopping")
             self._end()
-            last = {"oip": self._oip_thread, "uplink": self._uplink_thread}
-            running = {name: thread for name, thread in last.items() if thread is not None}
-            running |= self._page_threads
-            self._join(running, time.monotonic() + STOP_WITHIN_S)
+            self._join(self._lasting(), time.monotonic() + STOP_WITHIN_S)
+
+    def _lasting(self) -> dict[str, _Thread]:
+        """Threads that a reload leaves alone."""
+        found = {
+            "oip": self._oip_thread,
+            "uplink": self._uplink_thread,
+            "metrics": self._metrics_thread,
+            "traces": self._traces_thread,
+        }
+        return {name: thread for name, thread in found.items() if thread is not None} | self._page_threads
 
     def stop(self) -> None:
         """Callable from any thread."""
@@ -178,6 +203,7 @@ class Daemon:
             lambda: self._clock,
             lambda: self._thermometer.celsius,
             None if self._page is None else self._page.hub,
+            self._traces,
         )
         remote = self.assembly.remote
         if remote is not None:
@@ -260,8 +286,8 @@ class Daemon:
             worker.check(now_ns)
         self._replace_hung_captures(now_ns)
         self._hand_over()
+        self._watch_lasting()
         self._watch_oip()
-        self._watch_page()
         self._watch_threads(now_ns)
         self._tell_sources(now_ns)
         self._tell_health(now_ns)
@@ -290,24 +316,20 @@ class Daemon:
 
     def _watch_oip(self) -> None:
         """Models for other programs are watched as the others are."""
-        if self._oip is None or self._oip_thread is None:
+        if self._oip is None:
             return
-        if not self._oip_thread.thread.is_alive():
-            raise Broken("oip: the thread ended unexpectedly; see the traceback above")
         try:
             self._oip.check()
         except RoomBroken as error:
             raise Broken(str(error)) from error
 
-    def _watch_page(self) -> None:
-        for name, running in self._page_threads.items():
+    def _watch_lasting(self) -> None:
+        for name, running in self._lasting().items():
             if not running.thread.is_alive():
                 raise Broken(f"{name}: the thread ended unexpectedly; see the traceback above")
 
     def _watch_threads(self, now_ns: int) -> None:
         """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
-        if self._uplink_thread is not None and not self._uplink_thread.thread.is_alive():
-            raise Broken("uplink: the thread ended unexpectedly; see the traceback above")
         for name, running in self._threads.items():
             feed = self.assembly.feeds.get(name.removeprefix("capture "))
             worker = name.removeprefix("model ")
@@ -337,7 +359,7 @@ class Daemon:
                 self._health_ns = 0
 
     def _tell_health(self, now_ns: int) -> None:
-        document = self.health(now_ns)
+        document = self._standing = self.health(now_ns)
         if self._page is not None and self._page.hub.watched and now_ns - self._page_told_ns > 1e9:
             self._page_told_ns = now_ns
             self._page.hub.standing(document)
@@ -401,6 +423,25 @@ class Daemon:
             power=self._power.figures,
             temperature_c=self._thermometer.celsius,
             remote={} if remote is None else health.as_document(remote.asker.figures()),
+        )
+
+    def observed(self) -> Observed:
+        """What metrics are made of. Any thread."""
+        from appliance.metrics.observed import Observed
+
+        threads = {"main": threading.main_thread()}
+        threads |= {name: each.thread for name, each in (self._lasting() | dict(self._threads)).items()}
+        return Observed(
+            device=self.topics.device,
+            health=self._standing or self.health(time.monotonic_ns()),
+            assembly=self.assembly,
+            threads=threads,
+            ready=self._ready,
+            live_times=None if self._uplink is None else self._uplink.live_times,
+            stored_times=None if self._uplink is None else self._uplink.stored_times,
+            joules=None if self._power.figures.watts is None else self._power.joules,
+            traces=None if self._traces is None else self._traces.collector,
+            viewers=None if self._page is None else self._page.hub.watched,
         )
 
     def _hear(self) -> None:

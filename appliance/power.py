@@ -142,6 +142,8 @@ class Power:
 
     def __init__(self, root: Path = SYS, nvml: str = NVML) -> None:
         self._meter: Meter | None = None
+        self.joules = 0.0
+        """Drawn since the start, as far as it is told. Any thread may read it."""
         self._joules = 0.0
         self._begun_s: float | None = None
         self._sampled_s = 0.0
@@ -164,7 +166,9 @@ class Power:
         if self._begun_s is None:
             self._begun_s, self._inferences = now_s, inferences
         else:
-            self._joules += watts * (now_s - self._sampled_s)
+            drawn = watts * (now_s - self._sampled_s)
+            self._joules += drawn
+            self.joules += drawn
         self._sampled_s = now_s
         seconds = now_s - self._begun_s
         if seconds >= WINDOW_S:

@@ -1,5 +1,5 @@
 """From the configuration's [mqtt] and [outbox] to the uplink, and from [oip] to the models for other programs, from
-[page] to the live page."""
+[page] to the live page, from [metrics] to the numbers, from [traces] to the traces."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_
 from appliance.uplink.uplink import Uplink, UplinkSettings
 
 if TYPE_CHECKING:
+    from appliance.metrics.serving import MetricsServer
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
+    from appliance.traces.device import DeviceTraces
     from engines.bundle import Bundle
     from engines.model import Model
 
@@ -100,4 +102,26 @@ def make_page(config: Config) -> LivePage | None:
     topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
     made = LivePage(config.page, topics)
     logger.info("live page: %s", made.listen())
+    return made
+
+
+def make_traces(config: Config) -> DeviceTraces | None:
+    """Where traces are made; None where they are not. Raises ConfigError: without their packages, or a secret."""
+    if config.traces is None:
+        return None
+    from appliance.traces.collector import Collector
+    from appliance.traces.device import DeviceTraces
+
+    device = config.device.name
+    return DeviceTraces(Collector(config.traces, "appliance", device), device)
+
+
+def make_metrics(config: Config) -> MetricsServer | None:
+    """The numbers for Prometheus, listening; None where they are not offered. Raises ConfigError as `make_oip` does."""
+    if config.metrics is None:
+        return None
+    from appliance.metrics.serving import MetricsServer
+
+    made = MetricsServer(config.metrics)
+    logger.info("metrics: %s", made.listen())
     return made

@@ -187,10 +187,10 @@ setup_node() { # setup_node: .node, with what tests run from npm; left out where
     mark=$(sha256sum <tests/node/package-lock.json)
     [ "$(cat .node/.installed 2>/dev/null)" != "$mark" ] || return 0
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-        say "no node and npm here: the tests against AsyncAPI's parser and Node-RED are left out"
+        say "no node and npm here: the tests against AsyncAPI's parser, Node-RED and axe-core are left out"
         return 0
     fi
-    say "making .node for the tests against AsyncAPI's parser and Node-RED"
+    say "making .node for the tests against AsyncAPI's parser, Node-RED and axe-core"
     mkdir -p .node
     cp tests/node/package.json tests/node/package-lock.json .node/
     quietly npm ci --prefix .node --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,27 +35,14 @@ def run(path: Path, for_s: float | None) -> None:
     """Run the appliance until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reads the configuration again."""
     from appliance.assembly import read
     from appliance.config_errors import ConfigError
+    from appliance.log import start_logging
 
     try:
         config = read(path)
-        start_logging(config.device.log)
+        start_logging(config.device.log, config.device.log_format)
         execute(config, path, for_s)
     except ConfigError as error:
         raise BadInput(str(error)) from error
-
-
-def start_logging(level: str) -> None:
-    """Lines for the journal, which adds the time; on a terminal with the time."""
-    in_journal = "JOURNAL_STREAM" in os.environ
-    form = "%(message)s" if in_journal else "%(asctime)s %(levelname)-7s %(message)s"
-    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr)
-
-    def on_death(death: threading.ExceptHookArgs) -> None:
-        name = death.thread.name if death.thread else "a thread"
-        exception = death.exc_value or death.exc_type()
-        logging.getLogger("appliance").critical("%s: ended by a bug: %s", name, exception, exc_info=exception)
-
-    threading.excepthook = on_death
 
 
 def execute(config: Config, path: Path | None, for_s: float | None) -> None:
@@ -66,7 +51,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     from appliance.catalogue import Catalogue
     from appliance.daemon import Broken, Daemon
     from appliance.outbox.file import NO_ROOM, OutboxError
-    from appliance.wiring import make_oip, make_page, make_uplink
+    from appliance.wiring import make_metrics, make_oip, make_page, make_traces, make_uplink
 
     folder = state_folder(config, dict(os.environ))
     try:
@@ -80,7 +65,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     try:
         catalogue = Catalogue.default(folder)
         uplink, oip, page = make_uplink(config, folder), make_oip(config, catalogue), make_page(config)
-        daemon = Daemon(config, path, catalogue, uplink, oip, page)
+        daemon = Daemon(config, path, catalogue, uplink, oip, page, make_metrics(config), make_traces(config))
         daemon.run(for_s)
     except (Broken, OutboxError) as error:
         raise Failed(str(error)) from error

@@ -47,8 +47,8 @@ def serve(
 
 def _run(path: Path | None, given: dict[str, Any], for_s: float | None) -> None:
     from appliance.catalogue import Catalogue
-    from appliance.cli.run import start_logging
     from appliance.config_errors import ConfigError
+    from appliance.log import start_logging
     from appliance.service.backends import backends
     from appliance.service.room import Broken
     from appliance.service.service import Service
@@ -56,7 +56,7 @@ def _run(path: Path | None, given: dict[str, Any], for_s: float | None) -> None:
 
     try:
         config = _quick(given) if path is None else load(path)
-        start_logging(config.serve.log)
+        start_logging(config.serve.log, config.serve.log_format)
         folder = config.serve.state_dir
         if folder is None and os.environ.get("STATE_DIRECTORY"):
             folder = Path(os.environ["STATE_DIRECTORY"].split(":")[0])

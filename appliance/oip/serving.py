@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from appliance.oip.desk import Desk
 from appliance.oip.settings import OFF, Oip, address, is_loopback
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from appliance.oip.attention import Attention, AttentionFigures
     from appliance.oip.grpc_attention import GrpcAttention
     from appliance.service.room import Room
@@ -65,14 +62,14 @@ class Serving:
 
     def listen(self) -> Addresses:
         """From now on calls are taken; over REST they wait for `run`. Raises ConfigError, and then nothing is open."""
-        from appliance.oip.sockets import listening
+        from appliance.oip.sockets import check_pair, listening
 
         if self.pair is not None:
-            _check_pair(*self.pair)
+            check_pair("[oip]", *self.pair)
         http = grpc = None
         if self._settings.http != OFF:
             host, port = address(self._settings.http)
-            self._socket = listening(host, port, "http")
+            self._socket = listening(host, port, "[oip]: http")
             http = _written(host, self._socket.getsockname()[1])
         if self._settings.grpc != OFF:
             try:
@@ -85,12 +82,14 @@ class Serving:
 
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread `oip`: serves until `stopping`, then closes everything."""
+        from appliance.oip.web_server import web_server
+
         try:
             listener = self._socket
             if listener is None:
                 stopping.wait()
             else:
-                _server(self, stopping).run([listener])
+                web_server(self.application(), stopping, self.pair, STOP_WITHIN_S).run([listener])
         finally:
             self.close()
 
@@ -147,44 +146,3 @@ class Serving:
 
 def _written(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _check_pair(certificate: Path, key: Path) -> None:
-    """Raises ConfigError when these two cannot be what a server shows."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"[oip]: {certificate} and {key}: no certificate and its key: {error}") from error
-
-
-def _server(serving: Serving, stopping: threading.Event) -> uvicorn.Server:
-    import uvicorn
-
-    from appliance.oip.sockets import MOST_CONNECTIONS, connections
-
-    class Server(uvicorn.Server):
-        """Looks ten times a second whether it is to stop, as uvicorn's own looks for signals."""
-
-        async def on_tick(self, counter: int) -> bool:
-            return stopping.is_set() or await super().on_tick(counter)
-
-    pair = serving.pair
-    return Server(
-        uvicorn.Config(
-            serving.application(),
-            loop="asyncio",
-            http=connections(),
-            proxy_headers=False,  # a caller could give itself any address
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            backlog=MOST_CONNECTIONS,
-            timeout_keep_alive=60,
-            timeout_graceful_shutdown=STOP_WITHIN_S,
-            ssl_certfile=pair[0] if pair else None,
-            ssl_keyfile=pair[1] if pair else None,
-        )
-    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from pathlib import Path
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -97,7 +99,7 @@ def connections() -> type[Connection]:
 
 
 def listening(host: str, port: int, key: str) -> socket.socket:
-    """A socket that listens there; raises ConfigError that names the key of the configuration."""
+    """A socket that listens there; raises ConfigError that names `key` of the configuration, such as `[oip]: http`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sets TCP_NODELAY on what is accepted: without it, a body waits for the
     # acknowledgement of its head, up to 40 ms.
@@ -109,6 +111,14 @@ def listening(host: str, port: int, key: str) -> socket.socket:
     except OSError as error:
         made.close()
         raise ConfigError(
-            f'[oip]: {key} = "{host}:{port}": cannot listen there: {error.strerror}; give another address or port'
+            f'{key} = "{host}:{port}": cannot listen there: {error.strerror}; give another address or port'
         ) from error
     return made
+
+
+def check_pair(table: str, certificate: Path, key: Path) -> None:
+    """Raises ConfigError when these two cannot be what a server shows. `table`: of the configuration, `[oip]`."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{table}: {certificate} and {key}: no certificate and its key: {error}") from error

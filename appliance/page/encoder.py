@@ -1,7 +1,8 @@
 """The thread `page encoder`: makes records of what the hub was given, once for all who watch.
 
-It rests nine times as long as it works, so that it takes little from those that capture and infer however busy the
-device is. (A lower priority would be worse: such a thread is put aside while it holds the interpreter's lock.)
+Pictures are encoded by a process that gives way to ours (`jpeg_process.py`); a thread cannot, for it may be put aside
+while it holds the interpreter's lock. It rests nine times as long as a picture takes, so that it takes little from
+those that capture and infer however busy the device is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from appliance.health import Health
 from appliance.page import pictures
 from appliance.page.hub import Described, Hub, Joined, News, Shown
+from appliance.page.jpeg_process import JpegProcess
 from appliance.page.memory import Memory
 from appliance.page.record import Record, record
 from appliance.page.spectrogram import BANDS, COLUMNS_PER_S, Spectrogram
@@ -33,6 +35,8 @@ everything takes longer, and the page shows fewer pictures rather than have answ
 ALONE_AFTER_S = 1.0
 """A camera whose pictures nobody has answered for so long is shown as it is."""
 IDLE_S = 0.5
+KEPT_S = 60.0
+"""How long the process that encodes is kept when nobody watches: a page that is loaded again finds it."""
 LOOKS_EVERY_S = 0.03
 """For samples and answers, while somebody watches: being woken for each would cost those who bring them."""
 NEAR = 5
@@ -73,16 +77,22 @@ class Encoder:
         self._sources: dict[str, _Source] = {}
         self._answers_due_s: dict[str, float] = {}
         self._spectrograms: dict[str, Spectrogram] = {}
+        self._process = JpegProcess()
         self._rested_s = 0.0
         """When the next picture may be made."""
         self._awake = False
         """Whether somebody watched at the last turn."""
+        self._watched_s = 0.0
+        """When somebody last did."""
 
     def run(self, stopping: threading.Event) -> None:
-        while not stopping.is_set():
-            with self._hub.ready:
-                self._hub.ready.wait_for(self._anything, LOOKS_EVERY_S if self._hub.watched else IDLE_S)
-            self.turn(time.monotonic())
+        try:
+            while not stopping.is_set():
+                with self._hub.ready:
+                    self._hub.ready.wait_for(self._anything, LOOKS_EVERY_S if self._hub.watched else IDLE_S)
+                self.turn(time.monotonic())
+        finally:
+            self._process.end()
 
     def turn(self, now_s: float) -> None:
         """Everything that is there and due."""
@@ -93,7 +103,7 @@ class Encoder:
         for news in self._hub.news.take_all(0):
             turn.add(*self._told(news, frames, turn))
         if self._hub.watched:
-            self._awake = True
+            self._awake, self._watched_s = True, now_s
             self._answer(answers, now_s, turn)
             self._look(now_s, turn)
             ended_s = time.monotonic()
@@ -101,7 +111,7 @@ class Encoder:
             for window in self._hub.sounds.take_all(0):
                 turn.add(self._heard(window))
         else:
-            self._rest()
+            self._rest(now_s)
         if turn.records:
             self._show(turn.records)
 
@@ -119,8 +129,10 @@ class Encoder:
     def _picture_due_s(self, source: str) -> float:
         return max(self._rested_s, self._source(source).due_s)
 
-    def _rest(self) -> None:
+    def _rest(self, now_s: float) -> None:
         self._awake = False
+        if now_s > self._watched_s + KEPT_S:
+            self._process.end()
         self._hub.forget()
         self._sources.clear()
         self._answers_due_s.clear()
@@ -175,7 +187,8 @@ class Encoder:
             seen = self._source(source)
             if seen.frame is None or frame.seq != seen.frame.seq:
                 about = [each.result for each in answers if each.result.source == source]
-                turn.add(picture(frame, [result for result in about if result.seq == frame.seq]))
+                said = [result for result in about if result.seq == frame.seq]
+                turn.add(picture(frame, said, self._process))
                 answers = [each for each in answers if each.result not in about or each.result.seq != frame.seq]
             seen.frame, seen.answered_s = frame, now_s
         for shown in answers:
@@ -195,7 +208,7 @@ class Encoder:
             if frame is not None and name not in self._hub.answered:
                 source.due_s = _next(source.due_s, now_s, PICTURES_PER_S)
                 source.frame = frame
-                turn.add(picture(frame, []))
+                turn.add(picture(frame, [], self._process))
 
     def _heard(self, window: AudioWindow) -> Record:
         known = self._spectrograms.get(window.source)
@@ -220,11 +233,12 @@ def _next(due_s: float, now_s: float, per_s: float) -> float:
     return max(due_s, now_s - 0.5 / per_s) + 1.0 / per_s
 
 
-def picture(frame: Frame, results: Sequence[Result]) -> Record:
-    """A picture and what is said of it. Boxes refer to `width` and `height`; the JPEG may be smaller."""
+def picture(frame: Frame, results: Sequence[Result], process: JpegProcess | None = None) -> Record:
+    """A picture and what is said of it. Boxes refer to `width` and `height`; the JPEG may be smaller. `process`: who
+    encodes it, when it can; else this thread."""
     height, width = frame.pixels.shape[:2]
     head = _head(frame.source, frame.seq, width, height, results)
-    return record(head, pictures.shown(frame.pixels), place=("picture", frame.source))
+    return record(head, pictures.shown(frame.pixels, process), place=("picture", frame.source))
 
 
 def _head(source: str, seq: int, width: int, height: int, results: Sequence[Result]) -> bytes:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from appliance.pipeline.snapshot import jpeg
+from appliance.pipeline.snapshot import LONGEST_SIDE, jpeg
 from capture.samples import Pixels
+
+if TYPE_CHECKING:
+    from appliance.page.jpeg_process import JpegProcess
 
 WIDEST_PX = 1280
 THUMBNAIL_PX = 96
@@ -13,12 +18,13 @@ _MARGIN = 0.15
 """Of the longer side of a box, around it."""
 
 
-def shown(pixels: Pixels) -> bytes:
-    """JPEG of a picture, at most WIDEST_PX wide."""
+def shown(pixels: Pixels, process: JpegProcess | None = None) -> bytes:
+    """JPEG of a picture, at most WIDEST_PX wide. `process`: who makes it, when it can; else this thread."""
     height, width = pixels.shape[:2]
-    if width > WIDEST_PX:
-        pixels = _resized(pixels, WIDEST_PX, max(1, round(height * WIDEST_PX / width)))
-    return jpeg(pixels)
+    size = (width, height) if width <= WIDEST_PX else (WIDEST_PX, max(1, round(height * WIDEST_PX / width)))
+    if process is not None and max(size) <= LONGEST_SIDE and (made := process.encode(pixels, *size)) is not None:
+        return made
+    return jpeg(pixels if size == (width, height) else _resized(pixels, *size))
 
 
 def thumbnail(pixels: Pixels, box: tuple[float, float, float, float]) -> bytes:

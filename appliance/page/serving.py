@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.config import Config, secret
-from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.oip.settings import address, is_loopback
@@ -64,11 +62,12 @@ class LivePage:
 
     def listen(self) -> str:
         """From now on browsers connect, and wait for `run`. The URL; raises ConfigError, and then nothing is open."""
+        from appliance.oip.sockets import check_pair
         from appliance.page.sockets import Listener
 
         pair = self.pair
         if pair is not None:
-            check_pair(*pair)
+            check_pair("[page]", *pair)
         host, port = address(self._settings.listen)
         self._listener = Listener(host, port)
         shown = f"[{host}]" if ":" in host else host
@@ -178,6 +177,7 @@ class LivePage:
                 self.application(),
                 loop="asyncio",
                 http=connection_of(listener),
+                proxy_headers=False,  # a caller could give itself any address
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -191,11 +191,3 @@ class LivePage:
                 ssl_keyfile=pair[1] if pair else None,
             )
         )
-
-
-def check_pair(certificate: Path, key: Path) -> None:
-    """Raises ConfigError when these two cannot be what a server shows."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"[page]: {certificate} and {key}: no certificate and its key: {error}") from error

@@ -13,6 +13,10 @@ from engines.engine import EngineError
 from engines.predictions import Answer, Detection, Label, Segment
 
 
+class TimedOut(EngineError):
+    """The run took longer than its pipeline allows, and was called off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """What is known of the run that answered. Times are monotonic nanoseconds."""

@@ -14,10 +14,11 @@ from appliance import config
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.pipeline import fit
-from appliance.pipeline.compose import Seen, Served, compose
+from appliance.pipeline.compose import Seen, Served, TimedOut, compose
 from appliance.pipeline.counts import Counts
 from appliance.pipeline.lives import ObjectLives, SoundLives, Step
 from appliance.pipeline.snapshot import jpeg
+from appliance.pipeline.tally import Failure, Tally
 from appliance.pipeline.tracker import Tracker
 from appliance.pipeline.zones import Zone
 from appliance.result import Clock, Event, ModelId, Result, Status, utc
@@ -70,6 +71,7 @@ class Pipeline:
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
         self.mailbox: Mailbox[Sample] = Mailbox(QUEUE if settings.every else 1, ready)
         self.outcomes: Counter[Status] = Counter()
+        self.tally = Tally()
         self.counts = Counts(topics, settings.name, named=settings.labels or ())
         self.served_ns = 0
         """When it was last given the engine; the worker serves the longest-waiting pipeline first."""
@@ -151,18 +153,30 @@ class Pipeline:
         result = self._result(sample, served, answer)
         if self.config.events and isinstance(sample, AudioWindow):
             steps = self._sounds.steps(result.labels or (), sample.stamp.mono_ns / 1e9, result.captured_at)
-        self.last_latency_ms = result.latency_ms.total if result.latency_ms else None
+        if result.latency_ms is not None:
+            self.last_latency_ms = result.latency_ms.total
+            self.tally.answer(result.answered_by, result.latency_ms)
         self._publish(result, sample)
         self._tell(steps, sample, served)
 
     def unanswered(self, sample: Sample, error: EngineError, served: Served) -> None:
         """No answer: say so. Nothing is counted, nothing ends."""
+        self.tally.failures[self._failure(error, served)] += 1
         now_ns = time.monotonic_ns()
         if served.engine == "none" and now_ns - self._failed_ns < self._failed_every_s * 1e9:
             self.outcomes["failed"] += 1
             return
         self._failed_ns = now_ns
         self._publish(self._result(sample, served, error), sample)
+
+    def _failure(self, error: EngineError, served: Served) -> Failure:
+        if self.misfit is not None:
+            return "misfit"
+        if isinstance(error, TimedOut):
+            return "timeout"
+        if served.engine != "none":
+            return "engine error"
+        return "nobody in time" if self._failed_every_s == 0 else "no engine"
 
     def answered_late(self, seen: Seen, answer: Answer, served: Served) -> None:
         """A valid answer to a sample that was said to have failed: it is published, and changes nothing else."""

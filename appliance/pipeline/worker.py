@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
-from appliance.pipeline.compose import Served
+from appliance.pipeline.compose import Served, TimedOut
 from appliance.pipeline.lane import Lane
 from appliance.result import ModelId
 from appliance.router import Engine as EngineState
@@ -280,7 +280,7 @@ class Worker:
     def _in_words(self, error: EngineError, pipeline: Lane) -> EngineError:
         if not self._timed_out:
             return error
-        return EngineError(f"{self.name}: no answer within {pipeline.config.timeout_s:g} s")
+        return TimedOut(f"{self.name}: no answer within {pipeline.config.timeout_s:g} s")
 
     def _refuse_for(self, seconds: float, error: EngineError, stopping: threading.Event) -> None:
         """While there is no engine, every pipeline says `failed` for what it is given."""

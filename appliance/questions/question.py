@@ -46,6 +46,8 @@ class Question:
     """The only ones to report; None: all."""
     deadline_ns: int
     """time.monotonic_ns() of the process that holds it: an answer is worth nothing after that."""
+    trace: str | None = None
+    """Of the trace that it is part of, as W3C's `traceparent` has it; None: nobody records one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,6 +41,7 @@ from appliance.remote.asker_figures import AskerFigures
 from appliance.remote.open_questions import OpenQuestions, Outcome, Take
 from appliance.remote.services import Services, Standing
 from appliance.thread_priority import be_punctual
+from appliance.traces.identity import HEADER
 
 logger = logging.getLogger(__name__)
 
@@ -265,11 +266,12 @@ class Asker:
         return None
 
     def _properties(self, question: Question, payload: codec.Payload, left_ms: float) -> Properties:
+        user = payload.user(left_ms)
         return Written(
             expires_s=max(1, math.ceil(left_ms / 1000)),
             response_topic=self._topics.answer,
             correlation=question.id.encode("ascii"),
-            user=payload.user(left_ms),
+            user=user if question.trace is None else [*user, (HEADER, question.trace)],
         )
 
     # Figures.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import Pipeline
@@ -16,9 +17,14 @@ from appliance.remote.pictures import Viewer
 from appliance.remote.privacy import Withheld
 from appliance.remote.service_side import ServiceSide
 from appliance.remote.view import View
+from capture.samples import Frame
 
 MOST_ASKED = 4
 """Questions of one pipeline on their way at the same time; of an `every` pipeline, four times as many."""
+
+
+Trace: TypeAlias = Callable[[str, Frame], "str | None"]
+"""From the name of a pipeline and a picture to what a question about it carries for its trace."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,15 +44,22 @@ class Counsel:
     """Of the router's thread."""
 
     def __init__(
-        self, pipeline: Pipeline, service: ServiceSide, viewer: Viewer, tell: Callable[[ServiceAnswer], None]
+        self,
+        pipeline: Pipeline,
+        service: ServiceSide,
+        viewer: Viewer,
+        tell: Callable[[ServiceAnswer], None],
+        trace: Trace | None = None,
     ) -> None:
-        """`tell`: leaves word for this thread, from any other."""
+        """`tell`: leaves word for this thread, from any other. `trace`: what a question about a picture of this
+        pipeline carries for its trace."""
         self.asked = 0
         """Questions on their way."""
         self._pipeline = pipeline
         self._service = service
         self._viewer = viewer
         self._tell = tell
+        self._trace = trace
         self._most = MOST_ASKED * (4 if pipeline.config.every else 1)
 
     def unaskable(self, entry: OpenSample, now_ns: int) -> str:
@@ -78,6 +91,7 @@ class Counsel:
             labels=tuple(labels) if labels else None,
             deadline_ns=entry.deadline_ns,
             take=take,
+            trace=None if self._trace is None else self._trace(self._pipeline.name, entry.sample),
         )
         entry.questions += 1
         entry.asked_ns = entry.asked_ns or now_ns

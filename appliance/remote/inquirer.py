@@ -47,6 +47,8 @@ class Inquiry:
     deadline_ns: int
     take: Callable[[Outcome, int], None]
     """Gets the outcome, exactly once, and the bytes of the question; on another thread."""
+    trace: str | None = None
+    """See Question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +116,7 @@ class Inquirer:
             threshold=inquiry.threshold,
             labels=inquiry.labels,
             deadline_ns=inquiry.deadline_ns,
+            trace=inquiry.trace,
         )
         payload = encode_question(question, jpeg=jpeg)
         size = len(payload.body)

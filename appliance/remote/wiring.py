@@ -13,7 +13,7 @@ from appliance.mqtt.topics import Topics
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
 from appliance.remote.asker import Asker
-from appliance.remote.counsel import Counsel
+from appliance.remote.counsel import Counsel, Trace
 from appliance.remote.inquirer import Inquirer
 from appliance.remote.lane import RoutedLane
 from appliance.remote.local_side import EngineStanding, LocalSide
@@ -65,9 +65,15 @@ class RemoteParts:
         )
 
     def route(
-        self, pipeline: Pipeline, worker: Worker, camera: Camera, celsius: Callable[[], float | None]
+        self,
+        pipeline: Pipeline,
+        worker: Worker,
+        camera: Camera,
+        celsius: Callable[[], float | None],
+        trace: Trace | None = None,
     ) -> RoutedLane:
-        """Put the router between this pipeline and its worker, which serves the lane that is given back."""
+        """Put the router between this pipeline and its worker, which serves the lane that is given back. `trace`: see
+        Counsel."""
         remote = pipeline.config.remote
         assert remote is not None, f"{pipeline.name} asks nobody"
         tell = partial(self.routing.tell, pipeline.name)
@@ -81,7 +87,7 @@ class RemoteParts:
         service = ServiceSide(self.inquirer, name, remote, self.limits, time.monotonic())
         viewer = Viewer(remote.offload, [tuple(mask) for mask in camera.masks])
         chance = SecondChance(remote.keep, pipeline, service, viewer, self.inquirer, tell)
-        counsel = Counsel(pipeline, service, viewer, tell)
+        counsel = Counsel(pipeline, service, viewer, tell, trace)
         self.routing.routed[pipeline.name] = Routed(pipeline, remote, local, service, viewer, counsel, chance)
         return lane
 

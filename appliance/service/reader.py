@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from appliance.questions import codec
 from appliance.questions.question import Question, Refused, Reply
@@ -13,17 +14,28 @@ from appliance.service.outgoing import Answer, Outgoing
 from appliance.service.room import Room
 from appliance.thread_name import name_thread
 
+if TYPE_CHECKING:
+    from appliance.traces.service import ServiceTraces
+
 IDLE_S = 0.5
 
 
 class Reader:
     """`run` is the body of the threads `reader <n>`, which share one of these."""
 
-    def __init__(self, door: Door, room: Room, outgoing: Outgoing, limits: codec.QuestionLimits) -> None:
+    def __init__(
+        self,
+        door: Door,
+        room: Room,
+        outgoing: Outgoing,
+        limits: codec.QuestionLimits,
+        traces: ServiceTraces | None = None,
+    ) -> None:
         self._door = door
         self._room = room
         self._outgoing = outgoing
         self._limits = limits
+        self._traces = traces
 
     def run(self, stopping: threading.Event) -> None:
         """Body of a thread: until `stopping`."""
@@ -49,6 +61,8 @@ class Reader:
 
         def answered(answer: Future[Reply]) -> None:
             error = answer.exception()
+            if self._traces is not None:
+                self._traces.answered(sealed.incoming.user, sender.question, sealed.model, answer)
             if isinstance(error, Refused):
                 self._door.refuse(sender, error, time.monotonic_ns())
                 return

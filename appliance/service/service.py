@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance import long_lived
 from appliance.notify import Notifier
@@ -25,6 +25,9 @@ from appliance.service.reader import Reader
 from appliance.service.room import Broken, Room, Standing
 from appliance.service.settings import ServiceConfig
 from appliance.wiring import link_settings
+
+if TYPE_CHECKING:
+    from appliance.traces.service import ServiceTraces
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +53,8 @@ class Service:
         door_limits = DoorLimits(each=serve.each, most=serve.most, **bytes_limits)
         self.door = Door(self.room, outgoing, config.mqtt.base, door_limits)
         limits = QuestionLimits(Limits(body_bytes=largest), pixels=int(serve.largest_megapixels * 1e6))
-        self.reader = Reader(self.door, self.room, outgoing, limits)
+        self.traces = _traces(config)
+        self.reader = Reader(self.door, self.room, outgoing, limits, self.traces)
         link = link_for_service(link_settings(config.mqtt, f"model-service-{serve.id}"), largest)
         self.intake = Intake(link, self.door, outgoing, self._ready, self.announcement)
         self._notifier = Notifier()
@@ -64,6 +68,8 @@ class Service:
         told = threading.Event()
         with self._signals(told), self.room, self._oip():
             self._start("intake", self.intake.run)
+            if self.traces is not None:
+                self._start("traces", self.traces.collector.run)
             for number in range(self.config.serve.readers):
                 self._start(f"reader {number + 1}", self.reader.run)
             try:
@@ -209,3 +215,13 @@ def _served(standing: Standing) -> ServedModel:
         queue_ms=standing.queue_ms,
         infer_ms=standing.infer_ms,
     )
+
+
+def _traces(config: ServiceConfig) -> ServiceTraces | None:
+    """Where traces are made; None where they are not. Raises ConfigError."""
+    if config.traces is None:
+        return None
+    from appliance.traces.collector import Collector
+    from appliance.traces.service import ServiceTraces
+
+    return ServiceTraces(Collector(config.traces, "model-service", config.serve.id))

@@ -12,6 +12,7 @@ from appliance.config_errors import ConfigError
 from appliance.config_values import File, Name, Seconds, Table, Text
 from appliance.mqtt.settings import BrokerAddress
 from appliance.oip.settings import Oip
+from appliance.traces.settings import Traces
 
 
 class Serve(Table):
@@ -42,6 +43,9 @@ class Serve(Table):
     )
     log: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged", examples=["info"]
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text: a sentence a line; json: an object a line, for programs", examples=["json"]
     )
 
 
@@ -82,6 +86,7 @@ class ServiceConfig(Table):
     model: list[ServedModel] = Field(default_factory=list)
     gpu: Gpu = Field(default_factory=Gpu)
     oip: Oip | None = None
+    traces: Traces | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> ServiceConfig:

@@ -18,7 +18,8 @@ def post(item: Publish) -> Post:
     """A message that is not spooled."""
     document = item.document
     payload = bytes(document) if isinstance(document, (bytes, bytearray)) else result.to_json(document)
-    return Post(item.topic, payload, item.qos, item.retain, item.expires_s, item.response_to)
+    said = document if isinstance(document, result.Result) else None
+    return Post(item.topic, payload, item.qos, item.retain, item.expires_s, item.response_to, item.made_ns, said)
 
 
 def entry(item: Spool) -> Entry:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 
@@ -19,6 +20,7 @@ class Publish:
     expires_s: int | None = None
     response_to: bytes | None = None
     """MQTT 5 correlation data of the request that this answers."""
+    made_ns: int = field(default_factory=time.monotonic_ns, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Spool:
     """Name of the stream whose sequence number it gets; by convention the pipeline's name."""
     priority: int = 1
     """On a full disk the lowest priority goes first, oldest first. 0 results, 1 events, 2 alarms."""
+    made_ns: int = field(default_factory=time.monotonic_ns, compare=False, repr=False)
 
 
 Outgoing: TypeAlias = Publish | Spool

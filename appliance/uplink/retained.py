@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appliance.result import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,10 @@ class Post:
     retain: bool = False
     expires_s: int | None = None
     response_to: bytes | None = None
+    made_ns: int = field(default=0, compare=False)
+    """When the document was handed over; 0: it is not looked at."""
+    result: Result | None = field(default=None, compare=False)
+    """What it says, for whoever wants to know when that has gone out."""
 
 
 class Retained:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from appliance.backoff import Backoff
+from appliance.histogram import Histogram
 from appliance.mqtt.connection import (
     Acknowledged,
     ConnectionGone,
@@ -25,6 +27,7 @@ from appliance.mqtt.properties import Written
 from appliance.mqtt.reasons import puback_words
 from appliance.outbox.outbox import Outbox
 from appliance.outbox.rows import Kept
+from appliance.result import Result
 from appliance.uplink.flow import Flow
 from appliance.uplink.pace import Ramp
 from appliance.uplink.poison import PoisonGuard
@@ -79,6 +82,10 @@ class Sender:
         """Posts that did not go out, by reason."""
         self.sent = 0
         """Posts that did."""
+        self.on_sent: Callable[[Result], None] | None = None
+        """Told of every result at QoS 0 once it is written to the connection; never blocks."""
+        self.live_times = Histogram()
+        """Of results at QoS 0: from handing them over until they are written to the connection."""
         self.alarms: dict[str, str] = {}
         self._link = link
         self._up: Up | None = None
@@ -182,6 +189,10 @@ class Sender:
             self._live -= 1
             self._live_bytes -= flight.size
             self.sent += 1
+            if flight.post.result is not None and self.on_sent is not None:
+                self.on_sent(flight.post.result)
+            if not flight.post.retain:
+                self.live_times.add((time.monotonic_ns() - flight.post.made_ns) / 1e9)
             return
         self.heard_s = now_s
         self._flying -= 1

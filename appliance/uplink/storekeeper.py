@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from appliance import result
 from appliance.backoff import Backoff
+from appliance.histogram import Histogram
 from appliance.outbox.file import OutboxError
 from appliance.outbox.outbox import Outbox, OutboxFigures
 from appliance.uplink import encoding
@@ -41,6 +43,8 @@ class Storekeeper:
         """Why it is not."""
         self.given_up = 0
         """Events that waited in memory in vain."""
+        self.times = Histogram()
+        """Of events: from handing them over until they are durable."""
         self.incoming_per_s = 0.0
         """Events that become durable, averaged over about a second."""
         self._outbox = outbox
@@ -91,6 +95,9 @@ class Storekeeper:
         del self._waiting[: len(group)]
         self._came += len(group)
         self._pace.spend()
+        now_ns = time.monotonic_ns()
+        for item in group:
+            self.times.add((now_ns - item.made_ns) / 1e9)
         streams.look()
         if self._on_accepted is not None:
             self._on_accepted(group, places)

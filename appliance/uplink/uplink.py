@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
+from appliance.histogram import Histogram
 from appliance.mailbox import Mailbox
 from appliance.mqtt.connection import Acknowledged, Down, Greeting, LinkEvent, Up
 from appliance.mqtt.incoming import Incoming
@@ -19,6 +20,7 @@ from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics
 from appliance.outbox.file import OutboxError, OutboxTaken
 from appliance.outbox.outbox import DEFAULT_QUOTA_BYTES, Outbox
+from appliance.result import Result
 from appliance.uplink import encoding
 from appliance.uplink.figures import UplinkFigures
 from appliance.uplink.intake import Intake
@@ -111,6 +113,21 @@ class Uplink:
     def figures(self) -> UplinkFigures:
         """The newest picture, some tenths of a second old. Any thread."""
         return self._figures
+
+    def tell_sent(self, on_sent: Callable[[Result], None]) -> None:
+        """Before `run`: who is told, on its thread, of every result that was written to the connection."""
+        self._sender.on_sent = on_sent
+
+    @property
+    def live_times(self) -> Histogram:
+        """Of results that are not spooled: from handing them over until they are written to the connection. Any
+        thread."""
+        return self._sender.live_times
+
+    @property
+    def stored_times(self) -> Histogram:
+        """Of spooled documents: from handing them over until they are durable. Any thread."""
+        return self._storekeeper.times
 
     def stuck(self, now_ns: int) -> bool:
         """Whether the thread has stopped turning. A broker or a disk that is away is no reason."""

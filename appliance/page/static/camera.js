@@ -114,7 +114,7 @@ export class Camera {
     if (!row) return;
     const counts = new Map();
     for (const each of result.detections ?? result.labels ?? []) counts.set(each.label, (counts.get(each.label) ?? 0) + 1);
-    const words = [...counts].sort().map(([label, count]) => (result.detections ? `${count} ${label}` : label));
+    const words = [...counts].sort().map(([label, count]) => (count > 1 ? `${label} × ${count}` : label));
     const failed = result.status === "failed";
     const chips = failed ? ["failed"] : words.length ? words : ["nothing"];
     if (row.shown !== chips.join("\n")) {

@@ -47,7 +47,7 @@ export function draw(context, { said, zones, masks, trails, scale, unit }) {
       shape(context, each, hue, line, scale, unit);
     }
     context.setLineDash([]);
-    for (const each of detections) caption(context, each, hueOf(each.label), scale, unit);
+    for (const each of captions(context, detections, scale, unit)) caption(context, each, unit);
     context.globalAlpha = 1;
   }
 }
@@ -97,15 +97,40 @@ function trail(context, places, hue, scale, unit) {
   }
 }
 
-function caption(context, each, hue, scale, unit) {
-  const words = `${each.label}${each.track === undefined ? "" : ` #${each.track}`} ${Math.round(each.score * 100)}%`;
+/** Where captions lie, and what they say: one after the other, each as long as those before and its neighbours' leave
+ * room for. */
+export function captions(context, detections, scale, unit) {
   context.font = `600 ${12 * unit}px system-ui, sans-serif`;
+  const own = detections.map((each) => place(context, each, each.label, scale, unit));
+  const taken = [];
+  return detections.map((each, index) => {
+    const percent = `${Math.round(each.score * 100)}%`;
+    const number = each.track === undefined ? "" : ` #${each.track}`;
+    const lengths = [`${each.label}${number} ${percent}`, `${each.label} ${percent}`, each.label];
+    const places = lengths.map((words) => place(context, each, words, scale, unit));
+    const others = [...taken, ...own.filter((_, other) => other !== index)];
+    const free = places.find((one) => !others.some((other) => meet(one, other))) ?? own[index];
+    taken.push(free);
+    return { ...free, hue: hueOf(each.label) };
+  });
+}
+
+/** Where a caption of these words lies: above its box, or below one that is at the top. */
+function place(context, each, words, scale, unit) {
   const width = context.measureText(words).width + 10 * unit;
   const height = 18 * unit;
   const [left, top, , bottom] = each.box;
   const above = top * scale - height - unit;
   const x = Math.max(0, Math.min(left * scale - unit, context.canvas.width - width));
   const y = above >= 0 ? above : Math.min(bottom * scale + unit, context.canvas.height - height);
+  return { words, x, y, width, height };
+}
+
+function meet(one, other) {
+  return one.x < other.x + other.width && other.x < one.x + one.width && one.y < other.y + other.height && other.y < one.y + one.height;
+}
+
+function caption(context, { words, x, y, width, height, hue }, unit) {
   context.fillStyle = `hsl(${hue} 85% 68%)`;
   context.beginPath();
   context.roundRect(x, y, width, height, 4 * unit);
