@@ -32,6 +32,7 @@ from engines.manifest import AudioInput
 
 if TYPE_CHECKING:
     from appliance.page.hub import Hub
+    from appliance.recorder.recorder import Recorder
     from appliance.remote.wiring import RemoteParts
     from engines.model import Model
 
@@ -47,6 +48,8 @@ class Assembly:
     workers: dict[str, Worker] = field(default_factory=dict)
     remote: RemoteParts | None = None
     """What asks the model services, where a pipeline may."""
+    recorder: Recorder | None = None
+    """What keeps clips, where a pipeline is to."""
 
     def worker_of(self, pipeline: Pipeline) -> Worker:
         named = (
@@ -108,22 +111,28 @@ def assemble(
     clock: Callable[[], Clock],
     celsius: Callable[[], float | None],
     hub: Hub | None = None,
+    state: Path | None = None,
 ) -> Assembly:
     """One worker for every model in use, one pipeline for every table, one feed for every source.
 
     `celsius`: how hot the device is, where that is known. `hub`: of the live page, where there is one.
+    `state`: folder for recordings; None: nothing is recorded.
     """
     show = None if hub is None else hub.shown
-    assembly = Assembly(remote=_remote(config, topics))
+    recorder = _recorder(config, state, clock)
+    tapes = {} if recorder is None else {deck.name: deck.tape for deck in recorder.decks}
+    assembly = Assembly(remote=_remote(config, topics), recorder=recorder)
     cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
+        tape = tapes.get(settings.name)
         parts, camera = assembly.remote, cameras.get(settings.source)
         if parts is not None and camera is not None and parts.routes(settings):
-            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show)
+            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show, tape=tape)
             worker.pipelines.append(parts.route(pipeline, worker, camera, celsius))
         else:
-            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=camera is None, show=show)
+            hears = camera is None
+            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=hears, show=show, tape=tape)
             worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:
@@ -137,6 +146,15 @@ def assemble(
             enabled=source.enabled,
         )
     return assembly
+
+
+def _recorder(config: Config, state: Path | None, clock: Callable[[], Clock]) -> Recorder | None:
+    """None where no pipeline keeps clips."""
+    if state is None or not any(pipeline.recorder is not None for pipeline in config.pipeline):
+        return None
+    from appliance.recorder.wiring import make_recorder
+
+    return make_recorder(config, state, clock)
 
 
 def _remote(config: Config, topics: Topics) -> RemoteParts | None:

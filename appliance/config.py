@@ -17,6 +17,7 @@ from appliance.config_values import File, Name, Polygon, Seconds, Share, Table, 
 from appliance.home_assistant.settings import HomeAssistant
 from appliance.oip.settings import Oip
 from appliance.page.settings import Page
+from appliance.recorder.settings import Recorder
 from appliance.remote.settings import PipelineRemote, Remote
 from appliance.text_file import NotText, read_text
 
@@ -267,7 +268,14 @@ class Pipeline(Table):
     snapshot: bool = Field(False, description="publish a JPEG of the last event, retained", examples=[True])
     motion: Motion | None = None
     remote: PipelineRemote | None = None
+    recorder: Recorder | None = None
     zones: list[Zone] = Field([], description="named parts of the picture")
+
+    @model_validator(mode="after")
+    def _recorded_events(self) -> Pipeline:
+        if self.recorder is not None and not self.events:
+            raise ValueError("recorder: a clip begins with an event: leave out events = false")
+        return self
 
     @model_validator(mode="after")
     def _unique_zones(self) -> Pipeline:

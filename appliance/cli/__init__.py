@@ -1,4 +1,4 @@
-"""The command line: `appliance run | demo | predict | watch | serve | broker | models | config | doctor | bench`."""
+"""The command line: `appliance run`, `demo`, `predict` and the rest of COMMANDS."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "Run the appliance with a configuration.",
     "demo": "Show the appliance at work, with nothing attached.",
     "predict": "Run a model on images, videos or sound files.",
+    "replay": "Run recorded clips again and name the first difference.",
     "watch": "Follow the results of an appliance.",
     "serve": "Answer the questions of devices with models, over MQTT.",
     "broker": "Set up a broker with TLS, and give devices and services their names on it.",
