@@ -171,7 +171,7 @@ class Daemon:
         """Start everything that a reload replaces."""
         check(config)
         if self._page is not None:
-            self._page.describe(config)
+            self._page.describe(config, self._state_folder)
         self.assembly = assemble(
             config,
             self._catalogue,

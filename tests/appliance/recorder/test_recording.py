@@ -131,9 +131,7 @@ def test_a_track_that_is_lost_differs_although_every_box_is_right(
     shutil.copytree(folder / "recordings" / "shapes", copy)
     answers = copy / f"{seen.name}.jsonl"
     lines = [json.loads(line) for line in answers.read_bytes().splitlines()]
-    first = next(line for line in lines if line.get("memory", {}).get("tracks"))
-    for track in first["memory"]["tracks"]:
-        track["number"] += 100
+    next(line for line in lines if "memory" in line)["memory"]["next_track"] += 100
     answers.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     done = replay(copy / seen.file)
     assert done.returncode == 1
