@@ -21,6 +21,7 @@ from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker
 from appliance.remote.figures import RoutedFigures
 from appliance.result import Clock
+from appliance.together.gathering import Gathering
 from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry
 from capture.open import is_audio, is_sensor, open_source
@@ -50,6 +51,8 @@ class Assembly:
     """What asks the model services, where a pipeline may."""
     recorder: Recorder | None = None
     """What keeps clips, where a pipeline is to."""
+    gathering: Gathering | None = None
+    """What brings pictures and sounds together, where that is asked for."""
 
     def worker_of(self, pipeline: Pipeline) -> Worker:
         named = (
@@ -121,18 +124,22 @@ def assemble(
     show = None if hub is None else hub.shown
     recorder = _recorder(config, state, clock)
     tapes = {} if recorder is None else {deck.name: deck.tape for deck in recorder.decks}
-    assembly = Assembly(remote=_remote(config, topics), recorder=recorder)
+    gathering = Gathering(config, topics, post) if config.together else None
+    told = None if gathering is None else gathering.told
+    assembly = Assembly(remote=_remote(config, topics), recorder=recorder, gathering=gathering)
     cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
         tape = tapes.get(settings.name)
         parts, camera = assembly.remote, cameras.get(settings.source)
         if parts is not None and camera is not None and parts.routes(settings):
-            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show, tape=tape)
+            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show, tape=tape, told=told)
             worker.pipelines.append(parts.route(pipeline, worker, camera, celsius))
         else:
             hears = camera is None
-            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=hears, show=show, tape=tape)
+            pipeline = Pipeline(
+                settings, topics, post, clock, worker.ready, hears=hears, show=show, tape=tape, told=told
+            )
             worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:

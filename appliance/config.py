@@ -20,6 +20,7 @@ from appliance.page.settings import Page
 from appliance.recorder.settings import Recorder
 from appliance.remote.settings import PipelineRemote, Remote
 from appliance.text_file import NotText, read_text
+from appliance.together.settings import Together
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -298,6 +299,7 @@ class Config(Table):
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])
+    together: list[Together] = Field([])
 
     @property
     def sources(self) -> list[Camera | Microphone]:
@@ -311,6 +313,7 @@ class Config(Table):
             *_twins("[[camera]]", "uri", [c.uri for c in self.camera if c.uri.startswith(ONE_READER)]),
             *self._unknown_sources(),
             *self._mixed_streams(),
+            *self._unknown_pairs(),
             *self._unreachable_services(),
             *self._unheard_discovery(),
         ]
@@ -327,6 +330,27 @@ class Config(Table):
                     f'[[pipeline]] {pipeline.name}: source = "{pipeline.source}": no camera or microphone has this '
                     f"name; known: {known}"
                 )
+
+    def _unknown_pairs(self) -> Iterator[str]:
+        cameras = {camera.name for camera in self.camera}
+        pipelines = {pipeline.name: pipeline for pipeline in self.pipeline}
+        taken = [*pipelines, *(f"{name}-results" for name in pipelines), *(each.name for each in self.together)]
+        yield from _twins("[[together]] and [[pipeline]]", "name", [n for n in taken if n in self._pairs])
+        for each in self.together:
+            for key, name, seen in (("picture", each.picture, True), ("sound", each.sound, False)):
+                pipeline = pipelines.get(name)
+                where = f'[[together]] {each.name}: {key} = "{name}"'
+                kind = "camera" if seen else "microphone"
+                if pipeline is None:
+                    yield f"{where}: no pipeline has this name; known: {', '.join(pipelines) or 'none'}"
+                elif (pipeline.source in cameras) is not seen:
+                    yield f"{where}: its source is no {kind}: name a pipeline of a {kind}"
+                elif not pipeline.events:
+                    yield f"{where}: it makes no events: leave out events = false there"
+
+    @property
+    def _pairs(self) -> set[str]:
+        return {each.name for each in self.together}
 
     def _mixed_streams(self) -> Iterator[str]:
         """Spooled results have a stream of their own beside that of the pipeline's events."""

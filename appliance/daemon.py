@@ -56,7 +56,7 @@ STOP_WITHIN_S = 8.0
 MOST_ABANDONED = 3
 """So many capture threads left hanging below Python, and the process starts afresh."""
 
-LIVE_TABLES = frozenset({"camera", "microphone", "pipeline", "remote"})
+LIVE_TABLES = frozenset({"camera", "microphone", "pipeline", "remote", "together"})
 """Tables that a reload applies; the others need a restart."""
 
 
@@ -261,6 +261,8 @@ class Daemon:
             self._reload.clear()
             self.reload()
         self._hear()
+        if self.assembly.gathering is not None:
+            self.assembly.gathering.tick()
         for worker in self.assembly.workers.values():
             worker.check(now_ns)
         self._replace_hung_captures(now_ns)

@@ -65,10 +65,11 @@ class Pipeline:
         hears: bool = False,
         show: Show | None = None,
         tape: Tape | None = None,
+        told: Callable[[Event, float], None] | None = None,
     ) -> None:
         """`post` hands documents to the uplink; `ready` is the condition its model thread waits on; `hears`: its source
         is a microphone; `show` is told every result together with its sample, and never blocks; `tape` is given what a
-        recording is made of."""
+        recording is made of; `told` every event with its time in seconds (monotonic), and never blocks."""
         self.config = settings
         self.name = settings.name
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
@@ -85,6 +86,7 @@ class Pipeline:
         self._hears = hears
         self._show = show
         self._tape = tape
+        self._told = told
         self._unknown_labels: str | None = None
         self._zones_outside: str | None = None
         self._picture_size: tuple[int, int] | None = None
@@ -258,6 +260,8 @@ class Pipeline:
                 seconds=round(step.seconds, 3),
             )
             events.append(event)
+            if self._told is not None:
+                self._told(event, sample.stamp.mono_ns / 1e9)
             self._post(Spool(self._topics.event(self.name), event, stream=self.name))
         if not steps and not self.counts.due:
             return events  # no count changes without a step
