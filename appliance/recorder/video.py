@@ -1,6 +1,6 @@
 """Pictures to a video that browsers play, and back: VP8 in WebM, by the FFmpeg that comes with OpenCV.
 
-Why this one: docs/decisions/0012-recorded-clips.md.
+Why this one: docs/decisions/0013-recorded-clips.md.
 """
 
 from __future__ import annotations
