@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from appliance import config
+from appliance.pipeline.snapshot import LONGEST_SIDE
 from appliance.recorder.clip import Clip, Head, head_line
 from appliance.recorder.develop import Undeveloped, develop
 from appliance.recorder.entry import Entry, Heard
@@ -18,7 +20,7 @@ from appliance.recorder.pictures import compressed
 from appliance.recorder.shelf import Shelf
 from appliance.recorder.tape import Said, Tape
 from appliance.result import Clock
-from capture.samples import AudioWindow, Frame
+from capture.samples import Frame, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +73,16 @@ class Deck:
         self._exact = kept.exact or kind == "sound"
         labels = None if kept.labels is None else frozenset(kept.labels)
         self._moment = Moment(Limits(kept.before_s, kept.after_s, kept.longest_s, labels))
-        self._samples: dict[int, Frame | AudioWindow] = {}
-        """Whose answer has not come yet."""
+        self._samples: dict[int, Sample] = {}
+        """By monotonic time: a source that is opened again numbers its samples anew."""
         self._heard_to: int | None = None
         self._journal: Journal | None = None
         self._written = 0
         self._work: Generator[Clip | None, None, None] | None = None
         self._part = Path()
         """What `_work` works on."""
+        self._tries: Counter[str] = Counter()
+        """Names of clips that could not be made: how often."""
         self._again_s = 0.0
         self._clips = 0
 
@@ -92,12 +96,12 @@ class Deck:
     def listen(self) -> bool:
         """Take what the tape has; whether there was anything."""
         said, samples = self.tape.take()
-        self._samples |= samples
+        self._samples |= {sample.stamp.mono_ns: sample for sample in samples}
         for each in said:
             self._take(self._entry(each))
         if said:
-            newest = said[-1].seq
-            self._samples = {seq: sample for seq, sample in self._samples.items() if seq > newest}
+            newest_ns = said[-1].stamp.mono_ns
+            self._samples = {ns: sample for ns, sample in self._samples.items() if ns > newest_ns}
         return bool(said)
 
     def stop(self) -> None:
@@ -108,11 +112,11 @@ class Deck:
             self._work.close()
 
     def _entry(self, said: Said) -> Entry:
-        sample = self._samples.get(said.seq)
+        sample = self._samples.get(said.stamp.mono_ns)
+        if sample is None or (isinstance(sample, Frame) and max(sample.pixels.shape) > LONGEST_SIDE):
+            return Entry.of(said, b"")
         if isinstance(sample, Frame):
             return Entry.of(said, compressed(sample.pixels, exact=self._exact))
-        if sample is None:
-            return Entry.of(said, b"")
         end = sample.start + len(sample.samples)
         known = self._heard_to
         first = sample.start if known is None or not sample.start <= known <= end else known
@@ -134,6 +138,7 @@ class Deck:
 
     def _begin(self, entries: list[Entry]) -> bool:
         needed = sum(entry.size for entry in entries) + ROOM_BYTES
+        name = ""
         try:
             if not self.shelf.make_room(min(needed, self.shelf.most_of_one)):
                 self._complain("the disk is full: nothing is recorded until there is room")
@@ -145,6 +150,7 @@ class Deck:
             self._journal = Journal(self.shelf.path(name, "part"), head_line(head))
         except OSError as error:
             self._complain(f"nothing can be recorded: {error.strerror}")
+            self.shelf.busy.discard(name)
             return False
         self.trouble = None
         return True
@@ -176,8 +182,8 @@ class Deck:
     def work(self, now_s: float) -> bool:
         """One piece of the clip that is being made; whether there was anything to do. May raise OSError."""
         if self._work is None:
-            waiting = self.shelf.waiting() if now_s >= self._again_s else []
-            if not waiting:
+            waiting = sorted(self.shelf.waiting(), key=lambda part: self._tries[part.stem])  # else the oldest first
+            if not waiting or (self._tries[waiting[0].stem] and now_s < self._again_s):
                 return False
             self._part = waiting[0]
             self.shelf.busy.add(self._part.stem)
@@ -190,11 +196,13 @@ class Deck:
             self._rest()
         except Undeveloped as error:
             self._complain(f"a clip cannot be made yet: {error}")
+            self._tries[self._part.stem] += 1
             self._again_s = now_s + AGAIN_AFTER_S
             self._rest()
         else:
             if clip is not None:
                 self._rest()
+                del self._tries[clip.name]
                 self.shelf.settle(clip.name)
                 self.trouble = None
                 self._clips += 1

@@ -3,11 +3,14 @@ in between. A clip that a kill or a power cut interrupted is developed at the ne
 
 from __future__ import annotations
 
+import errno
 import statistics
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from appliance.pipeline.snapshot import jpeg
 from appliance.recorder import journal, video
@@ -46,8 +49,15 @@ class _Job:
 def develop(part: Path, shelf: Shelf) -> Generator[Clip | None, None, None]:
     """Yields None after every piece of work and at last the clip. Raises journal.JournalError when nothing in the part
     can be used, Undeveloped when there is no room or no encoder."""
-    reading = journal.read(part)
-    head = read_head(reading.head)
+    try:
+        reading = journal.read(part)
+        head = read_head(reading.head)
+    except FileNotFoundError as error:
+        raise journal.JournalError(f"{part}: somebody has taken it away") from error
+    except OSError as error:
+        raise Undeveloped(f"{part}: {error.strerror}") from error
+    except ValidationError as error:
+        raise journal.JournalError(f"{part}: of another version of the appliance") from error
     kept = [entry for entry, (_, length) in zip(reading.entries, reading.places, strict=True) if length]
     if not kept:
         raise journal.JournalError(f"{part}: no picture and no sound in it")
@@ -58,7 +68,13 @@ def develop(part: Path, shelf: Shelf) -> Generator[Clip | None, None, None]:
     except (OSError, VideoError, SoundError) as error:
         for ending in ("draft.webm", "draft.wav"):
             job.path(ending).unlink(missing_ok=True)
-        raise Undeveloped(FULL if isinstance(error, OSError) else str(error)) from error
+        raise Undeveloped(_why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 Made = tuple[Path, list[Entry], float, bool]

@@ -67,7 +67,7 @@ class Recording:
             if pixels is None:
                 raise NoRecording(f"{self.clip.file}: ends before picture {entry.place}")
             stamp = Stamp(entry.mono_ns, entry.unix_ns)
-            yield entry, Frame(self.clip.source, entry.seq, stamp, self._sized(pixels), entry.ready_ns)
+            yield entry, Frame(self.clip.source, entry.seq, stamp, self._sized(pixels, entry), entry.ready_ns)
 
     def _of_video(self) -> Iterator[tuple[int, Pixels]]:
         yield from enumerate(video.pictures_of(self.folder / self.clip.file))
@@ -79,14 +79,15 @@ class Recording:
         for place, entry in zip(places, kept, strict=False):
             yield place, decoded(entry.data)
 
-    def _sized(self, pixels: Pixels) -> Pixels:
+    @staticmethod
+    def _sized(pixels: Pixels, entry: Entry) -> Pixels:
         """As large as the model was given it."""
-        width, height = self.clip.width, self.clip.height
-        if width is None or height is None or pixels.shape[:2] == (height, width):
+        size = entry.result.frame
+        if size is None or pixels.shape[:2] == (size.height, size.width):
             return pixels
         import cv2
 
-        return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        return np.asarray(cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _heard(self) -> Iterator[tuple[Entry, Sample | None]]:
         samples = sound.samples_of(self.folder / self.clip.file)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from pydantic import ValidationError
 
 from appliance.config import Pipeline as Settings
 from appliance.mqtt.topics import Topics
@@ -15,7 +16,7 @@ from appliance.pipeline.pipeline import Pipeline
 from appliance.recorder import compare
 from appliance.recorder.compare import EXACT, LOSSY, Difference, Tolerance
 from appliance.recorder.entry import Entry
-from appliance.recorder.recording import Recording
+from appliance.recorder.recording import NoRecording, Recording
 from appliance.result import Event, ModelId, Result
 from appliance.uplink.outgoing import Outgoing
 from capture.samples import AudioWindow, Frame, Sample, Stamp
@@ -66,7 +67,7 @@ class Replay:
         self._results: list[Result] = []
         self._events: list[Event] = []
         self._pipeline = Pipeline(
-            Settings.model_validate(clip.settings),
+            settings_of(recording),
             Topics("appliance", clip.device),
             self._posted,
             lambda: clip.clock,
@@ -76,7 +77,7 @@ class Replay:
         )
 
     def run(self) -> Found:
-        """Up to the first difference. Raises EngineError for a model that cannot be used, NoRecording."""
+        """Up to the first difference. Once. Raises EngineError for a model that cannot be used, NoRecording."""
         compared = taken = 0
         ids: dict[str, str] = {}
         begun = not any(entry.memory is not None for entry in self._recording.entries)
@@ -147,6 +148,17 @@ class Replay:
     def _posted(self, document: Outgoing) -> None:
         if isinstance(document.document, Event):
             self._events.append(document.document)
+
+
+def settings_of(recording: Recording) -> Settings:
+    """The pipeline as it was configured; raises NoRecording when this version does not know it."""
+    try:
+        return Settings.model_validate(recording.clip.settings)
+    except ValidationError as error:
+        name = recording.clip.name
+        raise NoRecording(
+            f"{name}: its pipeline was configured by another version of the appliance: {error}"
+        ) from error
 
 
 def recorded(result: Result, task: str) -> Answer:

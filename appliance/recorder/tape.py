@@ -75,10 +75,8 @@ class Tape:
         said = Said(sample.seq, sample.stamp, sample.ready_ns, result, tuple(events), threshold, memory)
         self._said.put(said)
 
-    def take(self) -> tuple[list[Said], dict[int, Frame | AudioWindow]]:
-        """What was said since the last time, and the samples that are there, by number; of an answer that is still on
-        its way the sample may be among them already."""
+    def take(self) -> tuple[list[Said], list[Sample]]:
+        """What was said since the last time, and the samples that are there; of an answer that is still on its way the
+        sample may be among them already."""
         said = self._said.take_all(0)
-        samples: dict[int, Frame | AudioWindow] = {frame.seq: frame for frame in self._pictures.take_all(0)}
-        samples |= {window.seq: window for window in self._sounds.take_all(0)}
-        return said, samples
+        return said, [*self._pictures.take_all(0), *self._sounds.take_all(0)]

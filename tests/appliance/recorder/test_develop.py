@@ -11,7 +11,7 @@ import pytest
 from appliance.recorder import video
 from appliance.recorder.clip import name_of
 from appliance.recorder.develop import Undeveloped, develop, frames_per_s, stills
-from appliance.recorder.journal import JournalError
+from appliance.recorder.journal import Journal, JournalError
 from appliance.recorder.pictures import compressed
 from appliance.recorder.recording import Recording
 from appliance.recorder.shelf import Shelf
@@ -116,6 +116,18 @@ def test_a_video_that_cannot_be_written_leaves_the_part(tmp_path: Path, monkeypa
     with pytest.raises(Undeveloped, match="3 of 12"):
         list(develop(part, shelf))
     assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+
+
+def test_a_part_of_another_version_or_one_that_is_gone_is_no_clip(tmp_path: Path) -> None:
+    shelf = shelf_at(tmp_path)
+    path = shelf.path(shelf.begin(0), "part")
+    with Journal(path, b'{"of": "tomorrow"}') as journal:
+        journal.add(SCENE[0])
+    with pytest.raises(JournalError, match="another version"):
+        list(develop(path, shelf))
+    path.unlink()
+    with pytest.raises(JournalError, match="taken it away"):
+        list(develop(path, shelf))
 
 
 def test_this_machine_writes_video() -> None:
