@@ -21,6 +21,7 @@ from appliance.pipeline.pipeline import Pipeline, Show
 from appliance.pipeline.worker import Worker
 from appliance.remote.figures import RoutedFigures
 from appliance.result import Clock, Result
+from appliance.together.gathering import Gathering
 from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry
 from capture.open import is_audio, is_sensor, open_source
@@ -33,6 +34,7 @@ from engines.manifest import AudioInput
 
 if TYPE_CHECKING:
     from appliance.page.hub import Hub
+    from appliance.recorder.recorder import Recorder
     from appliance.remote.wiring import RemoteParts
     from appliance.traces.device import DeviceTraces
     from engines.model import Model
@@ -49,6 +51,10 @@ class Assembly:
     workers: dict[str, Worker] = field(default_factory=dict)
     remote: RemoteParts | None = None
     """What asks the model services, where a pipeline may."""
+    recorder: Recorder | None = None
+    """What keeps clips, where a pipeline is to."""
+    gathering: Gathering | None = None
+    """What brings pictures and sounds together, where that is asked for."""
 
     def worker_of(self, pipeline: Pipeline) -> Worker:
         named = (
@@ -111,24 +117,33 @@ def assemble(
     celsius: Callable[[], float | None],
     hub: Hub | None = None,
     traces: DeviceTraces | None = None,
+    state: Path | None = None,
 ) -> Assembly:
     """One worker for every model in use, one pipeline for every table, one feed for every source.
 
     `celsius`: how hot the device is, where that is known. `hub`: of the live page, where there is one.
-    `traces`: where they are made.
+    `traces`: where they are made. `state`: folder for recordings; None: nothing is recorded.
     """
     show = _all_of([each.shown for each in (hub, traces) if each is not None])
     trace = None if traces is None else traces.header
-    assembly = Assembly(remote=_remote(config, topics))
+    recorder = _recorder(config, state, clock)
+    tapes = {} if recorder is None else {deck.name: deck.tape for deck in recorder.decks}
+    gathering = Gathering(config, topics, post) if config.together else None
+    told = None if gathering is None else gathering.told
+    assembly = Assembly(remote=_remote(config, topics), recorder=recorder, gathering=gathering)
     cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
+        tape = tapes.get(settings.name)
         parts, camera = assembly.remote, cameras.get(settings.source)
         if parts is not None and camera is not None and parts.routes(settings):
-            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show)
+            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show, tape=tape, told=told)
             worker.pipelines.append(parts.route(pipeline, worker, camera, celsius, trace))
         else:
-            pipeline = Pipeline(settings, topics, post, clock, worker.ready, hears=camera is None, show=show)
+            hears = camera is None
+            pipeline = Pipeline(
+                settings, topics, post, clock, worker.ready, hears=hears, show=show, tape=tape, told=told
+            )
             worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:
@@ -153,6 +168,15 @@ def _all_of(shows: list[Show]) -> Show | None:
             each(result, sample)
 
     return show
+
+
+def _recorder(config: Config, state: Path | None, clock: Callable[[], Clock]) -> Recorder | None:
+    """None where no pipeline keeps clips."""
+    if state is None or not any(pipeline.recorder is not None for pipeline in config.pipeline):
+        return None
+    from appliance.recorder.wiring import make_recorder
+
+    return make_recorder(config, state, clock)
 
 
 def _remote(config: Config, topics: Topics) -> RemoteParts | None:

@@ -19,9 +19,10 @@ PARAMETERS = {
     "device": "Name of the device",
     "source": "Name of a camera or a microphone",
     "pipeline": "Name of a pipeline",
+    "together": "Name of a pair of pipelines",
     "label": "A word of the model; what a topic may not hold is `-`",
     "request": "`status`, `snapshot` or `reload`; of a refused command `set`",
-    "stream": "Name of a pipeline; of its spooled results with `-results` behind it",
+    "stream": "Name of a pipeline, or of a pair; of a pipeline's spooled results with `-results` behind it",
     "model": "Name of a model at the services",
     "service": "Name of a model service",
 }

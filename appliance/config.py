@@ -18,8 +18,10 @@ from appliance.home_assistant.settings import HomeAssistant
 from appliance.metrics.settings import Metrics
 from appliance.oip.settings import Oip
 from appliance.page.settings import Page
+from appliance.recorder.settings import Recorder
 from appliance.remote.settings import PipelineRemote, Remote
 from appliance.text_file import NotText, read_text
+from appliance.together.settings import Together
 from appliance.traces.settings import Traces
 
 if sys.version_info >= (3, 11):
@@ -275,7 +277,14 @@ class Pipeline(Table):
     snapshot: bool = Field(False, description="publish a JPEG of the last event, retained", examples=[True])
     motion: Motion | None = None
     remote: PipelineRemote | None = None
+    recorder: Recorder | None = None
     zones: list[Zone] = Field([], description="named parts of the picture")
+
+    @model_validator(mode="after")
+    def _recorded_events(self) -> Pipeline:
+        if self.recorder is not None and not self.events:
+            raise ValueError("recorder: a clip begins with an event: leave out events = false")
+        return self
 
     @model_validator(mode="after")
     def _unique_zones(self) -> Pipeline:
@@ -300,6 +309,7 @@ class Config(Table):
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])
+    together: list[Together] = Field([])
 
     @property
     def sources(self) -> list[Camera | Microphone]:
@@ -313,6 +323,7 @@ class Config(Table):
             *_twins("[[camera]]", "uri", [c.uri for c in self.camera if c.uri.startswith(ONE_READER)]),
             *self._unknown_sources(),
             *self._mixed_streams(),
+            *self._unknown_pairs(),
             *self._unreachable_services(),
             *self._unheard_discovery(),
         ]
@@ -329,6 +340,27 @@ class Config(Table):
                     f'[[pipeline]] {pipeline.name}: source = "{pipeline.source}": no camera or microphone has this '
                     f"name; known: {known}"
                 )
+
+    def _unknown_pairs(self) -> Iterator[str]:
+        cameras = {camera.name for camera in self.camera}
+        pipelines = {pipeline.name: pipeline for pipeline in self.pipeline}
+        taken = [*pipelines, *(f"{name}-results" for name in pipelines), *(each.name for each in self.together)]
+        yield from _twins("[[together]] and [[pipeline]]", "name", [n for n in taken if n in self._pairs])
+        for each in self.together:
+            for key, name, seen in (("picture", each.picture, True), ("sound", each.sound, False)):
+                pipeline = pipelines.get(name)
+                where = f'[[together]] {each.name}: {key} = "{name}"'
+                kind = "camera" if seen else "microphone"
+                if pipeline is None:
+                    yield f"{where}: no pipeline has this name; known: {', '.join(pipelines) or 'none'}"
+                elif (pipeline.source in cameras) is not seen:
+                    yield f"{where}: its source is no {kind}: name a pipeline of a {kind}"
+                elif not pipeline.events:
+                    yield f"{where}: it makes no events: leave out events = false there"
+
+    @property
+    def _pairs(self) -> set[str]:
+        return {each.name for each in self.together}
 
     def _mixed_streams(self) -> Iterator[str]:
         """Spooled results have a stream of their own beside that of the pipeline's events."""

@@ -16,7 +16,7 @@ from appliance.mqtt import topics
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Availability
 from appliance.questions.announcement import Announcement
-from appliance.result import Event, Gap, Result
+from appliance.result import Event, Gap, Result, Together
 
 Standing: TypeAlias = Literal["online", "stopped", "offline"]
 """Of the appliance: at work; ended in order; lost (last will)."""
@@ -84,6 +84,10 @@ def _pipelines(at: Topics) -> Iterator[Channel]:
     yield Channel("event", at.event("{pipeline}"), "send", (event, gap), words="Spooled, in order, without holes")
     count = Message("count", "How many of a label there are now", Count)
     yield Channel("count", at.count("{pipeline}", "{label}"), "send", (count,), retain=True)
+    together = Message("together", "Something was seen and something was heard, and they met", Together)
+    yield Channel(
+        "together", at.together("{together}"), "send", (together, gap), words="Spooled, in order, without holes"
+    )
     picture = Message("snapshot", "The picture of the last new object", content=JPEG)
     yield Channel("snapshot", at.snapshot("{pipeline}"), "send", (picture,), qos=0, retain=True)
 

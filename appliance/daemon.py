@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -14,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from appliance import asyncapi, control, health, leftovers, long_lived
-from appliance.assembly import Assembly, assemble, check, read
+from appliance.assembly import Assembly, assemble, check, read, state_folder
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
 from appliance.config import Config
@@ -59,7 +60,7 @@ STOP_WITHIN_S = 8.0
 MOST_ABANDONED = 3
 """So many capture threads left hanging below Python, and the process starts afresh."""
 
-LIVE_TABLES = frozenset({"camera", "microphone", "pipeline", "remote"})
+LIVE_TABLES = frozenset({"camera", "microphone", "pipeline", "remote", "together"})
 """Tables that a reload applies; the others need a restart."""
 
 
@@ -119,6 +120,7 @@ class Daemon:
         self._power = Power()
         self._thermometer = Thermometer()
         self._sampled_ns = 0
+        self._state_folder = state_folder(config, dict(os.environ))
         self._plans = Plans(build=config.gpu.build)
         self._successors: dict[str, _Thread] = {}
         """Name of a worker: the thread that is to take it over."""
@@ -194,7 +196,7 @@ class Daemon:
         """Start everything that a reload replaces."""
         check(config)
         if self._page is not None:
-            self._page.describe(config)
+            self._page.describe(config, self._state_folder)
         self.assembly = assemble(
             config,
             self._catalogue,
@@ -204,6 +206,7 @@ class Daemon:
             lambda: self._thermometer.celsius,
             None if self._page is None else self._page.hub,
             self._traces,
+            self._state_folder,
         )
         remote = self.assembly.remote
         if remote is not None:
@@ -213,6 +216,8 @@ class Daemon:
                 ("router", remote.routing.run),
             ):
                 self._threads[name] = self._start(name, body)
+        if self.assembly.recorder is not None:
+            self._threads["recorder"] = self._start("recorder", self.assembly.recorder.run)
         for worker in self.assembly.workers.values():
             self._threads[f"model {worker.name}"] = self._start(f"model {worker.name}", worker.run)
         for feed in self.assembly.feeds.values():
@@ -282,6 +287,8 @@ class Daemon:
             self._reload.clear()
             self.reload()
         self._hear()
+        if self.assembly.gathering is not None:
+            self.assembly.gathering.tick()
         for worker in self.assembly.workers.values():
             worker.check(now_ns)
         self._replace_hung_captures(now_ns)
@@ -408,7 +415,9 @@ class Daemon:
         uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
         remote = self.assembly.remote
         starting = now_ns - self._started_ns < STARTING_S * 1e9
-        status, reasons = health.judge(sources, pipelines, uplink, starting)
+        recorder = self.assembly.recorder
+        complaints = () if recorder is None else recorder.complaints
+        status, reasons = health.judge(sources, pipelines, uplink, starting, complaints)
         return health.Health(
             status=status,
             reasons=reasons,
@@ -423,6 +432,7 @@ class Daemon:
             power=self._power.figures,
             temperature_c=self._thermometer.celsius,
             remote={} if remote is None else health.as_document(remote.asker.figures()),
+            recorder={} if recorder is None else recorder.figures,
         )
 
     def observed(self) -> Observed:

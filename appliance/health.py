@@ -10,6 +10,7 @@ from appliance.pipeline.feed import NOT_OPENED, Feed, FeedFigures
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import LOADING, Worker
 from appliance.power import PowerFigures
+from appliance.recorder.deck import DeckFigures
 from appliance.remote.figures import RoutedFigures
 from appliance.result import SCHEMA
 
@@ -61,6 +62,8 @@ class Health:
     """Of the hottest part; absent where nothing tells it."""
     remote: dict[str, Any] = field(default_factory=dict)
     """Questions to the model services; empty where none may be asked."""
+    recorder: dict[str, DeckFigures] = field(default_factory=dict)
+    """Clips of every pipeline that keeps some."""
     schema: int = SCHEMA
     type: str = field(default="health")
 
@@ -85,8 +88,10 @@ def judge(
     pipelines: dict[str, PipelineFigures],
     uplink: dict[str, Any],
     starting: bool = False,
+    complaints: tuple[str, ...] = (),
 ) -> tuple[State, tuple[str, ...]]:
-    """Status and reasons from the figures alone; `starting`: what was not tried yet may still be on its way."""
+    """Status and reasons from the figures alone; `starting`: what was not tried yet may still be on its
+    way. `complaints`: of others, as sentences."""
     away = {name: feed for name, feed in sources.items() if feed.status in ("stale", "offline")}
     reasons = [f"{name}: {feed.reason}" for name, feed in away.items() if not (starting and feed.reason == NOT_OPENED)]
     broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and not _answers(pipeline)]
@@ -97,6 +102,7 @@ def judge(
         reasons += [f"{name}: {words}" for name in enabled for words in _remote_reasons(pipelines[name])]
     connecting = starting and uplink.get("connects") == 0
     reasons += _uplink_reasons(uplink, connecting)
+    reasons += complaints
     loading = [name for name in broken if pipelines[name].reason == LOADING]
     if enabled and len(broken) == len(enabled) and not loading:
         return "failed", tuple(reasons)

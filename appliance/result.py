@@ -187,7 +187,42 @@ class Gap:
     type: Literal["gap"] = "gap"
 
 
-Document: TypeAlias = Result | Event | Gap
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the two that met."""
+
+    pipeline: str
+    source: str
+    event: str
+    """Its `id` in the events of this pipeline."""
+    seq: int
+    """Number of the frame or window in which it was new."""
+    state: ObjectState
+    track: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Something was seen and something was heard, and they met. Spooled, in order."""
+
+    id: str
+    """ULID."""
+    device: str
+    name: str
+    """Of the table `[[together]]`."""
+    at: str
+    """When the later of the two was captured."""
+    clock: Clock
+    apart_ms: float
+    """From the beginning of what was seen to the beginning of what was heard; negative when the sound came first."""
+    picture: Part
+    sound: Part
+    spool: Spool | None = None
+    schema: int = SCHEMA
+    type: Literal["together"] = "together"
+
+
+Document: TypeAlias = Result | Event | Gap | Together
 
 _adapters: dict[type, TypeAdapter[Any]] = {}
 

@@ -52,6 +52,8 @@ def _news(topic: str, payload: bytes) -> str | None:
             return _result(document)
         case "event":
             return _event(document)
+        case "together":
+            return _together(document)
         case "gap":
             return (
                 f"[bold red]{_clean(document.get('device'))}: {_clean(document.get('count'))} documents were lost: "
@@ -136,6 +138,11 @@ def _event(document: dict[str, Any]) -> str:
         words.append(f"in {_clean(', '.join(map(str, state['zones'])))}")
     words.append(f"[dim]{_clean(document.get('reason'))}[/]")
     return " ".join(words)
+
+
+def _together(document: dict[str, Any]) -> str:
+    seen, heard = (document[part]["state"]["label"] for part in ("picture", "sound"))
+    return f"[green]&[/] [bold]{_clean(seen)}[/] and [bold]{_clean(heard)}[/] {_clean(document.get('name'))}"
 
 
 def _health(document: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import secrets
 from pathlib import Path
+from typing import IO
 
 _CHUNK_BYTES = 1 << 20
 
@@ -20,6 +21,12 @@ def write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """The content of an open file is on the disk when this returns."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def copy(source: Path, path: Path) -> str:

@@ -88,6 +88,7 @@ def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterat
     yield Right(verb, topics.source_available(ANY), "whether a source delivers")
     yield Right(verb, topics.result(ANY), "results")
     yield Right(verb, topics.event(ANY), "events")
+    yield Right(verb, topics.together(ANY), "what is seen and heard together")
     yield Right(verb, topics.count(ANY, "label").removesuffix("label") + ANY, "counts")
     yield Right(verb, topics.snapshot(ANY), "the picture of an event, where asked for")
     yield Right(verb, topics.state(ANY, ANY), "what commands have set")

@@ -1,4 +1,4 @@
-"""The command line: `appliance init`, `run`, `demo`, `predict`, `watch`, `serve`, and so on; see COMMANDS."""
+"""The command line: `appliance init`, `run`, `demo` and the rest of COMMANDS."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "Run the appliance with a configuration.",
     "demo": "Show the appliance at work, with nothing attached.",
     "predict": "Run a model on images, videos or sound files.",
+    "replay": "Run recorded clips again and name the first difference.",
     "watch": "Follow the results of an appliance.",
     "serve": "Answer the questions of devices with models, over MQTT.",
     "broker": "Set up a broker with TLS, and give devices and services their names on it.",

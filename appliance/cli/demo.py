@@ -12,11 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from appliance.cli.errors import Failed
 from appliance.cli.numbers import Number
+
+if TYPE_CHECKING:
+    from appliance.window.window import Window
 
 STOP_WITHIN_S = 10.0
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -26,15 +30,17 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option("--broker", help="Use this broker instead of one of the demo's own.")
 @click.option("--for", "for_s", type=Number(min=0), metavar="SECONDS", help="Stop by itself after this long.")
 @click.option("--json", "as_json", is_flag=True, help="Show the documents as they are.")
+@click.option("--window", "in_window", is_flag=True, help="Show pictures and boxes in a window on this screen.")
 @click.pass_context
-def demo(context: click.Context, broker: str | None, for_s: float | None, as_json: bool) -> None:
+def demo(context: click.Context, broker: str | None, for_s: float | None, as_json: bool, in_window: bool) -> None:
     """Show the appliance at work: it reads digits in a picture and hears spoken ones.
 
     From a camera and a microphone if there are any; else from a synthetic scene with a display, a counter and labels,
-    and from synthetic voices. Ends with Ctrl-C.
+    and from synthetic voices. Ends with Ctrl-C, or when its window is closed (q).
     """
     from appliance.cli.watch import watch
     from appliance.mqtt.broker import BrokerMissingError, LocalBroker
+    from appliance.window.window import NoWindow, Window
     from capture.source import CaptureError
 
     # Like a Ctrl-C, so that nothing is left running; `watch` has its own way with the first two.
@@ -42,13 +48,17 @@ def demo(context: click.Context, broker: str | None, for_s: float | None, as_jso
         signal.signal(number, signal.default_int_handler)
     try:
         with ExitStack() as stack:
+            window = stack.enter_context(Window()) if in_window else None
             with _signals_wait():
                 url = broker or stack.enter_context(LocalBroker()).url
-            _start(url, stack)
+            page = _start(url, stack)
             click.echo(f"broker: {url}; from another terminal: {_ourselves()} watch --broker {url} --json", err=True)
             click.echo("Ctrl-C ends the demo", err=True)
+            if window is not None:
+                _show(page, window, for_s)
+                return
             context.invoke(watch, broker=url, for_s=for_s, as_json=as_json)
-    except (BrokerMissingError, CaptureError) as error:
+    except (BrokerMissingError, CaptureError, NoWindow) as error:
         raise Failed(str(error)) from error
     except _EndedError as error:
         raise Failed("the appliance ended by itself; its last words stand above") from error
@@ -74,8 +84,17 @@ def _signals_wait() -> Iterator[None]:
             signal.raise_signal(waiting)
 
 
-def _start(broker: str, stack: ExitStack) -> None:
+def _show(page: str, window: Window, for_s: float | None) -> None:
+    from appliance.oip.settings import address
+    from appliance.window.showing import follow
+
+    host, port = address(page)
+    follow(host, port, window, for_s)
+
+
+def _start(broker: str, stack: ExitStack) -> str:
     """The appliance in a process of its own, stopped by `stack`; until then its end by itself is raised as _EndedError.
+    The address of its page.
 
     CaptureError where there is no OpenCV.
     """
@@ -101,6 +120,7 @@ def _start(broker: str, stack: ExitStack) -> None:
     stack.callback(signal.signal, signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, notice)
     notice()
+    return page
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

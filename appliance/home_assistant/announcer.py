@@ -87,7 +87,8 @@ class Announcer:
 
     def _documents(self, config: Configuration, assembly: Assembly) -> dict[str, Config]:
         """Everything there is to tell, by topic; the device first, for the others refer to it."""
-        place = Place(self._topics, appliance_version(), platform.machine(), self._measures)
+        together = tuple(each.name for each in config.together)
+        place = Place(self._topics, appliance_version(), platform.machine(), self._measures, together)
         hears = {source.name: False for source in config.camera} | {source.name: True for source in config.microphone}
         documents = {self._topic("device"): of_device(place)}
         for source in assembly.feeds:

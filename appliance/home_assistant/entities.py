@@ -20,6 +20,12 @@ _EVENT = (
     "{{ {'event_type': value_json.event, 'label': seen.label, 'score': seen.score, 'zones': seen.get('zones', []), "
     "'seconds': value_json.seconds, 'id': value_json.id, 'reason': value_json.reason} | tojson }}{% endif %}"
 )
+_TOGETHER = (
+    "{% if value_json is defined and value_json.type == 'together' %}"
+    "{{ {'event_type': 'together', 'seen': value_json.picture.state.label, 'heard': value_json.sound.state.label, "
+    "'apart_ms': value_json.apart_ms, 'id': value_json.id, 'picture_event': value_json.picture.event, "
+    "'sound_event': value_json.sound.event} | tojson }}{% endif %}"
+)
 PER_LABEL = ("occupancy", "count")
 """Beginnings of the ids of components that are about one label."""
 
@@ -45,6 +51,8 @@ class Place:
     machine: str
     measures: frozenset[str]
     """`temperature`, `power`: what this device can tell."""
+    together: tuple[str, ...] = ()
+    """Names of what is seen and heard together."""
 
     @property
     def id(self) -> str:
@@ -73,6 +81,15 @@ def of_device(place: Place) -> Config:
         parts["temperature"] = _measured(at, "temperature", _json("value_json.get('temperature_c')"), "°C")
     if "power" in place.measures:
         parts["power"] = _measured(at, "power", _json("value_json.get('power', {}).get('watts')"), "W")
+    for name in place.together:
+        parts[f"together-{plain(name)}"] = {
+            "platform": "event",
+            "name": name,
+            "state_topic": at.together(name),
+            "event_types": ["together"],
+            "value_template": _TOGETHER,
+            "qos": 1,
+        }
     device = {
         "identifiers": [place.id],
         "name": at.device,

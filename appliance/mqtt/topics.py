@@ -50,6 +50,10 @@ class Topics:
         """Labels are a model's words: what a topic may not hold becomes `-`."""
         return f"{self.root}/pipeline/{pipeline}/count/{re.sub('[+#/]', '-', label)}"
 
+    def together(self, name: str) -> str:
+        """Something seen and something heard have met."""
+        return f"{self.root}/together/{name}/event"
+
     def snapshot(self, pipeline: str) -> str:
         return f"{self.root}/pipeline/{pipeline}/snapshot"
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from appliance.commands import MOST_BYTES, BadCommand
 from appliance.oip.bodies import Bodies
 from appliance.oip.shares import Shares
+from appliance.page.clips import Clips
 from appliance.page.guard import Guard, cookie_of
 from appliance.page.orders import Order
 from appliance.page.record import record
@@ -57,6 +59,10 @@ class Behind(Protocol):
     @property
     def health(self) -> bytes: ...
 
+    @property
+    def recordings(self) -> Mapping[str, Path]:
+        """Folder of the clips of each pipeline that keeps some."""
+
     def joined(self, viewer: Viewer) -> None: ...
 
     def left(self, viewer: Viewer) -> None: ...
@@ -89,12 +95,15 @@ def static_files() -> dict[str, _File]:
 def application(behind: Behind, *, loopback: bool, hosts: frozenset[str], secure: bool) -> Starlette:
     """The whole page. `secure`: it is reached over TLS."""
     routes = _Routes(behind, secure)
+    clips = Clips(lambda: behind.recordings)
     served = [Route(path, routes.file(each)) for path, each in static_files().items()]
     return Starlette(
         routes=[
             *served,
             Route("/api/live", routes.live),
             Route("/api/health", routes.health),
+            Route("/api/clips", clips.list),
+            Route("/api/clip/{pipeline:str}/{file:str}", clips.file),
             Route("/api/{thing:str}/{name:str}/set", routes.set, methods=["POST"]),
             Route("/api/request/{name:str}", routes.request, methods=["POST"]),
             Route("/api/login", routes.login, methods=["POST"]),

@@ -50,6 +50,8 @@ class LivePage:
         self.root = topics.root
         self.address = ""
         """Where it can be reached, as a URL; known once it listens."""
+        self.recordings: dict[str, Path] = {}
+        """Folder of the clips of each pipeline that keeps some."""
         self._settings = settings
         self._device = topics.device
         self._encoder = Encoder(self.hub, self.root, self._show)
@@ -74,9 +76,13 @@ class LivePage:
         self.address = f"{'https' if pair else 'http'}://{shown}:{self._listener.getsockname()[1]}/"
         return self.address
 
-    def describe(self, config: Config) -> None:
-        """What runs from now on."""
+    def describe(self, config: Config, state: Path | None = None) -> None:
+        """What runs from now on. `state`: the folder where recordings are."""
         from appliance.page.description import description
+        from appliance.recorder.shelf import FOLDER
+
+        kept = [pipeline.name for pipeline in config.pipeline if pipeline.recorder is not None]
+        self.recordings = {} if state is None else {name: state / FOLDER / name for name in kept}
 
         document = description(config, locked=self.door.locked)
         sources = [source.name for source in config.sources]

@@ -36,7 +36,9 @@ class Step:
 
 
 @dataclass(slots=True)
-class _Life:
+class Life:
+    """What is remembered of one object or one sound."""
+
     id: str
     state: ObjectState
     first_s: float
@@ -54,7 +56,7 @@ class ObjectLives:
     def __init__(self, zones: Sequence[Zone] = (), update_s: float = 5.0) -> None:
         self._zones = zones
         self._update_s = update_s
-        self._lives: dict[int, _Life] = {}
+        self.lives: dict[int, Life] = {}
 
     def steps(self, believed: Sequence[Track], ended: Sequence[Track], now_s: float, at: str) -> list[Step]:
         """The steps of one answered picture; `now_s` is the tracker's clock, `at` its capture time in words."""
@@ -63,10 +65,10 @@ class ObjectLives:
 
     def counts(self) -> Counter[str]:
         """How many objects of each label are alive."""
-        return Counter(life.state.label for life in self._lives.values())
+        return Counter(life.state.label for life in self.lives.values())
 
     def _shown(self, track: Track, now_s: float, at: str) -> Step | None:
-        life = self._lives.get(track.number)
+        life = self.lives.get(track.number)
         if life is not None and track.last_s != now_s:
             return None
         state = ObjectState(
@@ -78,7 +80,7 @@ class ObjectLives:
             zones=zones_of(track.box, self._zones),
         )
         if life is None:
-            life = self._lives[track.number] = _Life(str(ULID()), state, track.first_s, now_s)
+            life = self.lives[track.number] = Life(str(ULID()), state, track.first_s, now_s)
             return Step(life.id, "new", "seen often enough to be believed", None, state, track.number, 0.0)
         before, life.state = life.state, state
         reason = _change(before, state) or ("still there" if now_s - life.told_s >= self._update_s else None)
@@ -88,7 +90,7 @@ class ObjectLives:
         return Step(life.id, "update", reason, before, state, track.number, now_s - life.first_s)
 
     def _gone(self, track: Track) -> Step | None:
-        life = self._lives.pop(track.number, None)
+        life = self.lives.pop(track.number, None)
         if life is None:
             return None
         seconds = track.last_s - life.first_s
@@ -114,16 +116,16 @@ class SoundLives:
         self.forget_s = forget_s
         """Seconds unheard until a sound has ended; 0: with the first window without it."""
         self._update_s = update_s
-        self._lives: dict[str, _Life] = {}
-        self._last_s: float | None = None
+        self.lives: dict[str, Life] = {}
+        self.last_s: float | None = None
 
     def steps(self, labels: Sequence[Label], now_s: float, at: str) -> list[Step]:
         """The steps of one answered window; `now_s` is the time of its first sample in seconds."""
-        passed = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
-        self._last_s = now_s
+        passed = 0.0 if self.last_s is None else max(0.0, now_s - self.last_s)
+        self.last_s = now_s
         heard = {label.label: label for label in labels if label.label not in QUIET}
         steps = [step for label in heard.values() if (step := self._heard(label, now_s, at))]
-        for name in [name for name in self._lives if name not in heard]:
+        for name in [name for name in self.lives if name not in heard]:
             step = self._unheard(name, min(passed, self.forget_s / 2))
             if step is not None:
                 steps.append(step)
@@ -131,14 +133,14 @@ class SoundLives:
 
     def counts(self) -> Counter[str]:
         """1 for every sound that is heard now."""
-        return Counter(name for name, life in self._lives.items() if life.born)
+        return Counter(name for name, life in self.lives.items() if life.born)
 
     def _heard(self, label: Label, now_s: float, at: str) -> Step | None:
         state = ObjectState(label=label.label, class_id=label.class_id, score=label.score, at=at)
-        life = self._lives.get(label.label)
+        life = self.lives.get(label.label)
         if life is None:
-            life = _Life(str(ULID()), state, now_s, now_s, now_s, heard=0, born=False)
-            self._lives[label.label] = life
+            life = Life(str(ULID()), state, now_s, now_s, now_s, heard=0, born=False)
+            self.lives[label.label] = life
         before, life.state = life.state, state
         life.heard += 1
         life.last_s, life.unheard_s = now_s, 0.0
@@ -153,12 +155,12 @@ class SoundLives:
         return Step(life.id, "update", "still heard", before, state, None, now_s - life.first_s)
 
     def _unheard(self, name: str, passed: float) -> Step | None:
-        life = self._lives[name]
+        life = self.lives[name]
         life.unheard_s += passed
         if not life.born:
-            del self._lives[name]
+            del self.lives[name]
             return None
         if life.unheard_s < self.forget_s:
             return None
-        del self._lives[name]
+        del self.lives[name]
         return Step(life.id, "end", "not heard any more", life.state, None, None, life.last_s - life.first_s)

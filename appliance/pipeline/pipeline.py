@@ -17,10 +17,12 @@ from appliance.pipeline import fit
 from appliance.pipeline.compose import Seen, Served, TimedOut, compose
 from appliance.pipeline.counts import Counts
 from appliance.pipeline.lives import ObjectLives, SoundLives, Step
+from appliance.pipeline.memory import Memory, put_back, remembered
 from appliance.pipeline.snapshot import jpeg
 from appliance.pipeline.tally import Failure, Tally
 from appliance.pipeline.tracker import Tracker
 from appliance.pipeline.zones import Zone
+from appliance.recorder.tape import Tape
 from appliance.result import Clock, Event, ModelId, Result, Status, utc
 from appliance.uplink.outgoing import Outgoing, Publish, Spool
 from capture.motion import MotionGate
@@ -63,9 +65,12 @@ class Pipeline:
         ready: threading.Condition,
         hears: bool = False,
         show: Show | None = None,
+        tape: Tape | None = None,
+        told: Callable[[Event, float], None] | None = None,
     ) -> None:
         """`post` hands documents to the uplink; `ready` is the condition its model thread waits on; `hears`: its source
-        is a microphone; `show` is told every result together with its sample, and never blocks."""
+        is a microphone; `show` is told every result together with its sample, and never blocks; `tape` is given what a
+        recording is made of; `told` every event with its time in seconds (monotonic), and never blocks."""
         self.config = settings
         self.name = settings.name
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
@@ -82,6 +87,8 @@ class Pipeline:
         """Why its model can never answer its source; known once the model is."""
         self._hears = hears
         self._show = show
+        self._tape = tape
+        self._told = told
         self._unknown_labels: str | None = None
         self._zones_outside: str | None = None
         self._picture_size: tuple[int, int] | None = None
@@ -148,6 +155,9 @@ class Pipeline:
     def answered(self, sample: Sample, answer: Answer, served: Served) -> None:
         """A valid answer: publish it, follow what it shows."""
         steps: list[Step] = []
+        before = None
+        if self._tape is not None and self._tape.wants_memory(sample.stamp.mono_ns):
+            before = self.memory
         if self.config.events and answer.task == "detect":
             answer, steps = self._follow(answer, sample)
         result = self._result(sample, served, answer)
@@ -157,7 +167,18 @@ class Pipeline:
             self.last_latency_ms = result.latency_ms.total
             self.tally.answer(result.answered_by, result.latency_ms)
         self._publish(result, sample)
-        self._tell(steps, sample, served)
+        events = self._tell(steps, sample, served)
+        if self._tape is not None:
+            self._tape.saw(sample, result, events, self.settings.threshold, before)
+
+    @property
+    def memory(self) -> Memory:
+        """What it remembers of the samples before; of the thread that answers. To be put back in a replay."""
+        return remembered(self._tracker, self._objects, self._sounds)
+
+    @memory.setter
+    def memory(self, memory: Memory) -> None:
+        put_back(memory, self._tracker, self._objects, self._sounds)
 
     def unanswered(self, sample: Sample, error: EngineError, served: Served) -> None:
         """No answer: say so. Nothing is counted, nothing ends."""
@@ -167,7 +188,10 @@ class Pipeline:
             self.outcomes["failed"] += 1
             return
         self._failed_ns = now_ns
-        self._publish(self._result(sample, served, error), sample)
+        result = self._result(sample, served, error)
+        self._publish(result, sample)
+        if self._tape is not None:
+            self._tape.saw(sample, result, (), self.settings.threshold, None)
 
     def _failure(self, error: EngineError, served: Served) -> Failure:
         if self.misfit is not None:
@@ -229,8 +253,9 @@ class Pipeline:
         else:
             self._post(Publish(topic, result))
 
-    def _tell(self, steps: Sequence[Step], sample: Sample, served: Served) -> None:
-        """Publish events, what changed in the counts, and a picture of what is new."""
+    def _tell(self, steps: Sequence[Step], sample: Sample, served: Served) -> list[Event]:
+        """Publish events, what changed in the counts, and a picture of what is new; returns the events."""
+        events = []
         for step in steps:
             event = Event(
                 id=step.id,
@@ -248,10 +273,14 @@ class Pipeline:
                 track=step.track,
                 seconds=round(step.seconds, 3),
             )
+            events.append(event)
+            if self._told is not None:
+                self._told(event, sample.stamp.mono_ns / 1e9)
             self._post(Spool(self._topics.event(self.name), event, stream=self.name))
         if not steps and not self.counts.due:
-            return  # no count changes without a step
+            return events  # no count changes without a step
         for news in self.counts.news(self._objects.counts() + self._sounds.counts(), self._labels):
             self._post(news)
         if self.settings.snapshot and isinstance(sample, Frame) and any(step.event == "new" for step in steps):
             self._post(Publish(self._topics.snapshot(self.name), jpeg(sample.pixels), retain=True))
+        return events

@@ -80,8 +80,8 @@ class Tracker:
         """`confirm`: sightings until an object is believed; `forget_s`: answered seconds unseen until it has ended."""
         self._confirm = confirm
         self._forget_s = forget_s
-        self._next = 1
-        self._last_s: float | None = None
+        self.next_number = 1
+        self.last_s: float | None = None
         self.tracks: list[Track] = []
 
     @property
@@ -93,8 +93,8 @@ class Tracker:
 
         Only call it for a valid answer: a failed inference must not end anything.
         """
-        passed = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
-        self._last_s = now_s
+        passed = 0.0 if self.last_s is None else max(0.0, now_s - self.last_s)
+        self.last_s = now_s
         pairs = self._associate(detections, now_s)
         numbered = []
         for position, detection in enumerate(detections):
@@ -118,7 +118,7 @@ class Tracker:
 
     def _begin(self, detection: Detection, now_s: float) -> Track:
         track = Track(
-            number=self._next,
+            number=self.next_number,
             box=detection.box,
             score=detection.score,
             class_id=detection.class_id,
@@ -127,7 +127,7 @@ class Tracker:
             last_s=now_s,
             votes={(detection.class_id, detection.label): detection.score},
         )
-        self._next += 1
+        self.next_number += 1
         self.tracks.append(track)
         return track
 

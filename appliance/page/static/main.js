@@ -2,6 +2,7 @@
 
 import { Camera } from "./camera.js";
 import { byId, el, mark, say, show } from "./dom.js";
+import { Clips } from "./clips.js";
 import { Events } from "./events.js";
 import { glance } from "./glance.js";
 import { Latency } from "./latency.js";
@@ -11,7 +12,7 @@ import { Switches } from "./switches.js";
 
 const LIVE_MS = 3000; // events that are older when they come are history
 
-const page = { cameras: new Map(), microphones: new Map(), latency: new Latency(), events: new Events(), state: "connecting", health: null };
+const page = { cameras: new Map(), microphones: new Map(), latency: new Latency(), events: new Events(), clips: new Clips(), state: "connecting", health: null };
 const switches = [];
 let described = "";
 let published = false;
@@ -88,6 +89,7 @@ function describe(hello) {
 function standing(health) {
   page.health = health;
   glance(health, published);
+  page.clips.standing(health.recorder ?? {});
   for (const [name, source] of Object.entries(health.sources)) {
     (page.cameras.get(name) ?? page.microphones.get(name))?.status(source.status, source.reason);
   }

@@ -1,0 +1,1 @@
+"""What is seen and what is heard at the same time, as one event."""
