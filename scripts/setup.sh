@@ -30,6 +30,10 @@ quietly() { # quietly COMMAND…: what it says is shown only when it fails
     }
 }
 
+is_debian() { # Ubuntu's chromium is a snap, which needs more than a package
+    grep -qx 'ID=debian' /etc/os-release 2>/dev/null
+}
+
 idly() { # idly COMMAND…: with the time that nothing else wants
     if chrt --idle 0 true 2>/dev/null; then chrt --idle 0 "$@"; else nice -n 19 "$@"; fi
 }
