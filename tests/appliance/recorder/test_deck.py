@@ -178,7 +178,8 @@ def test_without_room_nothing_is_begun_and_that_is_said_once(
         see(deck, seq, float(seq), event(seq, life=f"e{seq}"))
         deck.listen()
     assert list(tmp_path.iterdir()) == []
-    assert deck.trouble == "the disk is full: nothing is recorded until there is room"
+    said = deck.trouble
+    assert said == "the disk is full: nothing is recorded until there is room"
     assert len(caplog.records) == 1
     monkeypatch.undo()
     see(deck, 30, 30.0, event(30, life="e30"))
