@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from appliance.sync.carrier import Piece
 from appliance.sync.published import METADATA, TARGETS
 from engines.digest import is_plain_file
 
@@ -16,15 +16,6 @@ _PATH = re.compile(
     rf"|{TARGETS}/(?:[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}/){{1,4}}[0-9a-f]{{64}}\.[A-Za-z0-9_-][A-Za-z0-9._-]{{0,127}}"
 )
 """Every path that there can be; nothing in it begins with a dot, or leads up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a file, from an offset on."""
-
-    content: bytes
-    total: int
-    """Bytes of the whole file."""
 
 
 class Missing(Exception):
