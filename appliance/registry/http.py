@@ -102,8 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path).removeprefix("/")
         try:
             total = self.server.gives.read(path, 0, 0).total
-        except (Missing, OSError):
+        except Missing:
             self._empty(404)
+            return
+        except OSError as error:
+            logger.error("%s: cannot be read: %s", path, error)
+            self._empty(500)
             return
         first, last, status = 0, total - 1, 200
         if wanted := _RANGE.fullmatch(self.headers.get("Range", "")):

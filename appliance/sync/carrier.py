@@ -32,7 +32,10 @@ class Carrier(Protocol):
     """Opened with `with`, and used, on one thread."""
 
     def read(self, path: str, offset: int, most: int) -> Piece:
-        """At most `most` bytes of a file from `offset` on; fewer only at its end. Raises CarrierError, Stopped."""
+        """From `offset` on, at most `most` bytes and at least one, unless the file ends there.
+
+        Raises CarrierError, Stopped.
+        """
 
     def __enter__(self) -> Carrier: ...
 

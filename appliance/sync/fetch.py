@@ -156,9 +156,11 @@ class Fetcher:
         path = f"{TARGETS}/{stored(file.path, file.sha256)}"
         backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
         forged = failed = 0
+        content = b""
         while True:
             try:
-                piece = self._carrier.read(path, index * CHUNK_BYTES, part.size(index))
+                most = part.size(index) - len(content)
+                piece = self._carrier.read(path, index * CHUNK_BYTES + len(content), most)
             except NoSuchFile:
                 raise
             except CarrierError as error:
@@ -172,8 +174,12 @@ class Fetcher:
                 continue
             self.progress.fetched_bytes += len(piece.content)
             self._budget.spend(len(piece.content))
-            if len(piece.content) == part.size(index) and part.put(index, piece.content):
+            content += piece.content
+            if piece.content and len(content) < part.size(index):
+                continue
+            if len(content) == part.size(index) and part.put(index, content):
                 return
+            content = b""
             forged += 1
             if forged >= FORGERIES:
                 raise Distrust(f"{file.path}: the registry sends other bytes than its owner has signed")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from appliance.mailbox import Mailbox
-from appliance.mqtt.connection import ConnectionGone, Greeting
+from appliance.mqtt.connection import ConnectionGone, Greeting, Up
 from appliance.mqtt.incoming import Incoming
 from appliance.mqtt.link import Link
 from appliance.mqtt.properties import Written
@@ -20,7 +20,9 @@ from appliance.sync.carrier import CarrierError, NoSuchFile, Piece, Stopped
 from appliance.sync.pieces import PIECE_BYTES, Said
 
 AGAIN_S = 4.0
-"""Without an answer, a piece is asked for again after this long."""
+"""Without an answer, a piece is asked for again after this long; after a new connection at once."""
+WINDOW = 2
+"""Pieces on their way at once: what a cut can cost, and what results on the same line may have to wait for."""
 PATIENCE_S = 20.0
 """Without any answer for this long, a read has failed."""
 TICK_S = 0.1
@@ -59,7 +61,6 @@ class MqttCarrier:
         self._link.finish(1.0)
 
     def read(self, path: str, offset: int, most: int) -> Piece:
-        """All pieces of the range are on their way together."""
         starts = range(offset, offset + most, PIECE_BYTES)
         wants = {secrets.token_bytes(8): _Want(start, min(PIECE_BYTES, offset + most - start)) for start in starts}
         heard_s = time.monotonic()
@@ -68,7 +69,9 @@ class MqttCarrier:
                 raise Stopped
             now_s = time.monotonic()
             self._link.tend(now_s)
-            self._link.events(now_s)
+            if any(isinstance(event, Up) for event in self._link.events(now_s)):
+                for want in wants.values():
+                    want.asked_s = float("-inf")
             if self._link.up is not None:
                 self._ask(path, wants, now_s)
             if self._hear(path, wants):
@@ -81,8 +84,9 @@ class MqttCarrier:
         return Piece(b"".join(piece.content for piece in pieces), pieces[0].total if pieces else 0)
 
     def _ask(self, path: str, wants: dict[bytes, _Want], now_s: float) -> None:
-        for correlation, want in wants.items():
-            if want.piece is not None or now_s - want.asked_s < AGAIN_S:
+        waiting = [(correlation, want) for correlation, want in wants.items() if want.piece is None]
+        for correlation, want in waiting[:WINDOW]:
+            if now_s - want.asked_s < AGAIN_S:
                 continue
             question = json.dumps({"path": path, "offset": want.offset, "most": want.most})
             properties = Written(expires_s=int(AGAIN_S), response_topic=self._topics.piece, correlation=correlation)

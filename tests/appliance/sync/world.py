@@ -54,7 +54,7 @@ def served_http(gives: Gives) -> Iterator[Callable[[], Carrier]]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        yield lambda: HttpCarrier(server.url, patience_s=1.0)
+        yield lambda: HttpCarrier(server.url, patience_s=4.0)
     finally:
         server.stop()
         thread.join()
@@ -69,7 +69,7 @@ def served_mqtt(gives: Gives, broker: Broker) -> Iterator[Callable[[], Carrier]]
     settings = LinkSettings(broker.url, "appliance-dock-1-models", first_wait_s=0.05)
     try:
         until(server.connected.is_set, what="the registry is connected")
-        yield lambda: MqttCarrier(settings, TOPICS, threading.Event(), patience_s=1.0)
+        yield lambda: MqttCarrier(settings, TOPICS, threading.Event(), patience_s=4.0)
     finally:
         stopping.set()
         thread.join()
