@@ -18,6 +18,7 @@ from appliance.home_assistant.settings import HomeAssistant
 from appliance.oip.settings import Oip
 from appliance.page.settings import Page
 from appliance.remote.settings import PipelineRemote, Remote
+from appliance.sync.settings import Models
 from appliance.text_file import NotText, read_text
 
 if sys.version_info >= (3, 11):
@@ -287,6 +288,7 @@ class Config(Table):
     remote: Remote = Field(default_factory=lambda: Remote())
     oip: Oip | None = None
     page: Page | None = None
+    models: Models | None = None
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])
@@ -305,6 +307,7 @@ class Config(Table):
             *self._mixed_streams(),
             *self._unreachable_services(),
             *self._unheard_discovery(),
+            *self._unreachable_registry(),
         ]
         if faults:
             raise ValueError("\n".join(faults))
@@ -343,6 +346,10 @@ class Config(Table):
     def _unheard_discovery(self) -> Iterator[str]:
         if self.home_assistant is not None and self.mqtt is None:
             yield "[home_assistant]: Home Assistant is told through the broker: add an [mqtt] table"
+
+    def _unreachable_registry(self) -> Iterator[str]:
+        if self.models is not None and self.models.registry == "mqtt" and self.mqtt is None:
+            yield '[models]: registry = "mqtt": it is asked through the broker: add an [mqtt] table, or give an address'
 
 
 def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from appliance.temperature import Thermometer
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
+from appliance.wiring import make_models
 
 if TYPE_CHECKING:
     from appliance.oip.on_device import OnDevice
@@ -99,6 +100,8 @@ class Daemon:
         self._page = page
         self._page_threads: dict[str, _Thread] = {}
         self._page_told_ns = 0
+        self._models = make_models(config, catalogue, lambda: self.assembly.workers)
+        self._models_thread: _Thread | None = None
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._started_ns = time.monotonic_ns()
@@ -135,6 +138,8 @@ class Daemon:
             self._page_threads["page encoder"] = self._start("page encoder", self._page.encode)
         try:
             self._begin(self.config)
+            if self._models is not None:
+                self._models_thread = self._start("models", self._models.run)
             while not self._stop.wait(TICK_S):
                 self._tick(time.monotonic_ns())
                 if until_ns is not None and time.monotonic_ns() >= until_ns:
@@ -142,7 +147,7 @@ class Daemon:
         finally:
             self._notifier.tell(STOPPING=1, STATUS="stopping")
             self._end()
-            last = {"oip": self._oip_thread, "uplink": self._uplink_thread}
+            last = {"models": self._models_thread, "oip": self._oip_thread, "uplink": self._uplink_thread}
             running = {name: thread for name, thread in last.items() if thread is not None}
             running |= self._page_threads
             self._join(running, time.monotonic() + STOP_WITHIN_S)
@@ -277,10 +282,13 @@ class Daemon:
             self._threads[f"capture {feed.name}"] = self._start(f"capture {feed.name}", feed.run)
 
     def _hand_over(self) -> None:
-        """A model whose plan is ready goes on in a thread that opens it on the GPU; the old one answers until then."""
+        """A model whose plan is ready goes on in a thread that opens it on the GPU, and one of which another version is
+        active in a thread that opens that one; the old one answers until then."""
         ready = self._plans.tick(self.assembly.workers)
-        if ready is not None and ready.name not in self._successors:
-            self._successors[ready.name] = self._start(f"model {ready.name}", ready.take_over)
+        due = [] if self._models is None else self._models.successions.take_all(0)
+        for worker in due if ready is None else [ready, *due]:
+            if worker.name not in self._successors and self.assembly.workers.get(worker.name) is worker:
+                self._successors[worker.name] = self._start(f"model {worker.name}", worker.take_over)
         for name, running in list(self._successors.items()):
             serving = self._threads[f"model {name}"]
             if self.assembly.workers[name].relieved and not serving.thread.is_alive():
@@ -306,6 +314,8 @@ class Daemon:
 
     def _watch_threads(self, now_ns: int) -> None:
         """A dead thread is a bug: end the process. Without progress systemd is not told that all is well."""
+        if self._models_thread is not None and not self._models_thread.thread.is_alive():
+            raise Broken("models: the thread ended unexpectedly; see the traceback above")
         if self._uplink_thread is not None and not self._uplink_thread.thread.is_alive():
             raise Broken("uplink: the thread ended unexpectedly; see the traceback above")
         for name, running in self._threads.items():
@@ -401,6 +411,7 @@ class Daemon:
             power=self._power.figures,
             temperature_c=self._thermometer.celsius,
             remote={} if remote is None else health.as_document(remote.asker.figures()),
+            models={} if self._models is None else dict(self._models.news),
         )
 
     def _hear(self) -> None:

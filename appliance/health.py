@@ -61,6 +61,8 @@ class Health:
     """Of the hottest part; absent where nothing tells it."""
     remote: dict[str, Any] = field(default_factory=dict)
     """Questions to the model services; empty where none may be asked."""
+    models: dict[str, str] = field(default_factory=dict)
+    """Name of a model that comes from a registry: how its newest version is, in words."""
     schema: int = SCHEMA
     type: str = field(default="health")
 

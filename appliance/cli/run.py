@@ -66,7 +66,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     from appliance.catalogue import Catalogue
     from appliance.daemon import Broken, Daemon
     from appliance.outbox.file import NO_ROOM, OutboxError
-    from appliance.wiring import make_oip, make_page, make_uplink
+    from appliance.wiring import make_oip, make_page, make_uplink, recover_models
 
     folder = state_folder(config, dict(os.environ))
     try:
@@ -79,6 +79,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
         logger.error("%s", sentence)
     try:
         catalogue = Catalogue.default(folder)
+        recover_models(catalogue)
         uplink, oip, page = make_uplink(config, folder), make_oip(config, catalogue), make_page(config)
         daemon = Daemon(config, path, catalogue, uplink, oip, page)
         daemon.run(for_s)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from appliance.config_errors import ConfigError
 from appliance.sync.carrier import CarrierError, NoSuchFile, Piece
 
-PATIENCE_S = 10.0
+PATIENCE_S = 6.0
 """Without a byte."""
 WHOLE_S = 60.0
 """For all bytes of one read: a server that drips holds us no longer."""

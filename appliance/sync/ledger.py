@@ -60,7 +60,8 @@ class Job:
     digest: str = ""
     """Of its manifest; empty before it was fetched."""
     previous: str = ""
-    """Version that was active before, to which it returns; empty before it was activated."""
+    """Version that was active before, to which it returns (`slots.NOTHING`: none was); empty before it was activated,
+    and once it has returned."""
     starts: int = 0
     """How often the appliance was started in its probation."""
     done_bytes: int = 0
