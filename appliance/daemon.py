@@ -415,6 +415,9 @@ class Daemon:
         )
 
     def _hear(self) -> None:
+        if self._models is not None:
+            for report in self._models.reports.take_all(0):
+                self.post(Publish(self.topics.models_reported, report, qos=1, retain=True))
         if self._page is not None:
             for order in self._page.orders.take_all(0):
                 control.carry_out(self, order)
@@ -422,6 +425,11 @@ class Daemon:
             return
         for incoming in self._uplink.incoming.take_all(0):
             control.hear(self, incoming)
+
+    def desire(self, payload: bytes) -> None:
+        """A document about the models that are to run here."""
+        if self._models is not None:
+            self._models.desire(payload)
 
     # -- reload ---------------------------------------------------------------------------------------------------
 

@@ -58,7 +58,13 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
             acknowledge=config.outbox.acknowledge,
             drain_per_s=config.outbox.drain_per_s,
             require_subscriber=config.outbox.require_subscriber,
-            subscriptions=(topics.every_set, topics.every_request, *topics.every_retained, *_of_home_assistant(config)),
+            subscriptions=(
+                topics.every_set,
+                topics.every_request,
+                *topics.every_retained,
+                *_of_home_assistant(config),
+                *((topics.models_desired,) if config.models else ()),
+            ),
         )
     )
     uplink.claim()

@@ -99,6 +99,7 @@ def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterat
     yield Right(verb, topics.snapshot(ANY), "the picture of an event, where asked for")
     yield Right(verb, topics.state(ANY, ANY), "what commands have set")
     yield Right(verb, topics.response(ANY), "responses to requests")
+    yield Right(verb, topics.models_reported, "how far it is with the models that it is to run")
 
 
 def _of_device(base: str, name: str) -> Iterator[Right]:
@@ -117,6 +118,7 @@ def _of_device(base: str, name: str) -> Iterator[Right]:
     yield Right("read", topics.answer, "answers to its own questions")
     yield Right("write", fetch(name), "which piece of a model it needs, under its own name only")
     yield Right("read", topics.piece, "pieces of models that it asked for")
+    yield Right("read", topics.models_desired, "which versions of models it is to run")
     yield _announcements()
 
 
@@ -132,6 +134,8 @@ def _of_operator(base: str, name: str) -> Iterator[Right]:
     topics = Topics(base, ANY)
     yield Right("write", topics.every_set, "commands")
     yield Right("write", topics.every_request, "requests")
+    yield Right("write", topics.models_desired, "which versions of models devices are to run")
+    yield Right("read", topics.models_desired, "which they were told to run before")
     yield Right("read", f"{RESPONSES}/{name}/{ANY}", "responses to its own requests")
     yield Right("read", home_assistant_config(HOME_ASSISTANT, ANY, ANY), "discovery, where it is a Home Assistant")
     yield Right("write", home_assistant_status(HOME_ASSISTANT), "that it starts, where it is a Home Assistant")

@@ -16,6 +16,7 @@ import click
 
 from appliance.cli import parameters
 from appliance.cli.errors import BadInput, Failed
+from appliance.cli.registry_rollout import rollout
 from appliance.cli.registry_serve import serve
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def registry() -> None:
 
 
 registry.add_command(serve)
+registry.add_command(rollout)
 
 
 @registry.command()

@@ -96,6 +96,16 @@ class Topics:
         """Where a registry of models sends this device the pieces it asked for."""
         return f"{self.root}/models/piece"
 
+    @property
+    def models_desired(self) -> str:
+        """Which versions of models this device is to run; retained, by its operator."""
+        return f"{self.root}/models/desired"
+
+    @property
+    def models_reported(self) -> str:
+        """How far it is with that, and why; retained."""
+        return f"{self.root}/models/reported"
+
     def acknowledged(self, stream: str) -> str:
         """Where a collector publishes how far it has stored a stream (end-to-end acknowledgement); retained."""
         return f"{self.root}/acknowledged/{stream}"

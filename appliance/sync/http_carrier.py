@@ -34,7 +34,7 @@ class HttpCarrier:
             raise ConfigError(f"{url}: not the address of a registry: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
             raise ConfigError(f"{url}: not the address of a registry; write https://host/path")
-        self._url = url
+        self.url = url
         self._prefix = parts.path.rstrip("/")
         self._host, self._port = parts.hostname, port
         self._patience_s = patience_s
@@ -62,7 +62,7 @@ class HttpCarrier:
             raise
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._close()
-            raise CarrierError(f"{self._url}: {error or type(error).__name__}") from error
+            raise CarrierError(f"{self.url}: {error or type(error).__name__}") from error
 
     def _read(self, path: str, offset: int, most: int) -> Piece:
         deadline_s = time.monotonic() + WHOLE_S
@@ -84,15 +84,15 @@ class HttpCarrier:
     def _total(self, response: http.client.HTTPResponse, path: str, offset: int) -> int:
         if response.status in (403, 404, 410):
             response.read(1 << 16)
-            raise NoSuchFile(f"{self._url}: has no {path}")
+            raise NoSuchFile(f"{self.url}: has no {path}")
         if response.status == 200 and offset == 0:
             return int(response.headers.get("Content-Length", "-1"))
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if found is None or response.status not in (206, 416):
             hint = "; it gives no ranges" if response.status == 200 else ""
-            raise CarrierError(f"{self._url}: answered {response.status} for {path}{hint}")
+            raise CarrierError(f"{self.url}: answered {response.status} for {path}{hint}")
         if response.status == 206 and (found[1] is None or int(found[1]) != offset):
-            raise CarrierError(f"{self._url}: sent another part of {path} than was asked for")
+            raise CarrierError(f"{self.url}: sent another part of {path} than was asked for")
         return int(found[3])
 
     def _body(self, response: http.client.HTTPResponse, most: int, deadline_s: float) -> bytes:
@@ -109,7 +109,7 @@ class HttpCarrier:
                 break
             content += more
         if not content and most > 0:
-            raise CarrierError(f"{self._url}: the connection ended within a file")
+            raise CarrierError(f"{self.url}: the connection ended within a file")
         return bytes(content)
 
     def _connect(self) -> http.client.HTTPConnection:

@@ -9,8 +9,8 @@ LEAST_ANSWERS = 20
 """Fewer say nothing about times and shares."""
 MOST_FAILED = 0.05
 """Share of failed answers."""
-FAILED_AT_ONCE = 3
-"""So many of the first answers, and all of them, are enough."""
+FAILED_LEAST = 3
+"""Fewer may be the machine's fault; so many of the first answers, and all of them, are enough."""
 SLACK_MS = 5.0
 """A model of a millisecond may take a few more: that is the machine."""
 
@@ -89,8 +89,9 @@ def of_probation(score: Score, terms: Terms, fault: str | None) -> Verdict:
 
 def _failing(score: Score) -> Verdict | None:
     total = score.answers + score.failed
-    at_once = score.failed >= FAILED_AT_ONCE and score.answers == 0
-    if at_once or (total >= LEAST_ANSWERS and score.failed / total > MOST_FAILED):
+    if score.failed < FAILED_LEAST:
+        return None
+    if score.answers == 0 or (total >= LEAST_ANSWERS and score.failed / total > MOST_FAILED):
         return Verdict(Word.BACK, f"{score.failed} of {total} answers failed: {score.last_failure}")
     return None
 

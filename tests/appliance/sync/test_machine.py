@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.registry.publish import revoke
+from appliance.sync.http_carrier import HttpCarrier
 from appliance.sync.inspection import Unfit
 from appliance.sync.ledger import Job
 from appliance.sync.machine import Machine, Tools
@@ -33,7 +34,9 @@ def made(owner: Owner, hands: Hands, tmp_path: Path) -> Iterator[Tools]:
     root.write_bytes(owner.anchor)
     with ExitStack() as stack:
         carrier = stack.enter_context(served_http(hands))
-        yield tools(carrier()._url, root)  # type: ignore[attr-defined]  # of the HTTP carrier
+        made = carrier()
+        assert isinstance(made, HttpCarrier)
+        yield tools(made.url, root)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ SHADOWS = {
     "says something else": (Score(60, 0, FEW, FEW, [0.4] * 5), Word.BACK),
     "fails from the start": (Score(3, 3, [], [], []), Word.BACK),
     "fails now and then": (Score(3, 1, MANY, MANY, [1.0] * 40), Word.WAIT),
+    "failed twice on a busy machine": (Score(3, 2, [10.0] * 18, [10.0] * 18, [1.0] * 18), Word.WAIT),
     "fails too often": (Score(3, 5, MANY, MANY, [1.0] * 40), Word.BACK),
     "too slow": (Score(60, 0, [40.0] * 40, MANY, [1.0] * 40), Word.BACK),
     "a little slower": (Score(60, 0, [20.0] * 40, MANY, [1.0] * 40), Word.GO_ON),
