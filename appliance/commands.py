@@ -83,11 +83,11 @@ def read(topic: str, payload: bytes, root: str) -> Command:
     """The command in a message under `root`; raises BadCommand."""
     match topic.removeprefix(root + "/").split("/"):
         case ["source", name, "set"]:
-            return Setting("source", name, _model(SetSource, _json(payload)))
+            return Setting("source", name, _model(SetSource, strict_json(payload)))
         case ["pipeline", name, "set"]:
-            return Setting("pipeline", name, _model(SetPipeline, _json(payload)))
+            return Setting("pipeline", name, _model(SetPipeline, strict_json(payload)))
         case ["request", name]:
-            ask = _model(Ask, _json(payload) if payload else {})
+            ask = _model(Ask, strict_json(payload) if payload else {})
             return Request(name, ask.data, ask.transaction)
     raise BadCommand(f"{topic}: nothing can be set or asked there")
 
@@ -110,8 +110,11 @@ def _model(kind: type[_Model], document: Any) -> _Model:
         raise BadCommand(f"{where}: {words}; known fields: {known}") from error
 
 
-def _json(payload: bytes) -> Any:
-    """Strict JSON: bounded, UTF-8 also where it is escaped, no duplicate keys, finite numbers, shallow."""
+def strict_json(payload: bytes) -> Any:
+    """Strict JSON: bounded, UTF-8 also where it is escaped, no duplicate keys, finite numbers, shallow.
+
+    Raises BadCommand.
+    """
     if len(payload) > MOST_BYTES:
         raise BadCommand(f"{len(payload)} bytes are too many; at most {MOST_BYTES}")
     try:

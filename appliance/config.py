@@ -20,6 +20,7 @@ from appliance.oip.settings import Oip
 from appliance.page.settings import Page
 from appliance.recorder.settings import Recorder
 from appliance.remote.settings import PipelineRemote, Remote
+from appliance.sync.settings import Models
 from appliance.text_file import NotText, read_text
 from appliance.together.settings import Together
 from appliance.traces.settings import Traces
@@ -306,6 +307,7 @@ class Config(Table):
     page: Page | None = None
     metrics: Metrics | None = None
     traces: Traces | None = None
+    models: Models | None = None
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])
@@ -326,6 +328,7 @@ class Config(Table):
             *self._unknown_pairs(),
             *self._unreachable_services(),
             *self._unheard_discovery(),
+            *self._unreachable_registry(),
         ]
         if faults:
             raise ValueError("\n".join(faults))
@@ -385,6 +388,10 @@ class Config(Table):
     def _unheard_discovery(self) -> Iterator[str]:
         if self.home_assistant is not None and self.mqtt is None:
             yield "[home_assistant]: Home Assistant is told through the broker: add an [mqtt] table"
+
+    def _unreachable_registry(self) -> Iterator[str]:
+        if self.models is not None and self.models.registry == "mqtt" and self.mqtt is None:
+            yield '[models]: registry = "mqtt": it is asked through the broker: add an [mqtt] table, or give an address'
 
 
 def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:

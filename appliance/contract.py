@@ -17,6 +17,8 @@ from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Availability
 from appliance.questions.announcement import Announcement
 from appliance.result import Event, Gap, Result, Together
+from appliance.sync.desired import Desired, Reported
+from appliance.sync.pieces import Asked
 
 Standing: TypeAlias = Literal["online", "stopped", "offline"]
 """Of the appliance: at work; ended in order; lost (last will)."""
@@ -56,7 +58,13 @@ class Channel:
 def channels(base: str, device: str) -> tuple[Channel, ...]:
     """All channels; `base` and `device` may be `{base}` and `{device}`."""
     device_topics = Topics(base, device)
-    return (*_standing(device_topics), *_pipelines(device_topics), *_heard(device_topics), *_services(device))
+    return (
+        *_standing(device_topics),
+        *_pipelines(device_topics),
+        *_heard(device_topics),
+        *_models(device_topics),
+        *_services(device),
+    )
 
 
 def _standing(at: Topics) -> Iterator[Channel]:
@@ -109,6 +117,17 @@ def _heard(at: Topics) -> Iterator[Channel]:
     yield Channel("acknowledged", at.acknowledged("{stream}"), "receive", (stored,), retain=True)
     reply = Message("answer", "The answer of a model service", content=BYTES)
     yield Channel("answer", at.answer, "receive", (reply,))
+
+
+def _models(at: Topics) -> Iterator[Channel]:
+    desired = Message("modelsDesired", "Versions of models that the device is to run, all of them", Desired)
+    yield Channel("modelsDesired", at.models_desired, "receive", (desired,), retain=True)
+    reported = Message("modelsReported", "How far the device is with them, and why", Reported)
+    yield Channel("modelsReported", at.models_reported, "send", (reported,), retain=True)
+    asked = Message("fetch", "Which piece of a file of the registry is needed", Asked)
+    yield Channel("fetch", topics.fetch(at.device), "send", (asked,), qos=0)
+    piece = Message("piece", "A piece of such a file", content=BYTES)
+    yield Channel("piece", at.piece, "receive", (piece,), qos=0)
 
 
 def _services(device: str) -> Iterator[Channel]:

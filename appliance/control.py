@@ -30,6 +30,9 @@ def hear(daemon: Daemon, incoming: Incoming) -> None:
     if daemon.announcer is not None and daemon.announcer.is_for_us(incoming.topic):
         daemon.announcer.hear(incoming)
         return
+    if incoming.topic == daemon.topics.models_desired:
+        daemon.desire(incoming.payload)
+        return
     levels = incoming.topic.removeprefix(daemon.topics.root + "/").split("/")
     if levels[0] == "request" or levels[2:] == ["set"]:
         obey(daemon, incoming)

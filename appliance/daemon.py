@@ -33,6 +33,7 @@ from appliance.temperature import Thermometer
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
+from appliance.wiring import make_models
 
 if TYPE_CHECKING:
     from appliance.metrics.observed import Observed
@@ -100,16 +101,15 @@ class Daemon:
         self._uplink = uplink
         self._notifier = Notifier()
         self._threads: dict[str, _Thread] = {}
-        self._uplink_thread: _Thread | None = None
+        """Those that a reload ends and starts again."""
+        self._lasting: dict[str, _Thread] = {}
+        """Those that it leaves alone."""
         self._oip = oip
-        self._oip_thread: _Thread | None = None
         self._page = page
-        self._page_threads: dict[str, _Thread] = {}
         self._page_told_ns = 0
         self._metrics = metrics
-        self._metrics_thread: _Thread | None = None
         self._traces = traces
-        self._traces_thread: _Thread | None = None
+        self._models = make_models(config, catalogue, lambda: self.assembly.workers)
         self._standing: health.Health | None = None
         """As it was at the last tick."""
         self._stop = threading.Event()
@@ -140,21 +140,11 @@ class Daemon:
         """Until SIGTERM or SIGINT, or for `for_s` seconds. Raises Broken when the process must start afresh."""
         self._listen_to_signals()
         until_ns = None if for_s is None else time.monotonic_ns() + int(for_s * 1e9)
-        if self._traces is not None:
-            self._traces_thread = self._start("traces", self._traces.collector.run)
-            if self._uplink is not None:
-                self._uplink.tell_sent(self._traces.sent)
-        if self._uplink is not None:
-            self._uplink_thread = self._start("uplink", self._uplink.run)
-        if self._oip is not None:
-            self._oip_thread = self._start("oip", self._oip.run)
-        if self._page is not None:
-            self._page_threads["page"] = self._start("page", self._page.run)
-            self._page_threads["page encoder"] = self._start("page encoder", self._page.encode)
-        if self._metrics is not None:
-            self._metrics_thread = self._start("metrics", partial(self._metrics.run, observe=self.observed))
+        self._start_lasting()
         try:
             self._begin(self.config)
+            if self._models is not None:
+                self._lasting["models"] = self._start("models", self._models.run)
             while not self._stop.wait(TICK_S):
                 self._tick(time.monotonic_ns())
                 if until_ns is not None and time.monotonic_ns() >= until_ns:
@@ -162,17 +152,24 @@ class Daemon:
         finally:
             self._notifier.tell(STOPPING=1, STATUS="stopping")
             self._end()
-            self._join(self._lasting(), time.monotonic() + STOP_WITHIN_S)
+            self._join(self._lasting, time.monotonic() + STOP_WITHIN_S)
 
-    def _lasting(self) -> dict[str, _Thread]:
-        """Threads that a reload leaves alone."""
-        found = {
-            "oip": self._oip_thread,
-            "uplink": self._uplink_thread,
-            "metrics": self._metrics_thread,
-            "traces": self._traces_thread,
-        }
-        return {name: thread for name, thread in found.items() if thread is not None} | self._page_threads
+    def _start_lasting(self) -> None:
+        bodies: dict[str, Callable[[threading.Event], None]] = {}
+        if self._traces is not None:
+            bodies["traces"] = self._traces.collector.run
+            if self._uplink is not None:
+                self._uplink.tell_sent(self._traces.sent)
+        if self._uplink is not None:
+            bodies["uplink"] = self._uplink.run
+        if self._oip is not None:
+            bodies["oip"] = self._oip.run
+        if self._page is not None:
+            bodies |= {"page": self._page.run, "page encoder": self._page.encode}
+        if self._metrics is not None:
+            bodies["metrics"] = partial(self._metrics.run, observe=self.observed)
+        for name, body in bodies.items():
+            self._lasting[name] = self._start(name, body)
 
     def stop(self) -> None:
         """Callable from any thread."""
@@ -310,10 +307,13 @@ class Daemon:
             self._threads[f"capture {feed.name}"] = self._start(f"capture {feed.name}", feed.run)
 
     def _hand_over(self) -> None:
-        """A model whose plan is ready goes on in a thread that opens it on the GPU; the old one answers until then."""
+        """A model whose plan is ready goes on in a thread that opens it on the GPU, and one of which another version is
+        active in a thread that opens that one; the old one answers until then."""
         ready = self._plans.tick(self.assembly.workers)
-        if ready is not None and ready.name not in self._successors:
-            self._successors[ready.name] = self._start(f"model {ready.name}", ready.take_over)
+        due = [] if self._models is None else self._models.successions.take_all(0)
+        for worker in due if ready is None else [ready, *due]:
+            if worker.name not in self._successors and self.assembly.workers.get(worker.name) is worker:
+                self._successors[worker.name] = self._start(f"model {worker.name}", worker.take_over)
         for name, running in list(self._successors.items()):
             serving = self._threads[f"model {name}"]
             if self.assembly.workers[name].relieved and not serving.thread.is_alive():
@@ -331,7 +331,7 @@ class Daemon:
             raise Broken(str(error)) from error
 
     def _watch_lasting(self) -> None:
-        for name, running in self._lasting().items():
+        for name, running in self._lasting.items():
             if not running.thread.is_alive():
                 raise Broken(f"{name}: the thread ended unexpectedly; see the traceback above")
 
@@ -433,6 +433,7 @@ class Daemon:
             temperature_c=self._thermometer.celsius,
             remote={} if remote is None else health.as_document(remote.asker.figures()),
             recorder={} if recorder is None else recorder.figures,
+            models={} if self._models is None else dict(self._models.news),
         )
 
     def observed(self) -> Observed:
@@ -440,7 +441,7 @@ class Daemon:
         from appliance.metrics.observed import Observed
 
         threads = {"main": threading.main_thread()}
-        threads |= {name: each.thread for name, each in (self._lasting() | dict(self._threads)).items()}
+        threads |= {name: each.thread for name, each in (self._lasting | dict(self._threads)).items()}
         return Observed(
             device=self.topics.device,
             health=self._standing or self.health(time.monotonic_ns()),
@@ -455,6 +456,9 @@ class Daemon:
         )
 
     def _hear(self) -> None:
+        if self._models is not None:
+            for report in self._models.reports.take_all(0):
+                self.post(Publish(self.topics.models_reported, report, qos=1, retain=True))
         if self._page is not None:
             for order in self._page.orders.take_all(0):
                 control.carry_out(self, order)
@@ -462,6 +466,11 @@ class Daemon:
             return
         for incoming in self._uplink.incoming.take_all(0):
             control.hear(self, incoming)
+
+    def desire(self, payload: bytes) -> None:
+        """A document about the models that are to run here."""
+        if self._models is not None:
+            self._models.desire(payload)
 
     # -- reload ---------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ class Health:
     """Questions to the model services; empty where none may be asked."""
     recorder: dict[str, DeckFigures] = field(default_factory=dict)
     """Clips of every pipeline that keeps some."""
+    models: dict[str, str] = field(default_factory=dict)
+    """Name of a model that comes from a registry: how its newest version is, in words."""
     schema: int = SCHEMA
     type: str = field(default="health")
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from appliance.metrics.serving import MetricsServer
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
+    from appliance.pipeline.worker import Worker
+    from appliance.sync.live import LiveModels
     from appliance.traces.device import DeviceTraces
     from engines.bundle import Bundle
     from engines.model import Model
@@ -57,7 +60,13 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
             acknowledge=config.outbox.acknowledge,
             drain_per_s=config.outbox.drain_per_s,
             require_subscriber=config.outbox.require_subscriber,
-            subscriptions=(topics.every_set, topics.every_request, *topics.every_retained, *_of_home_assistant(config)),
+            subscriptions=(
+                topics.every_set,
+                topics.every_request,
+                *topics.every_retained,
+                *_of_home_assistant(config),
+                *((topics.models_desired,) if config.models else ()),
+            ),
         )
     )
     uplink.claim()
@@ -91,6 +100,31 @@ def make_oip(config: Config, catalogue: Catalogue) -> OnDevice | None:
     made = OnDevice(config.oip, catalogue, config.device.name, open_model, config.device.max_batch)
     made.listen()
     return made
+
+
+def recover_models(catalogue: Catalogue) -> None:
+    """What an earlier run left half done with models from a registry; the start never fails for it."""
+    from appliance.sync.activation import Activation
+    from appliance.sync.ledger import Ledger, LedgerError
+    from appliance.sync.slots import Slots
+    from engines.engine import EngineError
+
+    slots = Slots(catalogue)
+    try:
+        if slots.ledger.exists():
+            with Ledger(slots.ledger) as ledger:
+                Activation(ledger, slots).recover()
+    except (LedgerError, EngineError, OSError) as error:
+        logger.error("models: %s", error)
+
+
+def make_models(config: Config, catalogue: Catalogue, workers: Callable[[], Mapping[str, Worker]]) -> LiveModels | None:
+    """What follows the registry of models; None where none is configured. Raises ConfigError."""
+    if config.models is None:
+        return None
+    from appliance.sync.wiring import make_live
+
+    return make_live(config, config.models, catalogue, workers)
 
 
 def make_page(config: Config) -> LivePage | None:

@@ -12,8 +12,10 @@ from enum import Enum
 from typing import Literal
 
 from appliance.mqtt.topics import (
+    EVERY_FETCH,
     HOME_ASSISTANT,
     Topics,
+    fetch,
     home_assistant_config,
     home_assistant_status,
     question,
@@ -33,6 +35,7 @@ class Role(str, Enum):
     VIEWER = "viewer"
     COLLECTOR = "collector"
     OPERATOR = "operator"
+    REGISTRY = "registry"
 
 
 ROLE_WORDS = {
@@ -41,6 +44,7 @@ ROLE_WORDS = {
     Role.VIEWER: "a dashboard or a person: hears what devices and services publish, says nothing",
     Role.COLLECTOR: "a viewer that also says how far it has stored each stream",
     Role.OPERATOR: "a viewer that also sends commands and requests",
+    Role.REGISTRY: "a registry of models: hears which pieces devices ask for, and sends them",
 }
 
 
@@ -76,6 +80,9 @@ def rights(
             return (*rights(Role.VIEWER, name, base), stored)
         case Role.OPERATOR:
             return (*rights(Role.VIEWER, name, base), *_of_operator(base, name))
+        case Role.REGISTRY:
+            asked = Right("read", EVERY_FETCH, "which pieces of models devices ask for")
+            return (asked, Right("write", Topics(base, ANY).piece, "pieces, to the device that asked"))
 
 
 def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterator[Right]:
@@ -93,6 +100,7 @@ def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterat
     yield Right(verb, topics.snapshot(ANY), "the picture of an event, where asked for")
     yield Right(verb, topics.state(ANY, ANY), "what commands have set")
     yield Right(verb, topics.response(ANY), "responses to requests")
+    yield Right(verb, topics.models_reported, "how far it is with the models that it is to run")
 
 
 def _of_device(base: str, name: str) -> Iterator[Right]:
@@ -109,6 +117,9 @@ def _of_device(base: str, name: str) -> Iterator[Right]:
     yield Right("read", of_home_assistant, "what an earlier run has told Home Assistant")
     yield Right("read", home_assistant_status(HOME_ASSISTANT), "when Home Assistant starts")
     yield Right("read", topics.answer, "answers to its own questions")
+    yield Right("write", fetch(name), "which piece of a model it needs, under its own name only")
+    yield Right("read", topics.piece, "pieces of models that it asked for")
+    yield Right("read", topics.models_desired, "which versions of models it is to run")
     yield _announcements()
 
 
@@ -124,6 +135,8 @@ def _of_operator(base: str, name: str) -> Iterator[Right]:
     topics = Topics(base, ANY)
     yield Right("write", topics.every_set, "commands")
     yield Right("write", topics.every_request, "requests")
+    yield Right("write", topics.models_desired, "which versions of models devices are to run")
+    yield Right("read", topics.models_desired, "which they were told to run before")
     yield Right("read", f"{RESPONSES}/{name}/{ANY}", "responses to its own requests")
     yield Right("read", home_assistant_config(HOME_ASSISTANT, ANY, ANY), "discovery, where it is a Home Assistant")
     yield Right("write", home_assistant_status(HOME_ASSISTANT), "that it starts, where it is a Home Assistant")

@@ -20,6 +20,7 @@ COMMANDS = {
     "watch": "Follow the results of an appliance.",
     "serve": "Answer the questions of devices with models, over MQTT.",
     "broker": "Set up a broker with TLS, and give devices and services their names on it.",
+    "registry": "Sign, publish and serve models for devices.",
     "models": "Add, list and remove models; make them fit, and find out what they do.",
     "config": "Check a configuration, or write one to start from.",
     "doctor": "Find out what is wrong on this machine and how to mend it.",

@@ -255,6 +255,7 @@ _adder(
 _adder("viewer", "Let a dashboard or a person NAME hear what devices and services publish.")
 _adder("collector", "Let NAME hear it, and say how far it has stored each stream.")
 _adder("operator", "Let NAME hear it, and send commands and requests to devices.")
+_adder("registry", "Let NAME send devices the pieces of models that they ask for (`appliance registry serve`).")
 
 
 @broker.command()

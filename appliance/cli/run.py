@@ -51,7 +51,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
     from appliance.catalogue import Catalogue
     from appliance.daemon import Broken, Daemon
     from appliance.outbox.file import NO_ROOM, OutboxError
-    from appliance.wiring import make_metrics, make_oip, make_page, make_traces, make_uplink
+    from appliance.wiring import make_metrics, make_oip, make_page, make_traces, make_uplink, recover_models
 
     folder = state_folder(config, dict(os.environ))
     try:
@@ -64,6 +64,7 @@ def execute(config: Config, path: Path | None, for_s: float | None) -> None:
         logger.error("%s", sentence)
     try:
         catalogue = Catalogue.default(folder)
+        recover_models(catalogue)
         uplink, oip, page = make_uplink(config, folder), make_oip(config, catalogue), make_page(config)
         daemon = Daemon(config, path, catalogue, uplink, oip, page, make_metrics(config), make_traces(config))
         daemon.run(for_s)

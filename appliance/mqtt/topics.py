@@ -95,9 +95,40 @@ class Topics:
         """Where the model services answer this device."""
         return f"{self.root}/answer"
 
+    @property
+    def piece(self) -> str:
+        """Where a registry of models sends this device the pieces it asked for."""
+        return f"{self.root}/models/piece"
+
+    @property
+    def models_desired(self) -> str:
+        """Which versions of models this device is to run; retained, by its operator."""
+        return f"{self.root}/models/desired"
+
+    @property
+    def models_reported(self) -> str:
+        """How far it is with that, and why; retained."""
+        return f"{self.root}/models/reported"
+
     def acknowledged(self, stream: str) -> str:
         """Where a collector publishes how far it has stored a stream (end-to-end acknowledgement); retained."""
         return f"{self.root}/acknowledged/{stream}"
+
+
+REGISTRY = "model-registry"
+EVERY_FETCH = f"{REGISTRY}/fetch/+"
+"""Subscription of a registry to what all devices ask of it."""
+
+
+def fetch(device: str) -> str:
+    """Where this device asks a registry for a piece of a file."""
+    return f"{REGISTRY}/fetch/{device}"
+
+
+def fetching(topic: str) -> str | None:
+    """Who asks on this topic; None for any other topic."""
+    levels = topic.split("/")
+    return levels[2] if levels[:2] == [REGISTRY, "fetch"] and len(levels) == 3 else None
 
 
 SERVICES = "model-service"

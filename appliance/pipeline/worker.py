@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
+from appliance.pipeline.audience import Audience, Heard
 from appliance.pipeline.compose import Served, TimedOut
 from appliance.pipeline.lane import Lane
 from appliance.result import ModelId
@@ -62,6 +63,8 @@ class Worker:
         self.inferences = 0
         self.needed: tuple[PlanNeeded, ...] = ()
         """Plans that would let it run where it would rather run."""
+        self.audience: Audience | None = None
+        """Hears every sample with its answer."""
         self._next_ready = threading.Event()
         """Set when a successor has opened its model and waits for this thread to leave."""
         self._left = threading.Event()
@@ -110,13 +113,13 @@ class Worker:
     def take_over(self, stopping: threading.Event) -> None:
         """Body of the thread that goes on with the model opened anew, while the one before still answers: the next
         sample after the last of the old thread is the first of this one. Returns at once when the model cannot be
-        opened, or is opened on the same engine as before; then nothing has changed.
+        opened, or is the same one on the same engine as before; then nothing has changed.
         """
         try:
             bundle = self._find()
             with self._open_model(bundle) as model:
                 model.warm_up()
-                if model.engine_name == self.engine:
+                if model.engine_name == self.engine and bundle.manifest.digest == self.manifest_id.digest:
                     refused = "; ".join(map(str, model.refusals)) or f"it is on {self.engine} already"
                     raise EngineError(f"nothing to take over: {refused}")
                 if not self._relieve(stopping):
@@ -269,7 +272,11 @@ class Worker:
             service, reason = self._elsewhere()
             served = replace(served, answered_by=f"remote:{service}" if service else "local", reason=reason)
         failures = []
+        audience = self.audience
         for (pipeline, sample), answer in zip(batch, answers, strict=True):
+            if audience is not None:
+                threshold, labels = pipeline.settings.threshold, pipeline.config.labels or None
+                audience.hear(Heard(pipeline.name, sample, answer, self.manifest_id.digest, threshold, labels))
             if isinstance(answer, EngineError):
                 failures.append(self._in_words(answer, pipeline))
                 pipeline.unanswered(sample, failures[-1], served)

@@ -40,6 +40,7 @@ MEMBERS = {
     "board": (Role.VIEWER, ()),
     "store": (Role.COLLECTOR, ()),
     "boss": (Role.OPERATOR, ()),
+    "shop": (Role.REGISTRY, ()),
 }
 
 SHAPES = """
@@ -122,6 +123,9 @@ def test_a_real_broker_gives_everybody_exactly_what_the_table_says(broker: Secur
 
 
 FORBIDDEN = {
+    "fetch in another's name": ("dock-1", "model-registry/fetch/dock-2"),
+    "send another a piece of a model": ("dock-1", "appliance/dock-2/models/piece"),
+    "send itself a piece of a model": ("dock-1", "appliance/dock-1/models/piece"),
     "answer another device": ("dock-1", "appliance/dock-2/answer"),
     "answer itself": ("dock-1", "appliance/dock-1/answer"),
     "ask in another's name": ("dock-1", "model-service/people/infer/dock-2"),

@@ -1,0 +1,1 @@
+"""Where the owner of models signs, publishes and serves them."""

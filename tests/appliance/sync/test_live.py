@@ -1,0 +1,208 @@
+"""A whole appliance, a registry, and an owner who publishes good and bad versions of what it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.catalogue import Catalogue
+from appliance.sync.carrier import Carrier
+from appliance.sync.http_carrier import HttpCarrier
+from engines.bundle import Bundle, write_bundle
+from engines.library import Library
+from engines.manifest import Manifest
+from tests.appliance.sync.world import Hands, served_http
+from tests.appliance_process import ApplianceProcess, Ear
+from tests.conftest import Broker
+from tests.registries import Owner, as_version, noise, shipped
+from tests.waiting import until
+
+pytestmark = [pytest.mark.broker, pytest.mark.system, pytest.mark.timeout(240)]
+
+RESULT = "pipeline/shapes/result"
+
+
+@pytest.fixture
+def ear(broker: Broker) -> Iterator[Ear]:
+    with Ear(broker.port) as ear:
+        yield ear
+
+
+@pytest.fixture
+def url(hands: Hands) -> Iterator[str]:
+    with served_http(hands) as carrier:
+        made: Carrier = carrier()
+        assert isinstance(made, HttpCarrier)
+        yield made.url
+
+
+class Site:
+    """An appliance with [models], and the commands of its operator."""
+
+    def __init__(self, folder: Path, broker: Broker, owner: Owner, url: str) -> None:
+        self.folder, self.broker, self.owner, self.url = folder, broker, owner, url
+        (folder / "root.json").write_bytes(owner.anchor)
+
+    def config(self, **terms: float) -> str:
+        terms = {"shadow_s": 2.0, "shadow_samples": 20, "probation_s": 2.0} | terms
+        keys = "\n".join(f"{key} = {value}" for key, value in terms.items())
+        return f"""
+[mqtt]
+broker = "{self.broker.url}"
+[models]
+registry = "{self.url}"
+root = "{self.folder}/root.json"
+slower = 500
+{keys}
+[[camera]]
+name = "dock"
+uri = "scene:shapes"
+fps = 4
+[[pipeline]]
+name = "shapes"
+source = "dock"
+model = "shapes"
+every = true
+timeout_s = 30.0
+"""
+
+    def publish(self, version: str) -> Bundle:
+        made = as_version(shipped("shapes"), version, self.folder / "bundles", noise(300_000))
+        self.owner.publish(made)
+        return made
+
+    def command(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "appliance", "models", *words, "--config", str(self.folder / "appliance.toml")],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    def now(self) -> dict[str, Any]:
+        """State of the shapes model."""
+        found: dict[str, Any] = json.loads(self.command("history", "--json"))["now"]["shapes"]
+        return found
+
+    def await_state(self, state: str, within_s: float = 120.0) -> dict[str, Any]:
+        until(lambda: self.now()["state"] == state, within_s, f"{state}, not {self.now()}")
+        return self.now()
+
+    def active(self) -> str:
+        return Catalogue.before_shipped(Library(self.folder / "models")).find("shapes").manifest.version
+
+
+@pytest.fixture
+def site(tmp_path: Path, broker: Broker, owner: Owner, url: str) -> Site:
+    return Site(tmp_path, broker, owner, url)
+
+
+def versions(ear: Ear) -> list[str]:
+    return [result["model"]["version"] for result in ear.documents(RESULT) if result["status"] == "ok"]
+
+
+def test_a_new_version_takes_over_between_two_pictures_and_rolls_back_on_demand(site: Site, ear: Ear) -> None:
+    digest = site.publish("2").manifest.digest
+    with ApplianceProcess(site.folder, site.config()) as appliance:
+        ear.await_document(RESULT, within_s=40, status="ok")
+        assert "the appliance goes on from here" in site.command("activate", "shapes@2")
+        site.await_state("kept")
+        until(lambda: versions(ear)[-1] == "2", 20)
+        results = ear.documents(RESULT)
+        assert {result["status"] for result in results} == {"ok"}
+        seqs = [result["seq"] for result in results]
+        lost = seqs[-1] - seqs[0] + 1 - len(seqs)
+        assert lost <= 1, f"{lost} pictures without an answer"
+        told = [result["model"]["version"] for result in results]
+        assert told == sorted(told), "from one version to the other, once"
+        assert {r["model"]["digest"] for r in results if r["model"]["version"] == "2"} == {digest}
+        ear.await_document("box/health", within_s=40)
+        assert "2 returned; 1 is active" in site.command("rollback", "shapes")
+        until(lambda: versions(ear)[-1] == "1", 30)
+        appliance.send(signal.SIGTERM)
+        assert appliance.ends() == 0
+    events = site.command("history")
+    for event in ("fetched", "tried", "shadow: 100% agreement", "activated", "kept", "returned: asked for"):
+        assert event in events
+
+
+def test_a_version_that_says_something_else_never_answers(site: Site, ear: Ear, tmp_path: Path) -> None:
+    good = as_version(shipped("shapes"), "2", tmp_path / "good")
+    document = json.loads(good.manifest.canonical()) | {"labels": ["cat", "dog", "cow"]}
+    site.owner.publish(
+        write_bundle(tmp_path / "bad", Manifest.model_validate_json(json.dumps(document)), dict(good.files))
+    )
+    with ApplianceProcess(site.folder, site.config()):
+        ear.await_document(RESULT, within_s=40, status="ok")
+        site.command("activate", "shapes@2")
+        assert "it says something else: 0% agreement" in site.await_state("returned")["reason"]
+        assert set(versions(ear)) == {"1"}
+        assert "was returned before" in site.command("pull", "shapes@2", code=1)
+
+
+def test_after_a_crash_loop_the_old_version_runs_with_the_network_cable_out(site: Site, ear: Ear, hands: Hands) -> None:
+    site.publish("2")
+    config = site.config(probation_s=600.0)
+    with ApplianceProcess(site.folder, config):
+        ear.await_document(RESULT, within_s=40, status="ok")
+        site.command("activate", "shapes@2")
+        site.await_state("probation")
+    hands.silent = True
+    for start in range(1, 4):
+        heard = len(versions(ear))
+        with ApplianceProcess(site.folder, config):
+            until(lambda heard=heard: len(versions(ear)) > heard + 3, 40)  # type: ignore[misc]
+            assert versions(ear)[-1] == ("2" if start < 3 else "1"), start
+    assert "3 starts without being kept" in site.now()["reason"]
+    assert site.active() == "1"
+
+
+def test_without_an_appliance_at_work_a_version_is_active_from_the_next_start_on(site: Site, ear: Ear) -> None:
+    site.publish("2")
+    appliance = ApplianceProcess(site.folder, site.config())
+    assert "shapes@2: 2 is ready" in site.command("pull", "shapes@2")
+    assert site.active() == "1"
+    assert "active from the next start on, on probation; 1 stays installed" in site.command("activate", "shapes@2")
+    with appliance:
+        until(lambda: versions(ear), 40)
+        site.await_state("kept")
+    assert set(versions(ear)) == {"2"}
+    assert "pinned to 2" in site.command("pin", "shapes")
+    assert "pinned to 2" in site.command("pull", "shapes@3", code=2)
+    assert "not pinned" in site.command("pin", "shapes", "--off")
+
+
+WRONG: dict[str, tuple[list[str], int, str]] = {
+    "no version": (["pull", "shapes"], 2, "name a model and its version"),
+    "nobody has signed it": (["pull", "shapes@9"], 1, "nobody has signed it"),
+    "nothing to roll back": (["rollback", "shapes"], 2, "no version of it came from a registry"),
+    "no such model to pin": (["pin", "none"], 2, "no such model"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_in_a_sentence(site: Site, case: str) -> None:
+    words, code, sentence = WRONG[case]
+    ApplianceProcess(site.folder, site.config())
+    assert sentence in site.command(*words, code=code)
+
+
+def test_a_registry_that_is_away_is_said_and_what_came_stays(site: Site, hands: Hands) -> None:
+    site.publish("2")
+    hands.silent = True
+    ApplianceProcess(site.folder, site.config())
+    assert "give the command again" in site.command("pull", "shapes@2", code=1)
+    hands.silent = False
+    assert "is ready" in site.command("pull", "shapes@2")
