@@ -59,7 +59,7 @@ def serve(
     What is served is signed: whoever serves it need not be trusted, so any server of plain files does as well.
     """
     from appliance.cli.registry import ENVIRONMENT, read_passphrase, told
-    from appliance.cli.run import start_logging
+    from appliance.log import start_logging
     from appliance.mqtt.settings import LinkSettings
     from appliance.registry.repository import Repository
     from appliance.registry.serving import Serving
