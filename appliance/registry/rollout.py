@@ -1,4 +1,4 @@
-"""A version for more and more devices, for as long as it holds on those that have it. Plain rules, no clock, no broker."""
+"""A version for more and more devices, for as long as it holds on those that have it. Rules without clock or broker."""
 
 from __future__ import annotations
 
@@ -70,15 +70,19 @@ class Rollout:
             return []
         if self.told and len(self.good) < self.plan.success * len(self.told):
             if now_s - self._since_s > self.plan.patience_s:
-                waits = len(self.told) - len(self.good) - len(self.bad)
-                self._stop(
-                    f"{waits} of {len(self.told)} devices did not come to an end in {self.plan.patience_s:.0f} s"
-                )
+                words = f"did not come to an end in {self.plan.patience_s:.0f} s"
+                self._stop(f"{self._open} of {len(self.told)} devices {words}")
             return []
         if len(self.told) == len(self._devices):
-            self.course = Course.DONE
+            if self._open == 0 or now_s - self._since_s > self.plan.patience_s:
+                self.course = Course.DONE
             return []
         return self._next(now_s)
+
+    @property
+    def _open(self) -> int:
+        """Devices that have been told, and have not come to an end."""
+        return len(self.told) - len(self.good) - len(self.bad)
 
     def _next(self, now_s: float) -> list[str]:
         share = self.plan.shares[self._stage] if self._stage < len(self.plan.shares) else 1.0
