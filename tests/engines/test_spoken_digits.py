@@ -95,11 +95,11 @@ def test_the_stages_run_in_different_processes(bundle: Bundle) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("place", "least"), [("start", 0.90), ("middle", 0.94), ("end", 0.94)])
+@pytest.mark.parametrize(("place", "least"), [("start", 0.96), ("middle", 0.97), ("end", 0.97)])
 def test_a_speaker_it_never_heard_is_understood_wherever_the_word_lies(
     bundle: Bundle, words: list[tuple[int, Array]], place: str, least: float
 ) -> None:
-    """The goal is 0.97; what is held here is what the model card reports."""
+    """The goal is 0.97; where a file begins with the word it is missed by half a point, as the model card reports."""
     windows = []
     for _, said in words:
         said = said[:RATE_HZ]
@@ -177,7 +177,7 @@ def test_a_word_that_is_understood_once_is_three_events_when_it_is_said_three_ti
         assert begun(bundle, spoken([said, said, said], pause_s=0.6)) == [label] * 3
 
 
-@pytest.mark.xfail(strict=True, reason="4 false words in this minute, as the model card says; the goal is none")
+@pytest.mark.xfail(strict=True, reason="2 false words in this minute, as the model card says; the goal is none")
 @pytest.mark.data
 def test_speech_without_digits_raises_less_than_one_false_alarm_a_minute(bundle: Bundle, data: Path) -> None:
     speech, rate_hz = soundfile.read(data / "speech.wav", dtype="float32")

@@ -18,6 +18,8 @@ from engines.model import Model
 from engines.onnxrt import OnnxEngine
 from engines.predictions import Label
 
+Scores = NDArray[np.float32]
+"""(windows, labels)"""
 PLACES = ("start", "middle", "end")
 """Where in the window a word lies."""
 PEAK = 0.5
@@ -73,14 +75,25 @@ def stream(words: Sequence[Word], seed: int, pause_s: tuple[float, float] = (0.4
     return np.asarray(whole + 0.01 * PEAK * dice.standard_normal(len(whole)), np.float32)
 
 
-def heard_alone(model: Model, words: Sequence[Word], seed: int) -> int:
-    """How many words, each said once into a quiet room, are heard as exactly that word, once."""
-    dice, right = np.random.default_rng(seed), 0
-    for word in words:
-        sound = np.concatenate([np.zeros(RATE_HZ, np.float32), PEAK * word.sound, np.zeros(RATE_HZ, np.float32)])
-        room = 0.003 * PEAK * dice.standard_normal(len(sound))
-        right += words_in(model, np.asarray(sound + room, np.float32)) == [word.said]
-    return right
+def alone(words: Sequence[Word], seed: int) -> list[Sound]:
+    """Each word said once into a quiet room."""
+    dice, pause = np.random.default_rng(seed), np.zeros(RATE_HZ, np.float32)
+    streams = [np.concatenate([pause, PEAK * word.sound, pause]) for word in words]
+    return [np.asarray(each + 0.003 * PEAK * dice.standard_normal(len(each)), np.float32) for each in streams]
+
+
+def scores(bundle: Bundle, sounds: Sequence[Sound]) -> list[Scores]:
+    """Of each sound, what every window of it scores."""
+    spec = bundle.manifest.input
+    assert isinstance(spec, AudioInput)
+    first, second = (bundle.stage_path(stage.name) for stage in bundle.manifest.stages)
+    found: list[Scores] = []
+    with OnnxEngine(first) as spectrogram, OnnxEngine(second) as recogniser:
+        for sound in sounds:
+            windows = np.lib.stride_tricks.sliding_window_view(sound, spec.samples)[:: spec.hop]
+            each = [recogniser.run(spectrogram.run({"sound": w[np.newaxis]}))["scores"].copy() for w in windows]
+            found.append(np.concatenate(each))
+    return found
 
 
 def words_in(model: Model, sound: Sound) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from spoken_digits import spectrogram
-from spoken_digits.network import DEPTH, EDGE, SCALE, Recogniser, Residual
+from spoken_digits.network import BODIES, DEPTH, EDGE, SCALE, Recogniser, Residual
 from spoken_digits.scenes import LABELS, WINDOW
 from torch import nn
 
@@ -87,7 +88,6 @@ def spectrogram_graph() -> bytes:
 def recogniser_graph(network: Recogniser) -> bytes:
     """`bands` (1, 1, 32, 79) to `scores` (1, 12), which add up to 1."""
     graph = _Graph()
-    layers = list(network.body)
     frames = graph.add("ReduceMean", "bands", axes=[2], keepdims=1)
     loudest = graph.add("ReduceMax", frames, axes=[3], keepdims=1)
     above = graph.add("Max", graph.add("Sub", "bands", loudest), graph.constant(-DEPTH))
@@ -95,18 +95,25 @@ def recogniser_graph(network: Recogniser) -> bytes:
     above = graph.add("Pad", above, edges, graph.constant(-DEPTH), mode="constant")
     level = graph.add("ReduceMean", above, axes=[2, 3], keepdims=1)
     values = graph.add("Mul", graph.add("Sub", above, level), graph.constant(SCALE))
-    at = 0
-    while at < len(layers):
-        layer = layers[at]
+    first, *others = (_body(graph, values, body) for body in network.bodies)
+    graph.add(
+        "Softmax", reduce(lambda sum_, each: graph.add("Add", sum_, each), others, first), axis=1, output="scores"
+    )
+    return graph.model("recogniser", ("bands", [1, 1, spectrogram.BANDS, FRAMES]), ("scores", [1, len(LABELS)]))
+
+
+def _body(graph: _Graph, values: str, body: nn.Module) -> str:
+    """The scores of one body, divided by the number of bodies: they are added up."""
+    assert isinstance(body, nn.Sequential)
+    layers = list(body)
+    for layer, behind in zip(layers, [*layers[1:], None], strict=True):
         if isinstance(layer, nn.Conv2d):
-            values = graph.add("Relu", graph.convolution(values, layer, layers[at + 1]))
-            at += 2
+            assert behind is not None
+            values = graph.add("Relu", graph.convolution(values, layer, behind))
         elif isinstance(layer, Residual):
             values = graph.residual(values, layer)
         elif isinstance(layer, nn.Linear):
             values = graph.add("Flatten", values)
-            weights, bias = (graph.constant(each.detach().numpy()) for each in (layer.weight, layer.bias))
+            weights, bias = (graph.constant(each.detach().numpy() / BODIES) for each in (layer.weight, layer.bias))
             values = graph.add("Gemm", values, weights, bias, transB=1)
-        at += 1
-    graph.add("Softmax", values, axis=1, output="scores")
-    return graph.model("recogniser", ("bands", [1, 1, spectrogram.BANDS, FRAMES]), ("scores", [1, len(LABELS)]))
+    return values

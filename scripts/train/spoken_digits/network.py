@@ -12,12 +12,11 @@ SCALE = 0.3
 """Brings log-mel values to about unit spread."""
 DEPTH = 10.0
 """What lies further (in natural logarithms of power: 43 dB) below the loudest frame is as good as silent."""
-
-
 EDGE = 4
 """Silent frames put before and after a window, so that a word that begins with it is heard to begin."""
 HEAD = 64
 """Values per 100 ms that the answer is read from."""
+BODIES = 2
 
 
 class LogMel(nn.Module):
@@ -73,30 +72,41 @@ class Recogniser(nn.Module):
     """(batch, 1, 32 bands, 79 frames) log-mel to (batch, classes) raw scores.
 
     The level of the window is taken out first, so that a whisper and a shout look alike, and what is far below its
-    loudest frame, so that a quiet room and digital silence do. The head keeps the time axis: what is said in the middle
-    counts more than what the window cuts.
+    loudest frame, so that a quiet room and digital silence do. Two networks that began from different weights look at
+    that, and their scores are averaged: what only one of them makes out of a strange voice counts half.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 64, 112), drop: float = 0.25) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 64, 80), drop: float = 0.25) -> None:
         super().__init__()
-        first, second, third, fourth = widths
-        self.body = nn.Sequential(
-            nn.Conv2d(1, first, 5, 2, 2, bias=False),  # 16 x 44
-            nn.BatchNorm2d(first),
-            nn.ReLU(),
-            Residual(first, second, (2, 1)),  # 8 x 44
-            Residual(second, third, (2, 2)),  # 4 x 22
-            Residual(third, fourth, (2, 2)),  # 2 x 11
-            nn.Conv2d(fourth, HEAD, (2, 1), bias=False),
-            nn.BatchNorm2d(HEAD),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(drop),
-            nn.Linear(HEAD * 11, len(LABELS)),
-        )
+        self.bodies = nn.ModuleList(_body(widths, drop) for _ in range(BODIES))
 
     def forward(self, bands: Tensor) -> Tensor:
-        loudest = bands.mean(dim=2, keepdim=True).amax(dim=3, keepdim=True)
-        above = nn.functional.pad((bands - loudest).clamp_min(-DEPTH), (EDGE, EDGE), value=-DEPTH)
-        scores: Tensor = self.body((above - above.mean(dim=(2, 3), keepdim=True)) * SCALE)
+        values = levelled(bands)
+        scores: Tensor = sum((body(values) for body in self.bodies), torch.zeros(())) / BODIES
         return scores
+
+
+def levelled(bands: Tensor) -> Tensor:
+    """What the bodies of a recogniser look at: (batch, 1, 32, 87), the edges of silence included."""
+    loudest = bands.mean(dim=2, keepdim=True).amax(dim=3, keepdim=True)
+    above = nn.functional.pad((bands - loudest).clamp_min(-DEPTH), (EDGE, EDGE), value=-DEPTH)
+    return (above - above.mean(dim=(2, 3), keepdim=True)) * SCALE
+
+
+def _body(widths: tuple[int, int, int, int], drop: float) -> nn.Sequential:
+    """The head keeps the time axis: what is said in the middle counts more than what the window cuts."""
+    first, second, third, fourth = widths
+    return nn.Sequential(
+        nn.Conv2d(1, first, 5, 2, 2, bias=False),  # 16 x 44
+        nn.BatchNorm2d(first),
+        nn.ReLU(),
+        Residual(first, second, (2, 1)),  # 8 x 44
+        Residual(second, third, (2, 2)),  # 4 x 22
+        Residual(third, fourth, (2, 2)),  # 2 x 11
+        nn.Conv2d(fourth, HEAD, (2, 1), bias=False),
+        nn.BatchNorm2d(HEAD),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(drop),
+        nn.Linear(HEAD * 11, len(LABELS)),
+    )

@@ -36,6 +36,9 @@ _CHANCES = np.array(list(_MIX.values())) / sum(_MIX.values())
 _RECORDED = 0.5
 """Share of the digits that people said, each of them as often as the others."""
 _RECORDED_DECOYS = 0.3
+_BEGUN_LATE = 0.35
+"""Share of the digits whose first consonant is missing where it is soft, as it is when somebody or something cut a
+recording by its level, or a noise covers it."""
 
 
 class Scenes:
@@ -45,9 +48,6 @@ class Scenes:
         self, recorded: Sequence[Word], spoken: Sequence[Word], sentences: Sequence[Word], dice: np.random.Generator
     ) -> None:
         """`recorded`: words of people, `spoken`: of synthesisers; digits and decoys."""
-        self.begun_late = 0.0
-        """Share of the digits whose first consonant is missing where it is soft, as it is when somebody or something
-        cut a recording by its level, or a noise covers it."""
         self._dice = dice
         self._sentences = [word.sound for word in sentences]
         self._decoys = [[word.sound for word in words if word.digit is None] for words in (recorded, spoken)]
@@ -66,13 +66,6 @@ class Scenes:
         for row in range(count):
             labels[row] = getattr(self, f"_{_KINDS[kinds[row]]}")(sound[row])
         return sound, labels
-
-    def speech(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The same of running speech without digits, and of words that are none."""
-        sound = np.zeros((count, WINDOW), np.float32)
-        for row in sound:
-            (self._decoy if self._dice.random() < 0.25 else self._running)(row)
-        return sound, np.full(count, UNKNOWN)
 
     def _alone(self, into: Sound) -> int:
         """As often as anywhere it lies at one of the window's ends, where a file that holds one word has it."""
@@ -160,7 +153,7 @@ class Scenes:
         if self._people and self._dice.random() < _RECORDED:
             sources = self._people[int(self._dice.integers(len(self._people)))]
         said = self._pick(sources[digit])
-        if self._dice.random() < self.begun_late:
+        if self._dice.random() < _BEGUN_LATE:
             said = _begun_late(said, below_db=self._dice.uniform(10, 30))
         return np.asarray(said * float(10 ** self._dice.uniform(-0.4, 0)), np.float32)
 
