@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from capture.samples import Pixels
 from tests.waiting import until
 
 WIDTH, HEIGHT = 1280, 800
+LOOK_EVERY_S = 0.5
+"""Looking is 4 MB to copy and compare: more often, and on a busy machine nothing is left for those who draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Display:
 
     def look(self) -> Pixels:
         """What is on the screen: uint8 (h, w, 3) BGR. The file is an X window dump (XWDFile.h)."""
+        threading.Event().wait(LOOK_EVERY_S)
         content = self.frame_buffer.read_bytes()
         head = struct.unpack(">25I", content[:100])
         start, height, row_bytes = head[0] + 12 * head[19], head[5], head[12]

@@ -28,6 +28,7 @@ from engines import durable
 LEAST_FPS, MOST_FPS = 1.0, 30.0
 LONGEST_STILL_S = 5.0
 """A picture stands at most so long in the video, however long nothing came after it."""
+COUNT_AT_ONCE = 20
 FULL = "no room on the disk"
 
 
@@ -107,7 +108,10 @@ def _video(job: _Job, part: Path, kept: list[Entry]) -> Generator[None, None, Ma
         film.close()
     if not cut and not job.shelf.make_room(0):  # the last seconds are written when it is closed
         raise VideoError(FULL)
-    found = video.count(draft)
+    found = 0
+    for found in video.counted(draft):
+        if found % COUNT_AT_ONCE == 0:
+            yield None
     if found != film.frames:
         raise VideoError(
             FULL if job.shelf.free() < len(kept) * 50_000 else f"{found} of {film.frames} are in the video"

@@ -77,17 +77,23 @@ def pictures_of(path: Path) -> Iterator[Pixels]:
         video.release()
 
 
-def count(path: Path) -> int:
-    """How many pictures can be read of it; 0 for what is no video."""
+def counted(path: Path) -> Iterator[int]:
+    """How many pictures can be read of it, so far, and at last altogether; 0 for what is no video."""
     cv2 = load_opencv()
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         found = 0
         while video.isOpened() and video.grab():
             found += 1
-        return found
+            yield found
+        yield found
     finally:
         video.release()
+
+
+def count(path: Path) -> int:
+    """How many pictures can be read of it."""
+    return max(counted(path))
 
 
 def why_not() -> str | None:

@@ -112,7 +112,7 @@ def test_a_clip_that_finds_no_room_is_cut_and_says_so(tmp_path: Path) -> None:
 def test_a_video_that_cannot_be_written_leaves_the_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = shelf_at(tmp_path)
     part = write_part(shelf, SCENE)
-    monkeypatch.setattr(video, "count", lambda _: 3)  # as on a disk that was full: OpenCV does not say so
+    monkeypatch.setattr(video, "counted", lambda _: iter([3]))  # as on a disk that was full: OpenCV does not say so
     with pytest.raises(Undeveloped, match="3 of 12"):
         list(develop(part, shelf))
     assert [path.suffix for path in tmp_path.iterdir()] == [".part"]

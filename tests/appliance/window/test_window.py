@@ -25,8 +25,8 @@ import select, sys, numpy as np
 from appliance.window.window import NoWindow, Window
 import cv2
 with Window() as window:
-    window.show("a", np.full((300, 400, 3), (10, 200, 90), np.uint8))
     while window.turn():
+        window.show("a", np.full((300, 400, 3), (10, 200, 90), np.uint8))
         if sys.stdin in select.select([sys.stdin], [], [], 0.01)[0]:
             sys.stdin.readline()
             cv2.destroyWindow("a")  # as a person who closes it
