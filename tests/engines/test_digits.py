@@ -155,6 +155,14 @@ def test_the_threshold_is_chosen_with_which_most_scenes_are_understood(renderer:
     assert evaluate.scored(everything, data, 0.2).reading.strings_right == 1
 
 
+def test_a_threshold_that_lets_many_false_digits_pass_is_not_chosen(renderer: dict[str, ModuleType]) -> None:
+    string = renderer["scene"].String("print", "4", np.array([[100, 50, 110, 70]], np.float32))
+    everything = [*[found(renderer, (100, 4, 0.4))] * 3, *[found(renderer, (100, 4, 0.6))] * 2]
+    strings: tuple[Any, ...] = ((string,),) * 4 + ((),)
+    data = renderer["dataset"].Dataset(Path("nowhere"), ("view",) * 5, ((0, 0, 256, 256),) * 5, strings)
+    assert renderer["evaluate"].best_threshold(everything, data) > 0.6
+
+
 @pytest.mark.parametrize(
     ("there", "told", "mistakes"),
     [("407", "407", 0), ("407", "47", 1), ("407", "4017", 1), ("407", "497", 1), ("407", "", 3), ("12", "21", 2)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from digits.evaluate import Scores
+from digits.evaluate import MOST_STRAY, Scores
 from digits.network import Detector
 from digits.scene import NARROWEST
 from digits.training import Recipe
@@ -62,6 +62,7 @@ def written(story: Story, scores: Scores) -> str:
         understood=100 * scores.understood,
         scores=scores,
         narrowest=NARROWEST,
+        stray=MOST_STRAY,
         rows="\n".join(rows),
     )
 
@@ -102,7 +103,8 @@ training, with other proportions):
 - {scores.stray:.2f} false digits per picture that has none,
 - {understood:.1f} % of scenes with every string right and nothing else found.
 
-All at the bundle's threshold {story.threshold}, which was chosen for the last figure on other scenes with other fonts.
+All at the bundle's threshold {story.threshold}, which was chosen on other scenes with other fonts: with at most
+{stray} false digits per picture that has none, for the last figure.
 
 | strings | digits read right | strings read exactly | of |
 | --- | --- | --- | --- |

@@ -31,6 +31,8 @@ from engines.model import Model
 from engines.predictions import Answer, Detection
 
 LOWEST = 0.01
+MOST_STRAY = 0.25
+"""False digits per picture without any that a threshold may let pass."""
 THRESHOLDS = tuple(round(0.2 + 0.02 * step, 2) for step in range(26))
 
 
@@ -134,7 +136,10 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def best_threshold(everything: list[list[Found]], data: Dataset) -> float:
-    """With which most scenes are understood: too low reads what is no digit, too high misses digits."""
+    """With which most scenes are understood, of those with at most MOST_STRAY (or of none but the highest).
+
+    Too low reads what is no digit, too high misses digits.
+    """
 
     def understood(threshold: float) -> int:
         return sum(
@@ -142,7 +147,12 @@ def best_threshold(everything: list[list[Found]], data: Dataset) -> float:
             for found, strings in zip(everything, data.strings, strict=True)
         )
 
-    return max(THRESHOLDS, key=understood)
+    def stray(threshold: float) -> float:
+        empty = [found for found, strings in zip(everything, data.strings, strict=True) if not strings]
+        return sum(each.score >= threshold for found in empty for each in found) / max(1, len(empty))
+
+    allowed = [threshold for threshold in THRESHOLDS if stray(threshold) <= MOST_STRAY]
+    return max(allowed or THRESHOLDS[-1:], key=understood)
 
 
 def _understood(sure: list[Found], strings: tuple[String, ...]) -> bool:

@@ -7,7 +7,7 @@ import functools
 import logging
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -53,21 +53,26 @@ class Recipe:
     goal: Goal = field(default_factory=Goal)
 
 
-def recipes(first: int, second: int, third: int) -> tuple[Recipe, ...]:
+def recipes(first: int, second: int, third: int, fourth: int, fifth: int, sixth: int) -> tuple[Recipe, ...]:
     """So many steps to learn what digits look like, from as many as possible; to learn scenes as they are; and, with
-    twice as many pictures a step, to be sure of every digit, of the narrow ones too."""
+    twice as many pictures a step, to be sure of every digit, of the narrow ones too: first quickly, then
+    three times with a rate that falls from ever less."""
+    sure = Recipe(
+        steps=third,
+        batch=16,
+        rate=2e-3,
+        falling=0.0,
+        plain=0.0,
+        narrowest=NARROWEST,
+        goal=Goal(evenly=0.5, least_score=0.8, least_reach=0.75),
+    )
     return (
         Recipe(steps=first, falling=0.0, plain=0.0),
         Recipe(steps=second, rate=3e-3, falling=0.75, plain=0.25, goal=Goal(evenly=0.5)),
-        Recipe(
-            steps=third,
-            batch=16,
-            rate=2e-3,
-            falling=0.6,
-            plain=0.3,
-            narrowest=NARROWEST,
-            goal=Goal(evenly=0.5, least_score=0.8, least_reach=0.75),
-        ),
+        sure,
+        replace(sure, steps=fourth, warm_up=50, falling=0.7, plain=0.25),
+        replace(sure, steps=fifth, rate=1.5e-3, warm_up=50, falling=0.8, plain=0.3),
+        replace(sure, steps=sixth, rate=1e-3, warm_up=50, falling=0.8, plain=0.3),
     )
 
 
