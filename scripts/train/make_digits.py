@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, STEPS, CHOOSING, JUDGED = 24_000, (4_000, 5_000, 1_250, 1_400, 1_500, 2_000), 600, 1_500
+SCENES, STEPS, CHOOSING, JUDGED = 24_000, (4_000, 5_000, 1_250, 1_400, 1_500), 600, 1_500
 """Scenes to train on, steps of the stages of the training, scenes to choose the threshold on, and to judge with."""
 
 

@@ -53,10 +53,10 @@ class Recipe:
     goal: Goal = field(default_factory=Goal)
 
 
-def recipes(first: int, second: int, third: int, fourth: int, fifth: int, sixth: int) -> tuple[Recipe, ...]:
+def recipes(first: int, second: int, third: int, fourth: int, fifth: int) -> tuple[Recipe, ...]:
     """So many steps to learn what digits look like, from as many as possible; to learn scenes as they are; and, with
     twice as many pictures a step, to be sure of every digit, of the narrow ones too: first quickly, then
-    three times with a rate that falls from ever less."""
+    twice with a rate that falls."""
     sure = Recipe(
         steps=third,
         batch=16,
@@ -72,7 +72,6 @@ def recipes(first: int, second: int, third: int, fourth: int, fifth: int, sixth:
         sure,
         replace(sure, steps=fourth, warm_up=50, falling=0.7, plain=0.25),
         replace(sure, steps=fifth, rate=1.5e-3, warm_up=50, falling=0.8, plain=0.3),
-        replace(sure, steps=sixth, rate=1e-3, warm_up=50, falling=0.8, plain=0.3),
     )
 
 
