@@ -27,8 +27,8 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, STEPS, CHOOSING, JUDGED = 24_000, (4_000, 5_000), 600, 1_500
-"""Scenes to train on, steps of both stages of the training, scenes to choose the threshold on, and to judge with."""
+SCENES, STEPS, CHOOSING, JUDGED = 24_000, (4_000, 5_000, 1_250, 1_400, 1_500), 600, 1_500
+"""Scenes to train on, steps of the stages of the training, scenes to choose the threshold on, and to judge with."""
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--into", type=Path, default=ROOT / "appliance" / "bundles")
     parser.add_argument("--scratch", type=Path, help="where some gigabytes of scenes may lie (default: as TMPDIR says)")
     parser.add_argument("--scenes", type=int, default=SCENES)
-    parser.add_argument("--steps", type=int, nargs=2, default=STEPS)
+    parser.add_argument("--steps", type=int, nargs=len(STEPS), default=STEPS)
     parser.add_argument("--choosing", type=int, default=CHOOSING)
     parser.add_argument("--judged", type=int, default=JUDGED)
     parser.add_argument("--seed", type=int, default=0)

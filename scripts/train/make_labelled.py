@@ -42,14 +42,15 @@ def _scenes(folder: Path, many: int, seed: int, workers: int) -> int:
     import cv2
     import numpy as np
     from digits.dataset import rendered
-    from digits.scene import SIDE
+    from digits.scene import NARROWEST, SIDE, wide
 
     with tempfile.TemporaryDirectory() as scratch:
         data = rendered("testing", many, seed, Path(scratch), workers)
         folder.mkdir(parents=True)
         for number in range(many):
             cv2.imwrite(str(folder / f"{number:05d}.png"), np.array(data.pixels[number]))
-            digits, boxes = data.digits(number)
+            digits, inked = data.digits(number)
+            boxes = wide(inked, NARROWEST)
             middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2 / SIDE, (boxes[:, 2:] - boxes[:, :2]) / SIDE
             lines = [
                 f"{digit} {x:.6f} {y:.6f} {width:.6f} {height:.6f}\n"

@@ -152,7 +152,41 @@ def test_the_threshold_is_chosen_with_which_most_scenes_are_understood(renderer:
     assert 0.3 < evaluate.best_threshold(everything, data) <= 0.5
     assert evaluate.scored(everything, data, 0.4).understood == 1
     assert evaluate.scored(everything, data, 0.2).understood == pytest.approx(2 / 3)
-    assert evaluate.scored(everything, data, 0.2).reading == 1
+    assert evaluate.scored(everything, data, 0.2).reading.strings_right == 1
+
+
+def test_a_threshold_that_lets_many_false_digits_pass_is_not_chosen(renderer: dict[str, ModuleType]) -> None:
+    string = renderer["scene"].String("print", "4", np.array([[100, 50, 110, 70]], np.float32))
+    everything = [*[found(renderer, (100, 4, 0.4))] * 3, *[found(renderer, (100, 4, 0.6))] * 2]
+    strings: tuple[Any, ...] = ((string,),) * 4 + ((),)
+    data = renderer["dataset"].Dataset(Path("nowhere"), ("view",) * 5, ((0, 0, 256, 256),) * 5, strings)
+    assert renderer["evaluate"].best_threshold(everything, data) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("there", "told", "mistakes"),
+    [("407", "407", 0), ("407", "47", 1), ("407", "4017", 1), ("407", "497", 1), ("407", "", 3), ("12", "21", 2)],
+)
+def test_mistakes_are_digits_wrong_missing_or_too_many(
+    there: str, told: str, mistakes: int, renderer: dict[str, ModuleType]
+) -> None:
+    assert renderer["evaluate"].edit_distance(there, told) == mistakes
+
+
+def test_one_wrong_digit_costs_one_digit_but_a_whole_string(renderer: dict[str, ModuleType]) -> None:
+    boxes = np.array([[100, 50, 110, 70], [120, 50, 130, 70]], np.float32)
+    string = renderer["scene"].String("print", "47", boxes)
+    data = renderer["dataset"].Dataset(Path("nowhere"), ("strip",) * 2, ((0, 0, 256, 256),) * 2, ((string,),) * 2)
+    everything = [found(renderer, (100, 4, 0.9), (120, 7, 0.9)), found(renderer, (100, 4, 0.9))]
+    reading = renderer["evaluate"].scored(everything, data, 0.5).reading
+    assert reading.digits_right == pytest.approx(3 / 4)
+    assert reading.strings_right == pytest.approx(1 / 2)
+
+
+def test_a_narrow_box_is_widened_about_its_middle_and_others_stay(renderer: dict[str, ModuleType]) -> None:
+    boxes = np.array([[100, 50, 102, 70], [120, 50, 130, 70], [1, 50, 3, 70]], np.float32)
+    widened = renderer["scene"].wide(boxes, 0.4)
+    np.testing.assert_allclose(widened, [[97, 50, 105, 70], [120, 50, 130, 70], [0, 50, 6, 70]], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -27,11 +28,10 @@ COLOURS = {
 }
 """Blue, green and red of the back and of the digits."""
 TEXTS = ("0123456789", "40751", "8866", "1127", "3")
-MISREAD = {("dark on a grey LCD", text) for text in ("0123456789", "40751", "1127")}
-WALLS_MISREAD = {0}
+MISREAD = {("dark on a grey LCD", "1127")}
 """What this bundle gets wrong; a better one turns these into failures, and then they go."""
 
-short_training = pytest.mark.xfail(strict=True, reason="the shipped bundle was trained too briefly: see its model card")
+not_reached = pytest.mark.xfail(strict=True, reason="the shipped bundle does not reach this yet: see its model card")
 
 
 @pytest.fixture
@@ -58,6 +58,26 @@ def test_the_bundle_is_whole_and_small_and_tells_about_itself() -> None:
         assert told in card
 
 
+def accuracy(pattern: str) -> float:
+    """A figure of the model card, which the script that trains writes from what it measured."""
+    found = re.search(pattern, (FOLDER / "MODEL_CARD.md").read_text())
+    assert found, f"the card has no figure like {pattern}"
+    return float(found[1])
+
+
+def test_digits_are_found_where_they_are_in_fonts_it_never_saw() -> None:
+    assert accuracy(r"mAP50 ([\d.]+)") >= 0.9
+
+
+@not_reached
+def test_digits_are_read_right_in_fonts_it_never_saw() -> None:
+    assert accuracy(r"reading accuracy ([\d.]+) % of digits") >= 95
+
+
+def test_what_is_no_digit_is_seldom_read_as_one() -> None:
+    assert accuracy(r"([\d.]+) false digits per picture") <= 0.27
+
+
 def test_it_is_found_by_its_name_where_nothing_is_installed(tmp_path: Path) -> None:
     assert Catalogue.before_shipped(Library(tmp_path)).find("digits").manifest == Bundle.open(FOLDER).manifest
 
@@ -74,7 +94,7 @@ def test_the_golden_outputs_are_reproduced() -> None:
 @pytest.mark.parametrize(
     ("display", "text"),
     [
-        pytest.param(display, text, marks=[short_training] if (display, text) in MISREAD else [])
+        pytest.param(display, text, marks=[not_reached] if (display, text) in MISREAD else [])
         for display in COLOURS
         for text in TEXTS
     ],
@@ -97,9 +117,7 @@ def test_every_digit_of_a_display_is_read_right(display: str, text: str, rendere
         assert top <= middle[1] <= bottom
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=[short_training] if seed in WALLS_MISREAD else []) for seed in range(6)]
-)
+@pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_read_on_an_empty_wall(seed: int, renderer: dict[str, ModuleType]) -> None:
     wall = renderer["surfaces"].surface(480, 640, np.random.default_rng(seed))
     with Model(Bundle.open(FOLDER)) as model:

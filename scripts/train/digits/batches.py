@@ -18,7 +18,7 @@ from torch import Tensor
 from digits.dataset import Dataset
 from digits.ink import Dice, Picture
 from digits.loss import Truth
-from digits.scene import PAD, SIDE
+from digits.scene import PAD, SIDE, wide
 
 SHELF_PX = (26.0, 112.0)
 """How tall a row of a sheet is."""
@@ -35,8 +35,8 @@ _NARROWEST_PX = 14
 class Batches:
     """Those of one process, which has its own part of the scenes."""
 
-    def __init__(self, data: Dataset, numbers: NDArray[np.int64], dice: Dice) -> None:
-        self._data, self._pixels, self._dice = data, data.pixels, dice
+    def __init__(self, data: Dataset, numbers: NDArray[np.int64], dice: Dice, narrowest: float = 0.0) -> None:
+        self._data, self._pixels, self._dice, self._narrowest = data, data.pixels, dice, narrowest
         tight = np.array([data.kinds[number] in ("single", "strip") for number in numbers])
         self._tight, self._wide = self._endless(numbers[tight]), self._endless(numbers[~tight])
         self._all = self._endless(numbers)
@@ -44,7 +44,7 @@ class Batches:
     def mixed(self, many: int, side: int) -> tuple[Tensor, Truth]:
         """(many, 3, side, side): sheets and, between them, windows and single displays in turn."""
         kinds = (self._window, self._sheet, self._alone, self._sheet)
-        return _tensors([kinds[place % len(kinds)](side) for place in range(many)])
+        return _tensors([kinds[place % len(kinds)](side) for place in range(many)], self._narrowest)
 
     def plain(self, many: int) -> tuple[Tensor, Truth]:
         """Scenes as the appliance will see them: the whole picture, with its padding."""
@@ -54,7 +54,7 @@ class Batches:
             page = Page(SIDE, self._dice)
             page.paste(self._pixels[number], 1.0, 0, 0, *self._data.digits(number))
             pages.append(page)
-        return _tensors(pages)
+        return _tensors(pages, self._narrowest)
 
     def _endless(self, numbers: NDArray[np.int64]) -> Iterator[int]:
         while True:
@@ -133,13 +133,14 @@ class Page:
         self.whole.append(seen[seen >= GONE] >= WHOLE)
 
 
-def _tensors(pages: list[Page]) -> tuple[Tensor, Truth]:
+def _tensors(pages: list[Page], narrowest: float) -> tuple[Tensor, Truth]:
     pixels = torch.from_numpy(np.stack([page.pixels for page in pages]))
     many = [sum(map(len, page.digits)) for page in pages]
+    boxes = np.concatenate([boxes for page in pages for boxes in page.boxes])
     truth = Truth(
         torch.from_numpy(np.repeat(np.arange(len(pages)), many)),
         torch.from_numpy(np.concatenate([digits for page in pages for digits in page.digits])),
-        torch.from_numpy(np.concatenate([boxes for page in pages for boxes in page.boxes])),
+        torch.from_numpy(wide(boxes, narrowest, pixels.shape[1])),
         torch.from_numpy(np.concatenate([whole for page in pages for whole in page.whole])),
     )
     # NHWC in memory, as the pictures come: what PyTorch calls channels last.

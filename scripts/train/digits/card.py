@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from digits.evaluate import Scores
+from digits.evaluate import MOST_STRAY, Scores
 from digits.network import Detector
+from digits.scene import NARROWEST
 from digits.training import Recipe
 
 ABOUT = {
@@ -47,17 +48,21 @@ def written(story: Story, scores: Scores) -> str:
     """The card, as Markdown."""
     weights = sum(parameter.numel() for parameter in Detector().parameters())
     rows = [
-        f"| {WORDS[name]} | {100 * share:.1f} % | {count} |"
+        f"| {WORDS[name]} | {100 * read.digits_right:.1f} % | {100 * read.strings_right:.1f} % | {read.strings} |"
         for table in (scores.by_style, scores.by_kind)
-        for name, (share, count) in table.items()
+        for name, read in table.items()
     ]
     return _CARD.format(
         story=story,
         weights=weights,
         steps=sum(recipe.steps for recipe in story.recipes),
-        reading=100 * scores.reading,
+        pictures=sum(recipe.steps * recipe.batch for recipe in story.recipes),
+        digits_right=100 * scores.reading.digits_right,
+        strings_right=100 * scores.reading.strings_right,
         understood=100 * scores.understood,
         scores=scores,
+        narrowest=NARROWEST,
+        stray=MOST_STRAY,
         rows="\n".join(rows),
     )
 
@@ -80,9 +85,9 @@ Nothing but scenes rendered by `scripts/train/digits`: free fonts from Debian's 
 segments, dot matrices and drum counters drawn by geometry; colours, textures, perspective, blur, noise, glare, shadow,
 low light, JPEG; clutter without digits. No photograph was used, neither to train nor to judge.
 A scene in whose shot a digit can no longer be told from its background is taken again in better light
-(`readable.py`), in training as in the judgement. {story.scenes} scenes made {steps} batches of
-{story.recipes[0].batch} pictures: many displays on a sheet, windows of larger scenes, and at the end the scenes as they
-are; other sizes and colours each time. Seed {story.seed}. Rendered, trained and judged in {story.minutes:.0f} minutes
+(`readable.py`), in training as in the judgement. {story.scenes} scenes made {pictures} pictures
+in {steps} batches: many displays on a sheet, windows of larger scenes, and at the end the scenes as they are; other
+sizes and colours each time. Seed {story.seed}. Rendered, trained and judged in {story.minutes:.0f} minutes
 ({story.machine}).
 
 ## Accuracy
@@ -91,18 +96,21 @@ On {story.judged} rendered scenes with fonts of packages of which nothing was us
 among them (half of the seven-segment displays and the common 5 by 7 dot pattern are drawn by the same code as in
 training, with other proportions):
 
-- reading accuracy {reading:.1f} % of strings (every digit of a display, counter or line right, none too many),
-- mAP50 {scores.map50:.3f},
+- reading accuracy {digits_right:.1f} % of digits (1 less the edit distance per digit),
+- {strings_right:.1f} % of strings read exactly (every digit of a display, counter or line right, none too many): the
+  figure that a user notices, for one wrong digit spoils a number,
+- mAP50 {scores.map50:.3f} (a narrow digit's box is taken as {narrowest} of its height wide),
 - {scores.stray:.2f} false digits per picture that has none,
 - {understood:.1f} % of scenes with every string right and nothing else found.
 
-All at the bundle's threshold {story.threshold}, which was chosen for the last figure on other scenes with other fonts.
+All at the bundle's threshold {story.threshold}, which was chosen on other scenes with other fonts: with at most
+{stray} false digits per picture that has none, for the last figure.
 
-| strings | read exactly | of |
-| --- | --- | --- |
+| strings | digits read right | strings read exactly | of |
+| --- | --- | --- | --- |
 {rows}
 
-How both are counted stands at the head of `scripts/train/digits/evaluate.py`.
+How all this is counted stands at the head of `scripts/train/digits/evaluate.py`.
 
 ## Made again
 

@@ -20,6 +20,8 @@ PAD = 114
 """Grey of what the scene's proportions leave empty: the appliance pads with the same."""
 SMALLEST_PX = 10.0
 """A digit less tall, in the picture as it was taken, is not expected to be read."""
+NARROWEST = 0.4
+"""Width of the box that is asked for in the end, in shares of its height, at least; see `wide`."""
 
 KINDS = {"single": 0.2, "strip": 0.35, "view": 0.35, "nothing": 0.1}
 STYLE_WEIGHTS = {
@@ -247,3 +249,13 @@ def _framed(kind: str, picture: Picture, placed: list[Placed]) -> Scene:
             digits = "".join(str(marks[number].digit) for number in order)
             strings.append(String(each.style, digits, boxes[order].astype(np.float32)))
     return Scene(kind, pixels, (x, y, x + size[0], y + size[1]), tuple(strings))
+
+
+def wide(boxes: NDArray[np.float32], narrowest: float, side: int = SIDE) -> NDArray[np.float32]:
+    """(n, 4), none narrower than this share of its height, the middles kept, then cut at the picture's edge.
+
+    A person marks the place of a 1 rather than its stroke, and of a box three pixels wide one pixel is a third.
+    """
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    half = np.maximum(boxes[:, 2] - boxes[:, 0], np.float32(narrowest) * (boxes[:, 3] - boxes[:, 1])) / 2
+    return np.stack([middle - half, boxes[:, 1], middle + half, boxes[:, 3]], axis=1).clip(0, side)

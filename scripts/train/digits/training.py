@@ -7,7 +7,7 @@ import functools
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -17,8 +17,9 @@ from torch import Tensor, distributed
 
 from digits.batches import Batches
 from digits.dataset import Dataset
-from digits.loss import Truth, Wrong, loss
+from digits.loss import Goal, Truth, Wrong, loss
 from digits.network import Detector
+from digits.scene import NARROWEST
 
 logger = logging.getLogger(__name__)
 
@@ -47,16 +48,30 @@ class Recipe:
     """Sizes of sheets, windows and single displays; a batch has one of them."""
     plain: float = 0.15
     """Share of the training, at its end, with scenes as they are, in full size."""
-    name_weight: float = 1.0
-    evenly: float = 0.0
-    """0: every digit counts alike; 1: every picture, however many digits are on it."""
+    narrowest: float = 0.0
+    """Width of the boxes asked for, in shares of their height, at least."""
+    goal: Goal = field(default_factory=Goal)
 
 
-def recipes(first: int, second: int) -> tuple[Recipe, Recipe]:
-    """So many steps to learn what digits look like, from as many as possible; then to learn scenes as they are."""
+def recipes(first: int, second: int, third: int, fourth: int, fifth: int) -> tuple[Recipe, ...]:
+    """So many steps to learn what digits look like, from as many as possible; to learn scenes as they are; and, with
+    twice as many pictures a step, to be sure of every digit, of the narrow ones too: first quickly, then
+    twice with a rate that falls."""
+    sure = Recipe(
+        steps=third,
+        batch=16,
+        rate=2e-3,
+        falling=0.0,
+        plain=0.0,
+        narrowest=NARROWEST,
+        goal=Goal(evenly=0.5, least_score=0.8, least_reach=0.75),
+    )
     return (
         Recipe(steps=first, falling=0.0, plain=0.0),
-        Recipe(steps=second, rate=3e-3, falling=0.75, plain=0.25, evenly=0.5),
+        Recipe(steps=second, rate=3e-3, falling=0.75, plain=0.25, goal=Goal(evenly=0.5)),
+        sure,
+        replace(sure, steps=fourth, warm_up=50, falling=0.7, plain=0.25),
+        replace(sure, steps=fifth, rate=1.5e-3, warm_up=50, falling=0.8, plain=0.3),
     )
 
 
@@ -88,7 +103,7 @@ def _learn(rank: int, data: Dataset, recipe: Recipe, seed: list[int], meeting: P
     mean = copy.deepcopy(network)
     optimiser = _optimiser(network, recipe)
     shared, own = np.random.default_rng([seed[0], 7, seed[1]]), np.random.default_rng([seed[0], 8, rank, seed[1]])
-    batches = Batches(data, np.arange(rank, len(data.kinds), PROCESSES), own)
+    batches = Batches(data, np.arange(rank, len(data.kinds), PROCESSES), own, recipe.narrowest)
     started, sums = time.monotonic(), np.zeros(3)
     for step in range(recipe.steps):
         side = int(shared.choice(recipe.sides))
@@ -115,7 +130,7 @@ def _step(
         group["lr"] = rate
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_quick_bfloat16()):
         answers = network(pictures)
-    wrong = loss(answers.float(), truth, pictures.shape[2], recipe.name_weight, recipe.evenly)
+    wrong = loss(answers.float(), truth, pictures.shape[2], recipe.goal)
     optimiser.zero_grad(set_to_none=True)
     wrong.loss.backward()
     _share_gradients(network)
