@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
 from appliance.commands import BadCommand
+from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
 from appliance.pipeline.worker import Worker
 from appliance.sync import desired
@@ -22,6 +23,7 @@ from appliance.sync.probation import Probation
 from appliance.sync.published import Reference
 from appliance.sync.shadow import Shadow
 from appliance.sync.states import TRIED, WORDS, State
+from appliance.sync.trust import Distrust
 from appliance.sync.turn import Turn
 from appliance.sync.verdict import Score, Terms, Word, of_probation
 from engines.bundle import Bundle
@@ -37,6 +39,8 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
 TAKEN_OVER_WITHIN_S = 30.0
 """From its activation until a version must have answered, or at least be open."""
 FOLLOW_AGAIN_S = 5.0
+FIRST_LOOK_S = 60.0
+"""After a start; later looks come at the configured pace."""
 
 
 class LiveModels:
@@ -51,10 +55,12 @@ class LiveModels:
         workers: Callable[[], Mapping[str, Worker]],
         open_model: Callable[[Bundle], Model],
         terms: Terms,
+        look_s: float,
     ) -> None:
         """`machine`: with the ledger of the thread and its stop. `turn`: of whoever changes models on this device;
         `presence`: held while the thread runs, so that commands leave the rest to it.
-        `workers`: those at work now. `open_model`: as the workers do."""
+        `workers`: those at work now. `open_model`: as the workers do. `look_s`: between two looks
+        for what was revoked."""
         self.successions: Mailbox[Worker] = Mailbox(64)
         """Workers that are to go on with what is active now."""
         self.news: Mapping[str, str] = {}
@@ -71,6 +77,8 @@ class LiveModels:
         self._workers = workers
         self._open_model = open_model
         self._terms = terms
+        self._look_s = look_s
+        self._next_look_s = time.monotonic() + min(look_s, FIRST_LOOK_S)
         self._retries: dict[str, tuple[Backoff, float]] = {}
         self._probations: dict[str, tuple[str, Probation, float]] = {}
         self._usual_ms: dict[str, list[float]] = {}
@@ -92,7 +100,7 @@ class LiveModels:
                         self._look(machine)
             except Stopped:
                 return
-            except (LedgerError, OSError) as error:
+            except (LedgerError, ConfigError, OSError) as error:
                 logger.error("models: %s", error)
                 stopping.wait(LONGEST_WAIT_S / 10)
 
@@ -102,6 +110,8 @@ class LiveModels:
             if mine:
                 errors |= self._converge(machine)
         self._report(machine, errors)
+        if time.monotonic() >= self._next_look_s and machine.ledger.jobs():
+            self._look_for_revoked(machine)
         jobs = machine.ledger.jobs()
         self.news = {job.model: self._in_words(machine, job) for job in jobs}
         for job in jobs:
@@ -112,7 +122,7 @@ class LiveModels:
                     if mine:
                         self._carry(machine, machine.ledger.job(job.model) or job)
                 self._retries.pop(job.model, None)
-            except (CarrierError, OSError, EngineError) as error:
+            except (CarrierError, ConfigError, OSError, EngineError) as error:
                 backoff, _ = self._retries.get(job.model, (Backoff(FIRST_WAIT_S, LONGEST_WAIT_S), 0.0))
                 wait_s = backoff.next_s()
                 self._retries[job.model] = (backoff, time.monotonic() + wait_s)
@@ -179,6 +189,16 @@ class LiveModels:
             self.reports.put(report)
 
     # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def _look_for_revoked(self, machine: Machine) -> None:
+        """Now and then. A registry that is away, or not believed, changes nothing."""
+        self._next_look_s = time.monotonic() + self._look_s
+        try:
+            with self._turn.taken() as mine:
+                if mine:
+                    machine.look_for_revoked()
+        except (CarrierError, ConfigError, Distrust, EngineError) as error:
+            logger.warning("models: nothing could be learned of revoked versions: %s", error)
 
     def _due(self, job: Job) -> bool:
         return time.monotonic() >= self._retries.get(job.model, (None, 0.0))[1]

@@ -68,6 +68,7 @@ class Listener:
             workers=dict,
             open_model=lambda _bundle: pytest.fail("nothing is opened"),
             terms=Terms(1, 1, 0.5, 3, 1),
+            look_s=1000.0,
         )
         self.report: Any = None
 
