@@ -9,23 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
-from appliance.commands import BadCommand
 from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
 from appliance.pipeline.worker import Worker
-from appliance.sync import desired
 from appliance.sync.carrier import CarrierError, Stopped
-from appliance.sync.desired import Reported, ReportedModel
-from appliance.sync.inspection import Unfit
 from appliance.sync.ledger import Job, Ledger, LedgerError
 from appliance.sync.machine import Machine
 from appliance.sync.probation import Probation
-from appliance.sync.published import Reference
 from appliance.sync.shadow import Shadow
 from appliance.sync.states import TRIED, WORDS, State
 from appliance.sync.trust import Distrust
 from appliance.sync.turn import Turn
 from appliance.sync.verdict import Score, Terms, Word, of_probation
+from appliance.sync.wishes import Wishes
 from engines.bundle import Bundle
 from engines.engine import EngineError
 
@@ -44,7 +40,7 @@ FIRST_LOOK_S = 60.0
 
 
 class LiveModels:
-    """`run` is the body of the thread; `successions` and `news` are for the main thread."""
+    """`run` is the body of the thread; `successions`, `news` and `wishes` are for the main thread."""
 
     def __init__(
         self,
@@ -65,11 +61,7 @@ class LiveModels:
         """Workers that are to go on with what is active now."""
         self.news: Mapping[str, str] = {}
         """Name of a model: how its newest version is, in words."""
-        self.reports: Mailbox[Reported] = Mailbox(1)
-        """The newest picture for the world, whenever it has changed."""
-        self._desires: Mailbox[bytes] = Mailbox(4)
-        self._reported: Reported | None = None
-        self._complaint = ""
+        self.wishes = Wishes()
         self._open_ledger = open_ledger
         self._machine = machine
         self._turn = turn
@@ -84,10 +76,6 @@ class LiveModels:
         self._usual_ms: dict[str, list[float]] = {}
         self._followed_s: dict[str, float] = {}
         self._stopping = threading.Event()
-
-    def desire(self, payload: bytes) -> None:
-        """A desired document has come. Any thread; never blocks."""
-        self._desires.put(payload)
 
     def run(self, stopping: threading.Event) -> None:
         """Trouble of the disk and of the registry is said and tried again; a device works without either."""
@@ -105,11 +93,8 @@ class LiveModels:
                 stopping.wait(LONGEST_WAIT_S / 10)
 
     def _look(self, machine: Machine) -> None:
-        errors = self._hear(machine.ledger)
         with self._turn.taken() as mine:
-            if mine:
-                errors |= self._converge(machine)
-        self._report(machine, errors)
+            self.wishes.turn(machine, may_begin=mine)
         if time.monotonic() >= self._next_look_s and machine.ledger.jobs():
             self._look_for_revoked(machine)
         jobs = machine.ledger.jobs()
@@ -127,66 +112,6 @@ class LiveModels:
                 wait_s = backoff.next_s()
                 self._retries[job.model] = (backoff, time.monotonic() + wait_s)
                 logger.warning("%s@%s: %s; trying again in %.0f s", job.model, job.version, error, wait_s)
-
-    # -- what is desired ------------------------------------------------------------------------------------------
-
-    def _hear(self, ledger: Ledger) -> dict[str, str]:
-        """Take the newest desired document; a lower one than before is not taken. What was wrong with the last."""
-        for payload in self._desires.take_all(0):
-            self._complaint = ""
-            if not payload:
-                continue  # cleared: what was wanted last stays wanted
-            try:
-                heard = desired.read(payload)
-            except BadCommand as error:
-                self._complaint = str(error)
-                logger.warning("models/desired: refused: %s", error)
-                continue
-            last = ledger.note("desired")
-            if last is not None and heard.n <= last["n"]:
-                if heard.n < last["n"]:
-                    self._complaint = f"n = {heard.n}: number {last['n']} was taken before"
-                continue
-            # Where a model's field is bad, what was wanted of it before stays so.
-            before = {name: version for name, version in desired.kept(last).items() if name in heard.errors}
-            ledger.put_note(
-                "desired", {"n": heard.n, "models": before | dict(heard.models), "errors": dict(heard.errors)}
-            )
-        note = ledger.note("desired") or {}
-        return dict(note.get("errors", {})) | ({"": self._complaint} if self._complaint else {})
-
-    def _converge(self, machine: Machine) -> dict[str, str]:
-        """Begin what is desired and not under way; why not, by model. What has returned is not tried again."""
-        errors = {}
-        for name, version in desired.kept(machine.ledger.note("desired")).items():
-            job = machine.ledger.job(name)
-            if machine.slots.active_version(name) == version:
-                continue
-            if job is not None and job.version == version and (job.state is State.RETURNED or job.activate):
-                continue
-            try:
-                machine.want(Reference(name, version), activate=True, now_s=time.time())
-            except Unfit as error:
-                errors[name] = str(error)
-        return errors
-
-    def _report(self, machine: Machine, errors: dict[str, str]) -> None:
-        note = machine.ledger.note("desired")
-        wanted, jobs = desired.kept(note), {job.model: job for job in machine.ledger.jobs()}
-        models: dict[str, ReportedModel] = {}
-        for name in sorted(wanted.keys() | jobs.keys()):
-            job = jobs.get(name)
-            models[name] = {
-                "active": machine.slots.active_version(name),
-                "version": None if job is None else job.version,
-                "state": None if job is None else job.state.value,
-                "reason": "" if job is None else job.reason,
-            }
-        n = 0 if note is None else int(note["n"])
-        report: Reported = {"type": "models", "n": n, "models": models, "errors": errors}
-        if report != self._reported:
-            self._reported = report
-            self.reports.put(report)
 
     # -- jobs -----------------------------------------------------------------------------------------------------
 
