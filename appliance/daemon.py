@@ -457,7 +457,7 @@ class Daemon:
 
     def _hear(self) -> None:
         if self._models is not None:
-            for report in self._models.reports.take_all(0):
+            for report in self._models.wishes.reports.take_all(0):
                 self.post(Publish(self.topics.models_reported, report, qos=1, retain=True))
         if self._page is not None:
             for order in self._page.orders.take_all(0):
@@ -470,7 +470,7 @@ class Daemon:
     def desire(self, payload: bytes) -> None:
         """A document about the models that are to run here."""
         if self._models is not None:
-            self._models.desire(payload)
+            self._models.wishes.desire(payload)
 
     # -- reload ---------------------------------------------------------------------------------------------------
 

@@ -190,7 +190,8 @@ def _try(machine: Machine, job: Job) -> Job:
             click.echo(f"{job.model}@{job.version} {WORDS[job.state]}")
         job = machine.advance(job)
     if job.state is State.RETURNED:
-        raise Failed(f"{job.model}@{job.version}: {job.reason}")
+        reason = job.reason.removeprefix(f"{job.model}@{job.version}: ")
+        raise Failed(f"{job.model}@{job.version}: {reason}")
     return job
 
 

@@ -56,7 +56,8 @@ def _run(what: Literal["look", "try"], folder: Path, stopped: Callable[[], bool]
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={"PYTHONPATH": path, "PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1"},
+        env={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        | {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
         start_new_session=True,
     )
     assert process.stdout is not None

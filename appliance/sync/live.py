@@ -9,21 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from appliance.backoff import Backoff
-from appliance.commands import BadCommand
+from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
 from appliance.pipeline.worker import Worker
-from appliance.sync import desired
 from appliance.sync.carrier import CarrierError, Stopped
-from appliance.sync.desired import Reported, ReportedModel
-from appliance.sync.inspection import Unfit
 from appliance.sync.ledger import Job, Ledger, LedgerError
 from appliance.sync.machine import Machine
 from appliance.sync.probation import Probation
-from appliance.sync.published import Reference
 from appliance.sync.shadow import Shadow
 from appliance.sync.states import TRIED, WORDS, State
+from appliance.sync.trust import Distrust
 from appliance.sync.turn import Turn
 from appliance.sync.verdict import Score, Terms, Word, of_probation
+from appliance.sync.wishes import Wishes
 from engines.bundle import Bundle
 from engines.engine import EngineError
 
@@ -37,10 +35,12 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
 TAKEN_OVER_WITHIN_S = 30.0
 """From its activation until a version must have answered, or at least be open."""
 FOLLOW_AGAIN_S = 5.0
+FIRST_LOOK_S = 60.0
+"""After a start; later looks come at the configured pace."""
 
 
 class LiveModels:
-    """`run` is the body of the thread; `successions` and `news` are for the main thread."""
+    """`run` is the body of the thread; `successions`, `news` and `wishes` are for the main thread."""
 
     def __init__(
         self,
@@ -51,19 +51,17 @@ class LiveModels:
         workers: Callable[[], Mapping[str, Worker]],
         open_model: Callable[[Bundle], Model],
         terms: Terms,
+        look_s: float,
     ) -> None:
         """`machine`: with the ledger of the thread and its stop. `turn`: of whoever changes models on this device;
         `presence`: held while the thread runs, so that commands leave the rest to it.
-        `workers`: those at work now. `open_model`: as the workers do."""
+        `workers`: those at work now. `open_model`: as the workers do. `look_s`: between two looks
+        for what was revoked."""
         self.successions: Mailbox[Worker] = Mailbox(64)
         """Workers that are to go on with what is active now."""
         self.news: Mapping[str, str] = {}
         """Name of a model: how its newest version is, in words."""
-        self.reports: Mailbox[Reported] = Mailbox(1)
-        """The newest picture for the world, whenever it has changed."""
-        self._desires: Mailbox[bytes] = Mailbox(4)
-        self._reported: Reported | None = None
-        self._complaint = ""
+        self.wishes = Wishes()
         self._open_ledger = open_ledger
         self._machine = machine
         self._turn = turn
@@ -71,15 +69,13 @@ class LiveModels:
         self._workers = workers
         self._open_model = open_model
         self._terms = terms
+        self._look_s = look_s
+        self._next_look_s = time.monotonic() + min(look_s, FIRST_LOOK_S)
         self._retries: dict[str, tuple[Backoff, float]] = {}
         self._probations: dict[str, tuple[str, Probation, float]] = {}
         self._usual_ms: dict[str, list[float]] = {}
         self._followed_s: dict[str, float] = {}
         self._stopping = threading.Event()
-
-    def desire(self, payload: bytes) -> None:
-        """A desired document has come. Any thread; never blocks."""
-        self._desires.put(payload)
 
     def run(self, stopping: threading.Event) -> None:
         """Trouble of the disk and of the registry is said and tried again; a device works without either."""
@@ -92,16 +88,15 @@ class LiveModels:
                         self._look(machine)
             except Stopped:
                 return
-            except (LedgerError, OSError) as error:
+            except (LedgerError, ConfigError, OSError) as error:
                 logger.error("models: %s", error)
                 stopping.wait(LONGEST_WAIT_S / 10)
 
     def _look(self, machine: Machine) -> None:
-        errors = self._hear(machine.ledger)
         with self._turn.taken() as mine:
-            if mine:
-                errors |= self._converge(machine)
-        self._report(machine, errors)
+            self.wishes.turn(machine, may_begin=mine)
+        if time.monotonic() >= self._next_look_s and machine.ledger.jobs():
+            self._look_for_revoked(machine)
         jobs = machine.ledger.jobs()
         self.news = {job.model: self._in_words(machine, job) for job in jobs}
         for job in jobs:
@@ -112,73 +107,23 @@ class LiveModels:
                     if mine:
                         self._carry(machine, machine.ledger.job(job.model) or job)
                 self._retries.pop(job.model, None)
-            except (CarrierError, OSError, EngineError) as error:
+            except (CarrierError, ConfigError, OSError, EngineError) as error:
                 backoff, _ = self._retries.get(job.model, (Backoff(FIRST_WAIT_S, LONGEST_WAIT_S), 0.0))
                 wait_s = backoff.next_s()
                 self._retries[job.model] = (backoff, time.monotonic() + wait_s)
                 logger.warning("%s@%s: %s; trying again in %.0f s", job.model, job.version, error, wait_s)
 
-    # -- what is desired ------------------------------------------------------------------------------------------
-
-    def _hear(self, ledger: Ledger) -> dict[str, str]:
-        """Take the newest desired document; a lower one than before is not taken. What was wrong with the last."""
-        for payload in self._desires.take_all(0):
-            self._complaint = ""
-            if not payload:
-                continue  # cleared: what was wanted last stays wanted
-            try:
-                heard = desired.read(payload)
-            except BadCommand as error:
-                self._complaint = str(error)
-                logger.warning("models/desired: refused: %s", error)
-                continue
-            last = ledger.note("desired")
-            if last is not None and heard.n <= last["n"]:
-                if heard.n < last["n"]:
-                    self._complaint = f"n = {heard.n}: number {last['n']} was taken before"
-                continue
-            # Where a model's field is bad, what was wanted of it before stays so.
-            before = {name: version for name, version in desired.kept(last).items() if name in heard.errors}
-            ledger.put_note(
-                "desired", {"n": heard.n, "models": before | dict(heard.models), "errors": dict(heard.errors)}
-            )
-        note = ledger.note("desired") or {}
-        return dict(note.get("errors", {})) | ({"": self._complaint} if self._complaint else {})
-
-    def _converge(self, machine: Machine) -> dict[str, str]:
-        """Begin what is desired and not under way; why not, by model. What has returned is not tried again."""
-        errors = {}
-        for name, version in desired.kept(machine.ledger.note("desired")).items():
-            job = machine.ledger.job(name)
-            if machine.slots.active_version(name) == version:
-                continue
-            if job is not None and job.version == version and (job.state is State.RETURNED or job.activate):
-                continue
-            try:
-                machine.want(Reference(name, version), activate=True, now_s=time.time())
-            except Unfit as error:
-                errors[name] = str(error)
-        return errors
-
-    def _report(self, machine: Machine, errors: dict[str, str]) -> None:
-        note = machine.ledger.note("desired")
-        wanted, jobs = desired.kept(note), {job.model: job for job in machine.ledger.jobs()}
-        models: dict[str, ReportedModel] = {}
-        for name in sorted(wanted.keys() | jobs.keys()):
-            job = jobs.get(name)
-            models[name] = {
-                "active": machine.slots.active_version(name),
-                "version": None if job is None else job.version,
-                "state": None if job is None else job.state.value,
-                "reason": "" if job is None else job.reason,
-            }
-        n = 0 if note is None else int(note["n"])
-        report: Reported = {"type": "models", "n": n, "models": models, "errors": errors}
-        if report != self._reported:
-            self._reported = report
-            self.reports.put(report)
-
     # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def _look_for_revoked(self, machine: Machine) -> None:
+        """Now and then. A registry that is away, or not believed, changes nothing."""
+        self._next_look_s = time.monotonic() + self._look_s
+        try:
+            with self._turn.taken() as mine:
+                if mine:
+                    machine.look_for_revoked()
+        except (CarrierError, ConfigError, Distrust, EngineError) as error:
+            logger.warning("models: nothing could be learned of revoked versions: %s", error)
 
     def _due(self, job: Job) -> bool:
         return time.monotonic() >= self._retries.get(job.model, (None, 0.0))[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ from engines.bundle import Bundle
 from engines.engine import EngineError
 
 logger = logging.getLogger(__name__)
+
+PARTS_DAYS = 14
+"""So long a download that was cut short may be gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class Machine:
     def _fetch(self, job: Job) -> Job:
         """Fetch the parts, and make a bundle of them. Cut short in VERIFY, it looks at the signatures again: parts
         without them are worth nothing."""
+        self._discard_old_parts()
         with self._tools.carrier() as carrier:
             fetcher = self._tools.fetcher(carrier, self.slots.folder / "parts")
             offer = self._offer(job, carrier, fetcher)
@@ -132,6 +137,13 @@ class Machine:
                 f"{highest}); its owner can publish it again"
             )
         return offer
+
+    def _discard_old_parts(self) -> None:
+        """Of versions that nobody wanted to the end."""
+        oldest_s = time.time() - PARTS_DAYS * 86_400
+        for part in (self.slots.folder / "parts").glob("*.part"):
+            if part.lstat().st_mtime < oldest_s:
+                part.unlink()
 
     def _donors(self, job: Job) -> list[Path]:
         try:

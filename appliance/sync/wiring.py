@@ -143,4 +143,5 @@ def make_live(
         workers=workers,
         open_model=open_model,
         terms=terms_of(settings),
+        look_s=settings.look_s,
     )

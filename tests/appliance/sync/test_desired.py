@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,9 @@ import pytest
 
 from appliance.commands import BadCommand
 from appliance.sync.desired import read
-from appliance.sync.ledger import Ledger
-from appliance.sync.live import LiveModels
-from appliance.sync.slots import Slots
 from appliance.sync.states import State
-from appliance.sync.turn import Turn
-from appliance.sync.verdict import Terms
-from tests.appliance.sync.machines import catalogue, machine, tools
+from appliance.sync.wishes import NOTE, Wishes
+from tests.appliance.sync.machines import machine, tools
 from tests.registries import Owner
 
 
@@ -59,25 +54,14 @@ class Listener:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
-        slots = Slots(catalogue(folder))
-        self.live = LiveModels(
-            open_ledger=lambda: Ledger(slots.ledger),
-            machine=lambda _ledger, _stopping: pytest.fail("turned by hand"),
-            turn=Turn(slots.folder),
-            presence=Turn(slots.folder, "daemon"),
-            workers=dict,
-            open_model=lambda _bundle: pytest.fail("nothing is opened"),
-            terms=Terms(1, 1, 0.5, 3, 1),
-        )
+        self.wishes = Wishes()
         self.report: Any = None
 
     def turn(self) -> Any:
         """Hear and report; no job is carried on."""
         with machine(self.folder, tools("http://127.0.0.1:9", self.root)) as at_work:
-            errors = self.live._hear(at_work.ledger)
-            errors |= self.live._converge(at_work)
-            self.live._report(at_work, errors)
-        self.report = next(iter(self.live.reports.take_all(0)), self.report)
+            self.wishes.turn(at_work, may_begin=True)
+        self.report = next(iter(self.wishes.reports.take_all(0)), self.report)
         return self.report
 
 
@@ -88,7 +72,7 @@ def listener(tmp_path: Path, owner: Owner) -> Listener:
 
 
 def test_what_is_desired_begins_and_is_reported(listener: Listener) -> None:
-    listener.live.desire(document(1, shapes={"version": "2"}, tones={"version": "1"}))
+    listener.wishes.desire(document(1, shapes={"version": "2"}, tones={"version": "1"}))
     report = listener.turn()
     assert report["n"] == 1
     assert report["models"]["shapes"] == {"active": "1", "version": "2", "state": "fetch", "reason": ""}
@@ -97,20 +81,20 @@ def test_what_is_desired_begins_and_is_reported(listener: Listener) -> None:
 
 
 def test_a_lower_number_changes_nothing_and_is_said(listener: Listener) -> None:
-    listener.live.desire(document(5, shapes={"version": "2"}))
+    listener.wishes.desire(document(5, shapes={"version": "2"}))
     listener.turn()
-    listener.live.desire(document(4, shapes={"version": "3"}))
+    listener.wishes.desire(document(4, shapes={"version": "3"}))
     report = listener.turn()
     assert (report["n"], report["models"]["shapes"]["version"]) == (5, "2")
     assert "number 5 was taken before" in report["errors"][""]
-    listener.live.desire(document(5, shapes={"version": "2"}))  # as the broker keeps it
+    listener.wishes.desire(document(5, shapes={"version": "2"}))  # as the broker keeps it
     assert listener.turn()["errors"] == {}
 
 
 def test_a_bad_field_leaves_what_was_wanted_before(listener: Listener) -> None:
-    listener.live.desire(document(1, shapes={"version": "2"}, tones={"version": "5"}))
+    listener.wishes.desire(document(1, shapes={"version": "2"}, tones={"version": "5"}))
     listener.turn()
-    listener.live.desire(document(2, shapes={"version": ["3"]}, tones={"version": "6"}))
+    listener.wishes.desire(document(2, shapes={"version": ["3"]}, tones={"version": "6"}))
     report = listener.turn()
     assert report["models"]["shapes"]["version"] == "2"
     assert report["models"]["tones"]["version"] == "6"
@@ -118,10 +102,10 @@ def test_a_bad_field_leaves_what_was_wanted_before(listener: Listener) -> None:
 
 
 def test_the_last_good_document_is_kept_for_ever(listener: Listener) -> None:
-    listener.live.desire(document(1, shapes={"version": "2"}))
+    listener.wishes.desire(document(1, shapes={"version": "2"}))
     listener.turn()
     for payload in (b"", b"nonsense"):
-        listener.live.desire(payload)
+        listener.wishes.desire(payload)
         listener.turn()
     reborn = Listener(listener.folder, listener.root)
     report = reborn.turn()
@@ -129,7 +113,7 @@ def test_the_last_good_document_is_kept_for_ever(listener: Listener) -> None:
 
 
 def test_what_has_returned_is_not_tried_again_and_again(listener: Listener) -> None:
-    listener.live.desire(document(1, shapes={"version": "2"}))
+    listener.wishes.desire(document(1, shapes={"version": "2"}))
     listener.turn()
     with machine(listener.folder, tools("http://127.0.0.1:9", listener.root)) as at_work:
         job = at_work.ledger.job("shapes")
@@ -143,13 +127,13 @@ def test_what_has_returned_is_not_tried_again_and_again(listener: Listener) -> N
 def test_what_is_pinned_is_not_changed_from_afar(listener: Listener) -> None:
     with machine(listener.folder, tools("http://127.0.0.1:9", listener.root)) as at_work:
         at_work.ledger.put_note("pin shapes", "1")
-    listener.live.desire(document(1, shapes={"version": "2"}))
+    listener.wishes.desire(document(1, shapes={"version": "2"}))
     assert "pinned to 1" in listener.turn()["errors"]["shapes"]
 
 
 def test_500_random_documents_leave_the_last_good_one(listener: Listener) -> None:
     """Stale, unknown, half bad and hostile ones: what is reported is what the highest good number said."""
-    chance = random.Random(7)
+    chance, made = random.Random(7), tools("http://127.0.0.1:9", listener.root)
     best = 0
     wanted: dict[str, str] = {}
     for _ in range(500):
@@ -164,15 +148,14 @@ def test_500_random_documents_leave_the_last_good_one(listener: Listener) -> Non
             payload = chance.choice([*BAD.values(), bytes(chance.randbytes(50))])
         if kind != "hostile" and n > best:
             best, wanted = n, {"shapes": version}
-        listener.live.desire(payload)
+        listener.wishes.desire(payload)
+        with machine(listener.folder, made) as at_work:
+            listener.wishes.turn(at_work, may_begin=False)
+            note = at_work.ledger.note(NOTE)
         if chance.random() < 0.2:
-            listener = Listener(listener.folder, listener.root) if not listener.live._desires else listener
-        with Ledger(Slots(catalogue(listener.folder)).ledger) as ledger:
-            listener.live._hear(ledger)
-            note = ledger.note("desired")
+            listener = Listener(listener.folder, listener.root)
     assert note["n"] == best
     assert note["models"] == wanted
     report = listener.turn()
     assert report["models"]["shapes"]["version"] == wanted["shapes"]
-    assert threading.active_count() < 20
     assert State.FETCH.value == report["models"]["shapes"]["state"]

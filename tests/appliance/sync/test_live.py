@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from appliance.catalogue import Catalogue
+from appliance.registry.publish import revoke
 from appliance.sync.carrier import Carrier
 from appliance.sync.http_carrier import HttpCarrier
+from appliance.sync.published import Reference
 from engines.bundle import Bundle, write_bundle
 from engines.library import Library
 from engines.manifest import Manifest
-from tests.appliance.sync.world import Hands, served_http
+from tests.appliance.sync.world import Hands, served_http, served_mqtt
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import Broker
 from tests.registries import Owner, as_version, noise, shipped
@@ -49,16 +51,18 @@ class Site:
 
     def __init__(self, folder: Path, broker: Broker, owner: Owner, url: str) -> None:
         self.folder, self.broker, self.owner, self.url = folder, broker, owner, url
+        self.registry = url
         (folder / "root.json").write_bytes(owner.anchor)
 
     def config(self, **terms: float) -> str:
+        registry = self.registry
         terms = {"shadow_s": 2.0, "shadow_samples": 20, "probation_s": 2.0} | terms
         keys = "\n".join(f"{key} = {value}" for key, value in terms.items())
         return f"""
 [mqtt]
 broker = "{self.broker.url}"
 [models]
-registry = "{self.url}"
+registry = "{registry}"
 root = "{self.folder}/root.json"
 slower = 500
 {keys}
@@ -182,6 +186,36 @@ def test_without_an_appliance_at_work_a_version_is_active_from_the_next_start_on
     assert "pinned to 2" in site.command("pin", "shapes")
     assert "pinned to 2" in site.command("pull", "shapes@3", code=2)
     assert "not pinned" in site.command("pin", "shapes", "--off")
+
+
+def test_what_an_operator_desires_comes_over_mqtt_alone_and_is_reported(site: Site, ear: Ear, hands: Hands) -> None:
+    site.publish("2")
+    site.registry = "mqtt"
+    with served_mqtt(hands, site.broker), ApplianceProcess(site.folder, site.config()):
+        ear.await_document(RESULT, within_s=40, status="ok")
+        document = json.dumps({"n": 1, "models": {"shapes": {"version": "2"}, "none": {"version": "1"}}})
+        ear.forge("appliance/box/models/desired", document.encode(), retain=True)
+        until(lambda: _reported(ear, "shapes").get("state") == "kept", 150, "kept")
+        assert _reported(ear, "shapes") == {"active": "2", "version": "2", "state": "kept", "reason": ""}
+        until(lambda: "nobody has signed it" in _reported(ear, "none").get("reason", ""), 60)
+        until(lambda: versions(ear)[-1] == "2", 20)
+
+
+def _reported(ear: Ear, model: str) -> dict[str, Any]:
+    reports = ear.documents("box/models/reported")
+    found: dict[str, Any] = reports[-1]["models"].get(model, {}) if reports else {}
+    return found
+
+
+def test_a_version_that_its_owner_revokes_goes_back_by_itself(site: Site, ear: Ear) -> None:
+    site.publish("2")
+    with ApplianceProcess(site.folder, site.config(look_s=2.0)):
+        ear.await_document(RESULT, within_s=40, status="ok")
+        site.command("activate", "shapes@2")
+        site.await_state("kept")
+        revoke(site.owner.repository, site.owner.keyring, Reference("shapes", "2"))
+        assert site.await_state("returned")["reason"] == "its owner has revoked it"
+        until(lambda: versions(ear)[-1] == "1", 30)
 
 
 WRONG: dict[str, tuple[list[str], int, str]] = {
