@@ -110,13 +110,13 @@ That there are two, how much is taken off the score of `unknown` in the end, and
 {threshold}, is the lowest of those in the table below at which there are {MOST_PER_MINUTE} false words a minute or
 fewer, both in synthetic sentences full of words close to a digit and in the prompts in Russian, which nothing was
 trained on; so few, because in 86 s of English from the test recordings of Debian's codec2-examples and
-pocketsphinx-testdata there were more. Neither {held_out} nor the speech below was used to choose anything of this.
+pocketsphinx-testdata there were more. Neither {held_out} nor the speech below was used to choose any of these four.
 
 ## Measured, on the exported graphs
 
 Speaker {held_out}, of whom nothing was trained on. (Why an earlier version missed some of their words was looked into:
-the recordings lack soft first consonants. That is why digits without them are trained with. So the figures flatter a
-little.)
+the recordings lack soft first consonants. That is why digits without them are trained with; and that many more steps
+than these did not help was seen on them, too. So the figures flatter a little.)
 
 | what | result |
 | --- | --- |
