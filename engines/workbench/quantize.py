@@ -22,7 +22,7 @@ from engines.workbench.made import Made, restaged
 from engines.workbench.plot import stacked_bars
 from engines.workbench.report import Report, table
 from engines.workbench.tensors import take_turns_ms
-from engines.workbench.trial import Goal, Judge, Measure, Outcome, Trial, with_stages, without_variants
+from engines.workbench.trial import Goal, Judge, Measure, Outcome, Trial, loses, with_stages, without_variants
 from engines.workbench.work import Tell, WorkbenchError, silent
 
 
@@ -69,7 +69,7 @@ def _together(bundle: Bundle, goal: Goal, outcomes: Sequence[Outcome], judge: Ju
     while len(passed := [each for each in mine if each.path is not None]) > 1:
         together = judge(with_stages(bundle, {each.stage: each.path for each in passed if each.path is not None}))
         lost = passed[0].before - together
-        if lost <= tolerance:
+        if not loses(lost, 0.0, tolerance):
             break
         least = min(passed, key=lambda each: each.before_bytes - each.after_bytes)
         why = f"refused: together with the other stages {lost:.1%} is lost, more than {tolerance:.1%}"
