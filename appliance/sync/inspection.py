@@ -80,12 +80,16 @@ def _run(what: Literal["look", "try"], folder: Path, stopped: Callable[[], bool]
 
 
 def _read(line: bytes, code: int) -> dict[str, Any]:
+    """What the process said. Without a word it was ended by the system, which is the model's fault; or it ended by
+    itself, which is ours: OSError, and it is tried again."""
     try:
         said = json.loads(line)
     except ValueError as error:
+        if code >= 0:
+            raise OSError(f"the process that tries models ended with {code}, and said nothing of the model") from error
         raise Unfit(_ending(code)) from error
     if not isinstance(said, dict) or "unfit" in said:
-        raise Unfit(str(said.get("unfit", "")) if isinstance(said, dict) else _ending(code))
+        raise Unfit(str(said.get("unfit", "")) if isinstance(said, dict) else "it makes no sense")
     return said
 
 
@@ -93,7 +97,4 @@ def _ending(code: int) -> str:
     """How a process ended that said nothing."""
     if code == -signal.SIGXCPU or code == -signal.SIGKILL:
         return "it took more processor time than a model may"
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"the process that tried it was ended by {signal.Signals(-code).name}"
-    return f"the process that tried it ended with {code}"
+    return f"the process that tried it was ended by signal {-code}"

@@ -6,9 +6,12 @@ the bundle does to it, only this process ends.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engines.bundle import Bundle
     from engines.model import Model
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2)."""
 
 MEMORY_BYTES = 4 << 30
 """Address space, beside four times the bundle: libraries reserve much that they never use."""
@@ -151,8 +157,12 @@ def limit(folder: Path) -> None:
         (resource.RLIMIT_FSIZE, 1 << 20),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(what, (most, most))
-    os.nice(10)
+        _, hard = resource.getrlimit(what)
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (least, least))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody tries a model for an appliance that is gone
+    with contextlib.suppress(PermissionError):  # a hardened service may not; then it is no nicer than we are
+        os.nice(10)
 
 
 def main(words: list[str]) -> None:

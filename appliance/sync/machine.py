@@ -20,6 +20,7 @@ from appliance.sync.published import Reference
 from appliance.sync.slots import Slots
 from appliance.sync.states import TRIED, State
 from appliance.sync.trust import Catalogue, Distrust, look
+from appliance.sync.verdict import SLACK_MS
 from engines.bundle import Bundle
 from engines.engine import EngineError
 
@@ -177,15 +178,26 @@ class Machine:
         tried = inspection.attempt(self.slots.staged(job), self._tools.stopped)
         active = self.slots.active(job.model)
         if active is not None:
-            usual = inspection.attempt(active.folder, self._tools.stopped)
-            if tried.p95_ms > self._tools.slower * usual.p95_ms + 1.0:
-                raise Unfit(
-                    f"too slow: {tried.p95_ms:.1f} ms, the active version takes {usual.p95_ms:.1f} ms; [models] slower "
-                    f"= {self._tools.slower:g}"
-                )
+            self._compare(job, tried.p95_ms, active)
         self._tools.checkpoint("tried")
         off = "no golden files" if tried.distance is None else f"{tried.distance:.2%} off its golden outputs"
         return self.ledger.move(job, State.READY, f"tried: {tried.p95_ms:.1f} ms, {off}")
+
+    def _compare(self, job: Job, took_ms: float, active: Bundle) -> None:
+        """With how long the active version takes. A machine may be busy for a moment: what looks slow is tried twice.
+
+        Raises Unfit, Stopped, OSError.
+        """
+        usual_ms = 0.0
+        for _ in range(2):
+            usual_ms = max(usual_ms, inspection.attempt(active.folder, self._tools.stopped).p95_ms)
+            if took_ms <= self._tools.slower * usual_ms + SLACK_MS:
+                return
+            took_ms = min(took_ms, inspection.attempt(self.slots.staged(job), self._tools.stopped).p95_ms)
+        raise Unfit(
+            f"too slow: {took_ms:.1f} ms, the active version takes {usual_ms:.1f} ms; [models] slower = "
+            f"{self._tools.slower:g}"
+        )
 
     def look_for_revoked(self) -> None:
         """Ask the registry whether what is here may stay. Raises Distrust, CarrierError, Stopped, OSError."""

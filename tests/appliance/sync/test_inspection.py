@@ -97,7 +97,7 @@ def test_the_process_knows_no_secret_of_ours(tmp_path: Path, monkeypatch: pytest
     fake.write_text(f"#!/bin/sh\nenv > {seen}\n")
     fake.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(fake))
-    with pytest.raises(Unfit, match="ended with 0"):
+    with pytest.raises(OSError, match="ended with 0, and said nothing of the model"):
         inspection.look(tmp_path, never)
     assert "secret" not in seen.read_text()
     assert os.environ["APPLIANCE_REGISTRY_PASSPHRASE"] == "secret"
