@@ -20,6 +20,8 @@ from appliance.sync.published import Reference
 from tests.conftest import Broker
 from tests.registries import Owner, as_version, shipped
 
+pytestmark = pytest.mark.system
+
 REFERENCE = Reference("shapes", "2")
 NAMES = [f"box-{number}" for number in range(100)]
 

@@ -22,6 +22,8 @@ from appliance.sync.trust import Distrust
 from tests.appliance.sync.world import Device, Hands, copied
 from tests.registries import Owner, as_version, noise, shipped
 
+pytestmark = pytest.mark.system
+
 DAY_S = 86_400.0
 EXTRA = 2 * CHUNK_BYTES + 1000
 
