@@ -153,10 +153,10 @@ def test_whoever_comes_beside_a_flood_is_next(served: Served, via: str) -> None:
 @BOTH
 def test_two_who_ask_again_at_once_have_the_model_in_turns(served: Served, via: str) -> None:
     flood = [served.asked(via, FLOOD) for _ in range(20)]
-    until(lambda: served.waiting() == 19)
-    for waiting in (20, 19, 18, 17):
-        good = served.asked(via, GOOD)
+    for waiting in (19, 18, 17, 16):
         until(partial(lambda count: served.waiting() == count, waiting))
+        good = served.asked(via, GOOD)
+        until(partial(lambda count: served.waiting() == count, waiting + 1))
         served.gate.let_go(2)
         assert good.result(10) == 200
     until(lambda: len(served.gate.order) == 9)
