@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from appliance.cli.errors import BadInput
+from appliance.cli.numbers import Number
 
 
 def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
@@ -38,7 +39,7 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     type=click.Path(path_type=Path),
     help="Sign snapshot and timestamp again before they end, with the keys in FOLDER and this passphrase.",
 )
-@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop by itself after this long.")
+@click.option("--for", "for_s", type=Number(min=0), metavar="SECONDS", help="Stop by itself after this long.")
 def serve(
     folder: Path,
     listen: tuple[str, int] | None,
