@@ -19,7 +19,7 @@ from engines.recognise import recognise
 from tests.engines import references
 from tests.engines.models import bundle, manifest, only, pictures, sounds
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.system]
 
 COCO = 80
 EVERY = 20

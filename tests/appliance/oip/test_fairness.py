@@ -29,6 +29,8 @@ from scripts.benchmarks.floods_caller import infer_message, question
 from scripts.benchmarks.sleepy_service import STAGES
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 GOOD, FLOOD = "127.0.0.1", "127.0.0.2"
 Status: TypeAlias = "int | grpc.StatusCode"
 

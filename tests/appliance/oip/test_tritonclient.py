@@ -25,7 +25,7 @@ PROBE = Path(__file__).parent / "tritonclient_probe.py"
 PYTHON = REPOSITORY / ".venv-clients" / "bin" / "python"
 TRANSPORTS = ("http", "grpc")
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.system]
 
 
 @dataclass(frozen=True)

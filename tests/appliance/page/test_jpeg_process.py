@@ -18,6 +18,8 @@ from capture.samples import Pixels
 from tests.children import children, open_files
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 SOON_S = 20.0
 
 

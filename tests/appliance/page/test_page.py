@@ -20,6 +20,8 @@ from tests.appliance.page.conftest import Visitor, Watcher, configured, offered
 from tests.certificates import Authority
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 PASSWORD = "correct horse"
 
 

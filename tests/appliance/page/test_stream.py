@@ -7,6 +7,7 @@ import time
 
 import cv2
 import numpy as np
+import pytest
 
 from appliance.page.encoder import ALONE_AFTER_S, PICTURES_PER_S
 from appliance.page.pictures import WIDEST_PX
@@ -17,6 +18,8 @@ from appliance.uplink.outgoing import Publish, Spool
 from capture.samples import AudioWindow, Frame, Pixels, Stamp
 from tests.appliance.page.conftest import TOPICS, Visitor, Watcher, frame, result
 from tests.waiting import until
+
+pytestmark = pytest.mark.system
 
 
 def decoded(jpeg: bytes) -> Pixels:

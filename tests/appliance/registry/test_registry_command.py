@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from appliance.cli import main
 from tests.registries import PASSPHRASE
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -33,6 +33,8 @@ from tests.served_models import halved, serving, spoken_digits
 from tests.uplinks import Listener
 from tests.waiting import until
 
+pytestmark = pytest.mark.system
+
 PLACES: dict[str, dict[str, Side]] = {
     "LL": {},
     "LR": {"main-2": "remote"},

@@ -10,6 +10,8 @@ import pytest
 from tests.appliance.workbench.bench import Bench
 from tests.appliance.workbench.test_evaluate_command import squares, tone
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:

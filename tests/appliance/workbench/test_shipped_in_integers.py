@@ -16,6 +16,8 @@ from engines.workbench.quantize import made, quantize
 from engines.workbench.tensors import inputs_of_stages
 from engines.workbench.trial import Goal
 
+pytestmark = pytest.mark.system
+
 
 def faster(_: Path, __: Path, ___: Tensors) -> tuple[float, float]:
     """How fast they are is measured where nothing else runs: docs/measurements."""

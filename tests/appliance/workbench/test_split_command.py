@@ -9,6 +9,8 @@ import pytest
 
 from tests.appliance.workbench.bench import Bench
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:

@@ -26,6 +26,8 @@ from engines.workbench.work import WorkbenchError
 from tests.engines import models
 from tests.engines.workbench import networks
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parent.parent.parent.parent
 CPU, GPU, HALF = Goal("onnxruntime", "int8"), Goal("tensorrt", "int8"), Goal("tensorrt", "float16")
 LABELS = ("a", "b", "c", "d")

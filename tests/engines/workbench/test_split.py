@@ -113,6 +113,8 @@ import io, sys
 import numpy as np
 from pathlib import Path
 from engines.onnxrt import OnnxEngine
+
+pytestmark = pytest.mark.system
 given = dict(np.load(io.BytesIO(sys.stdin.buffer.read())))
 with OnnxEngine(Path(sys.argv[1])) as engine:
     made = engine.run({spec.name: given[spec.name] for spec in engine.inputs})
