@@ -23,6 +23,8 @@ from engines.workbench.work import WorkbenchError
 from tests.engines import models
 from tests.engines.workbench import networks
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parent.parent.parent.parent
 SHIPPED = sorted((ROOT / "appliance" / "bundles").glob("*/*/"))
 LISTENERS = [folder for folder in SHIPPED if isinstance(Bundle.open(folder).manifest.input, AudioInput)]
@@ -113,8 +115,6 @@ import io, sys
 import numpy as np
 from pathlib import Path
 from engines.onnxrt import OnnxEngine
-
-pytestmark = pytest.mark.system
 given = dict(np.load(io.BytesIO(sys.stdin.buffer.read())))
 with OnnxEngine(Path(sys.argv[1])) as engine:
     made = engine.run({spec.name: given[spec.name] for spec in engine.inputs})
@@ -132,7 +132,6 @@ def in_another_process(network: Path, tensors: dict[str, Array]) -> dict[str, Ar
     return dict(np.load(io.BytesIO(done.stdout)))
 
 
-@pytest.mark.system
 @pytest.mark.usefixtures("soon_priced")
 @pytest.mark.parametrize("folder", LISTENERS, ids=lambda folder: folder.parent.name)
 def test_the_stages_of_a_split_model_run_in_processes_of_their_own(folder: Path, tmp_path: Path) -> None:
@@ -151,7 +150,6 @@ def test_the_stages_of_a_split_model_run_in_processes_of_their_own(folder: Path,
     assert largest_difference({output: expected[output]}, {output: known[output]}) <= 1e-4
 
 
-@pytest.mark.system
 def test_the_two_stages_of_spoken_digits_run_in_processes_of_their_own() -> None:
     bundle = Bundle.open(ROOT / "appliance" / "bundles" / "spoken-digits" / "1")
     assert [stage.name for stage in bundle.manifest.stages] == ["spectrogram", "recogniser"]
