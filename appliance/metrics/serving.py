@@ -49,12 +49,12 @@ class MetricsServer:
 
     def run(self, stopping: threading.Event, observe: Callable[[], Observed]) -> None:
         """Body of the thread `metrics`: serves what `observe` gives until `stopping`, then closes everything."""
-        from appliance.oip.web_server import web_server
+        from appliance.oip.web_server import WebServer
 
         listener = self._socket
         assert listener is not None, "listen first"
         try:
-            web_server(self._application(observe), stopping, self._pair, STOP_WITHIN_S).run([listener])
+            WebServer(self._application(observe), stopping, self._pair, STOP_WITHIN_S).run([listener])
         finally:
             listener.close()
 

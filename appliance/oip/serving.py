@@ -82,14 +82,14 @@ class Serving:
 
     def run(self, stopping: threading.Event) -> None:
         """Body of the thread `oip`: serves until `stopping`, then closes everything."""
-        from appliance.oip.web_server import web_server
+        from appliance.oip.web_server import WebServer
 
         try:
             listener = self._socket
             if listener is None:
                 stopping.wait()
             else:
-                web_server(self.application(), stopping, self.pair, STOP_WITHIN_S).run([listener])
+                WebServer(self.application(), stopping, self.pair, STOP_WITHIN_S).run([listener])
         finally:
             self.close()
 

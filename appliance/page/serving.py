@@ -23,8 +23,7 @@ from appliance.page.settings import Page
 from appliance.page.viewers import Viewer, Viewers
 
 if TYPE_CHECKING:
-    import uvicorn
-
+    from appliance.oip.web_server import WebServer
     from appliance.page.sockets import Listener
 
 logger = logging.getLogger(__name__)
@@ -159,15 +158,14 @@ class LivePage:
             self, loopback=is_loopback(host), hosts=frozenset(hosts), secure=self._settings.cert_file is not None
         )
 
-    def _server(self, listener: Listener, stopping: threading.Event) -> uvicorn.Server:
-        import uvicorn
-
-        from appliance.page.sockets import MOST_OPEN, connection_of
+    def _server(self, listener: Listener, stopping: threading.Event) -> WebServer:
+        from appliance.oip.web_server import WebServer
+        from appliance.page.sockets import connection_of
 
         page = self
 
-        class Server(uvicorn.Server):
-            """Looks ten times a second whether it is to stop, as uvicorn's own looks for signals."""
+        class Server(WebServer):
+            """Wakes the page's viewers from its own loop."""
 
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 page._loop = asyncio.get_running_loop()
@@ -175,25 +173,6 @@ class LivePage:
 
             async def on_tick(self, counter: int) -> bool:
                 page._drain()  # what came before the loop was there
-                return stopping.is_set() or await super().on_tick(counter)
+                return await super().on_tick(counter)
 
-        pair = self.pair
-        return Server(
-            uvicorn.Config(
-                self.application(),
-                loop="asyncio",
-                http=connection_of(listener),
-                proxy_headers=False,  # a caller could give itself any address
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                backlog=MOST_OPEN,
-                timeout_keep_alive=60,
-                timeout_graceful_shutdown=STOP_WITHIN_S,
-                ssl_certfile=pair[0] if pair else None,
-                ssl_keyfile=pair[1] if pair else None,
-            )
-        )
+        return Server(self.application(), stopping, self.pair, STOP_WITHIN_S, connection_of(listener))
