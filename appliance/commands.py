@@ -58,6 +58,12 @@ class SnapshotData(_Strict):
     pipeline: str
 
 
+class InstallData(_Strict):
+    """`data` of `request/install`."""
+
+    model: str
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """Change what runs."""
@@ -95,6 +101,11 @@ def read(topic: str, payload: bytes, root: str) -> Command:
 def snapshot_data(data: dict[str, Any]) -> SnapshotData:
     """`data` of a snapshot request; raises BadCommand."""
     return _model(SnapshotData, data)
+
+
+def install_data(data: dict[str, Any]) -> InstallData:
+    """`data` of a request to install; raises BadCommand."""
+    return _model(InstallData, data)
 
 
 def _model(kind: type[_Model], document: Any) -> _Model:

@@ -107,7 +107,7 @@ def _heard(at: Topics) -> Iterator[Channel]:
     yield Channel(
         "setPipeline", at.command("pipeline", "{pipeline}"), "receive", (of_pipeline,), words="Never retained"
     )
-    ask = Message("request", "`status`, `snapshot` or `reload`; an empty payload is an empty request", Ask)
+    ask = Message("request", "`status`, `snapshot`, `install` or `reload`; an empty payload is an empty request", Ask)
     yield Channel("request", at.request("{request}"), "receive", (ask,))
     answer = Message("response", "What was asked for, or what was wrong with the command", Response)
     yield Channel(

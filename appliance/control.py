@@ -140,7 +140,10 @@ def _answer(daemon: Daemon, request: Request) -> Any:
         topic = daemon.topics.snapshot(pipeline.name)
         daemon.post(Publish(topic, jpeg(frame.pixels), qos=1, retain=True))
         return {"topic": topic, "seq": frame.seq}
-    raise BadCommand(f"no request {request.name}; known: reload, snapshot, status")
+    if request.name == "install":
+        model = commands.install_data(request.data).model
+        return {"model": model, "version": daemon.install(model)}
+    raise BadCommand(f"no request {request.name}; known: install, reload, snapshot, status")
 
 
 def _respond(

@@ -18,6 +18,7 @@ from appliance import asyncapi, control, health, leftovers, long_lived
 from appliance.assembly import Assembly, assemble, check, read, state_folder
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
+from appliance.commands import BadCommand
 from appliance.config import Config
 from appliance.config_errors import ConfigError
 from appliance.home_assistant.announcer import Announcer
@@ -471,6 +472,15 @@ class Daemon:
         """A document about the models that are to run here."""
         if self._models is not None:
             self._models.wishes.desire(payload)
+
+    def install(self, model: str) -> str:
+        """Begin to put the version that is offered of a model in the place of the active one; which that is.
+
+        Raises BadCommand.
+        """
+        if self._models is None:
+            raise BadCommand(f"{model[:64]}: the configuration has no [models]: no version is offered")
+        return self._models.wishes.install(model)
 
     # -- reload ---------------------------------------------------------------------------------------------------
 

@@ -41,14 +41,17 @@ def shipped(name: str) -> Bundle:
     return Catalogue.default(Path("/nonexistent")).find(name)
 
 
-def as_version(bundle: Bundle, version: str, folder: Path, extra: bytes = b"", name: str | None = None) -> Bundle:
-    """The same model under another version; `extra`: content of a further file."""
+def as_version(
+    bundle: Bundle, version: str, folder: Path, extra: bytes = b"", name: str | None = None, notes: str = ""
+) -> Bundle:
+    """The same model under another version; `extra`: content of a further file; `notes`: of its maker."""
     files, document = dict(bundle.files), bundle.manifest.model_dump(mode="json", by_alias=True)
     if extra:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"extra-{version}").write_bytes(extra)
         files["extra.bin"] = folder / f"extra-{version}"
         document["files"]["extra.bin"] = of_bytes(extra)
+    document["about"] |= {"notes": notes} if notes else {}
     document |= {"version": version, "name": name or document["name"]}
     manifest = Manifest.model_validate_json(json.dumps(document))
     return write_bundle(folder / manifest.name / version, manifest, files)

@@ -12,6 +12,7 @@ from appliance.home_assistant.entities import PER_LABEL, Config, Place, Seen, of
 from appliance.home_assistant.settings import HomeAssistant
 from appliance.info import appliance_version
 from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_status, original, plain
+from appliance.sync.published import is_name
 from appliance.uplink.outgoing import Outgoing, Publish
 
 if TYPE_CHECKING:
@@ -88,7 +89,14 @@ class Announcer:
     def _documents(self, config: Configuration, assembly: Assembly) -> dict[str, Config]:
         """Everything there is to tell, by topic; the device first, for the others refer to it."""
         together = tuple(each.name for each in config.together)
-        place = Place(self._topics, appliance_version(), platform.machine(), self._measures, together)
+        models = tuple(
+            dict.fromkeys(
+                each.config.model
+                for each in assembly.pipelines.values()
+                if config.models is not None and is_name(each.config.model)
+            )
+        )
+        place = Place(self._topics, appliance_version(), platform.machine(), self._measures, together, models)
         hears = {source.name: False for source in config.camera} | {source.name: True for source in config.microphone}
         documents = {self._topic("device"): of_device(place)}
         for source in assembly.feeds:

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.mqtt.topics import Topics, plain
+from appliance.sync.states import LIVE, TRIED, State
 
 Config = dict[str, Any]
+
+BUSY = tuple(state.value for state in (*TRIED, *LIVE) if state is not State.PROBATION)
+"""States of a version that is about to be the active one."""
 
 _EVENT = (
     "{% if value_json is defined and value_json.type == 'event' %}"
@@ -26,6 +30,14 @@ _TOGETHER = (
     "'apart_ms': value_json.apart_ms, 'id': value_json.id, 'picture_event': value_json.picture.event, "
     "'sound_event': value_json.sound.event} | tojson }}{% endif %}"
 )
+_MODEL = (
+    "{% set found = value_json.models.get('MODEL') if value_json is defined else None %}{% if found %}"
+    "{% set active = found.active or 'none' %}"
+    "{% set why = found.version ~ ' was returned: ' ~ found.reason if found.state == 'returned' else found.notes %}"
+    "{{ {'installed_version': active, 'latest_version': found.offered or active, 'release_summary': why, "
+    "'update_percentage': found.percent, 'in_progress': found.state in " + str(BUSY) + "} | tojson }}{% endif %}"
+)
+"""Of models/reported, to what MQTT update takes: https://www.home-assistant.io/integrations/update.mqtt/"""
 PER_LABEL = ("occupancy", "count")
 """Beginnings of the ids of components that are about one label."""
 
@@ -53,6 +65,8 @@ class Place:
     """`temperature`, `power`: what this device can tell."""
     together: tuple[str, ...] = ()
     """Names of what is seen and heard together."""
+    models: tuple[str, ...] = ()
+    """Of pipelines, whose versions come from a registry."""
 
     @property
     def id(self) -> str:
@@ -90,6 +104,8 @@ def of_device(place: Place) -> Config:
             "value_template": _TOGETHER,
             "qos": 1,
         }
+    for model in place.models:
+        parts[f"model-{plain(model)}"] = _update(at, model)
     device = {
         "identifiers": [place.id],
         "name": at.device,
@@ -186,6 +202,21 @@ def _controls(at: Topics, seen: Seen) -> dict[str, Config]:
             "payload_press": json.dumps({"data": {"pipeline": name}}),
         }
     return parts
+
+
+def _update(at: Topics, model: str) -> Config:
+    """A model that comes from a registry: which version runs, which is offered, and how far that is."""
+    return {
+        "platform": "update",
+        "name": f"model {model}",
+        "entity_category": "config",
+        "state_topic": at.models_reported,
+        "value_template": _MODEL.replace("MODEL", model),
+        "title": f"model {model}",
+        "command_topic": at.request("install"),
+        "payload_install": json.dumps({"data": {"model": model}}),
+        "qos": 1,
+    }
 
 
 def _figures(at: Topics, name: str) -> dict[str, Config]:

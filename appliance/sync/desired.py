@@ -35,7 +35,7 @@ class Desired(_Strict):
 
 
 class ReportedModel(TypedDict):
-    """How far a device is with one model."""
+    """How far a device is with one model: each that a pipeline runs, that is desired, or that came from a registry."""
 
     active: str | None
     """Version that answers; None: there is no such model."""
@@ -43,6 +43,13 @@ class ReportedModel(TypedDict):
     """The newest one that came from a registry, or is on its way."""
     state: str | None
     reason: str
+    percent: int | None
+    """Of its bytes that are here, while it is being fetched."""
+    offered: str | None
+    """Version that may be, or is being, put in the place of the active one: the one on its way, else the one that is
+    desired, else the newest that the registry had at the last look."""
+    notes: str
+    """What its maker says of `version` (`notes` under `about` in its manifest), once that is here."""
 
 
 class Reported(TypedDict):

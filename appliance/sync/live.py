@@ -13,9 +13,11 @@ from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
 from appliance.pipeline.worker import Worker
 from appliance.sync.carrier import CarrierError, Stopped
+from appliance.sync.fetch import Progress
 from appliance.sync.ledger import Job, Ledger, LedgerError
 from appliance.sync.machine import Machine
 from appliance.sync.probation import Probation
+from appliance.sync.published import is_name
 from appliance.sync.shadow import Shadow
 from appliance.sync.states import TRIED, WORDS, State
 from appliance.sync.trust import Distrust
@@ -45,7 +47,7 @@ class LiveModels:
     def __init__(
         self,
         open_ledger: Callable[[], Ledger],
-        machine: Callable[[Ledger, threading.Event], Machine],
+        machine: Callable[[Ledger, threading.Event, Callable[[Job, Progress], None]], Machine],
         turn: Turn,
         presence: Turn,
         workers: Callable[[], Mapping[str, Worker]],
@@ -53,10 +55,10 @@ class LiveModels:
         terms: Terms,
         look_s: float,
     ) -> None:
-        """`machine`: with the ledger of the thread and its stop. `turn`: of whoever changes models on this device;
-        `presence`: held while the thread runs, so that commands leave the rest to it.
-        `workers`: those at work now. `open_model`: as the workers do. `look_s`: between two looks
-        for what was revoked."""
+        """`machine`: with the ledger of the thread, its stop, and who is told how a fetch goes. `turn`: of whoever
+        changes models on this device; `presence`: held while the thread runs, so that commands leave the rest to it.
+        `workers`: those at work now. `open_model`: as the workers do. `look_s`: between two looks for what is new and
+        what was revoked."""
         self.successions: Mailbox[Worker] = Mailbox(64)
         """Workers that are to go on with what is active now."""
         self.news: Mapping[str, str] = {}
@@ -83,7 +85,7 @@ class LiveModels:
         while not stopping.is_set():
             try:
                 with self._presence.taken(), self._open_ledger() as ledger:
-                    machine = self._machine(ledger, stopping)
+                    machine = self._machine(ledger, stopping, self.wishes.tell)
                     while not stopping.wait(POLL_S):
                         self._look(machine)
             except Stopped:
@@ -94,9 +96,9 @@ class LiveModels:
 
     def _look(self, machine: Machine) -> None:
         with self._turn.taken() as mine:
-            self.wishes.turn(machine, may_begin=mine)
-        if time.monotonic() >= self._next_look_s and machine.ledger.jobs():
-            self._look_for_revoked(machine)
+            self.wishes.turn(machine, may_begin=mine, used=self._used())
+        if time.monotonic() >= self._next_look_s and (self._used() or machine.ledger.jobs()):
+            self._ask_registry(machine)
         jobs = machine.ledger.jobs()
         self.news = {job.model: self._in_words(machine, job) for job in jobs}
         for job in jobs:
@@ -115,15 +117,15 @@ class LiveModels:
 
     # -- jobs -----------------------------------------------------------------------------------------------------
 
-    def _look_for_revoked(self, machine: Machine) -> None:
+    def _ask_registry(self, machine: Machine) -> None:
         """Now and then. A registry that is away, or not believed, changes nothing."""
         self._next_look_s = time.monotonic() + self._look_s
         try:
             with self._turn.taken() as mine:
                 if mine:
-                    machine.look_for_revoked()
+                    machine.ask_registry(self._used())
         except (CarrierError, ConfigError, Distrust, EngineError) as error:
-            logger.warning("models: nothing could be learned of revoked versions: %s", error)
+            logger.warning("models: nothing could be learned of new and of revoked versions: %s", error)
 
     def _due(self, job: Job) -> bool:
         return time.monotonic() >= self._retries.get(job.model, (None, 0.0))[1]
@@ -228,6 +230,11 @@ class LiveModels:
             for worker in self._workers().values()
             if any(pipeline.config.model == model and pipeline.settings.enabled for pipeline in worker.pipelines)
         ]
+
+    def _used(self) -> frozenset[str]:
+        """Models that pipelines run by a name alone, so that their versions may change."""
+        models = {pipeline.config.model for worker in self._workers().values() for pipeline in worker.pipelines}
+        return frozenset(model for model in models if is_name(model))
 
     def _follow(self, model: str, version: str | None) -> None:
         """Workers that run another version are asked to go on with this one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -199,11 +199,15 @@ class Machine:
             f"{self._tools.slower:g}"
         )
 
-    def look_for_revoked(self) -> None:
-        """Ask the registry whether what is here may stay. Raises Distrust, CarrierError, Stopped, OSError."""
+    def ask_registry(self, models: Iterable[str] = ()) -> None:
+        """Whether what is here may stay, and what is new of these models. Raises Distrust, CarrierError, Stopped,
+        OSError."""
         with self._tools.carrier() as carrier:
             folder, clock = self.slots.folder / "tuf", ClockFloor(self.ledger)
-            self._return_revoked(look(folder, self._tools.anchor, carrier, self.ledger, clock))
+            catalogue = look(folder, self._tools.anchor, carrier, self.ledger, clock)
+            self._return_revoked(catalogue)
+            for model in models:
+                self.ledger.put_note(f"newest {model}", catalogue.newest(model))
 
     def _return_revoked(self, catalogue: Catalogue) -> None:
         """What its owner has taken back is not kept."""

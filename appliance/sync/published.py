@@ -23,6 +23,7 @@ METADATA, TARGETS = "metadata", "targets"
 
 _NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 _REFERENCE = re.compile(rf"({_NAME})@({_NAME})")
+_MANIFEST = re.compile(rf"({_NAME})/({_NAME})/{re.escape(MANIFEST_FILE)}")
 
 
 class _Strict(BaseModel):
@@ -57,6 +58,12 @@ class Reference:
             raise ValueError(f"{text[:80]!r}: name a model and its version, such as people@3")
         return cls(found[1], found[2])
 
+    @classmethod
+    def of_manifest(cls, path: str) -> Reference | None:
+        """The inverse of `manifest`; None for the path of anything else."""
+        found = _MANIFEST.fullmatch(path)
+        return None if found is None else cls(found[1], found[2])
+
     def __str__(self) -> str:
         return f"{self.model}@{self.version}"
 
@@ -68,6 +75,11 @@ class Reference:
     def file(self, name: str) -> str:
         """Target path of a file of the bundle."""
         return f"{self.model}/{self.version}/{name}"
+
+
+def is_name(text: str) -> bool:
+    """Whether a configuration's model is a name: neither one version, nor a folder or a file."""
+    return re.fullmatch(_NAME, text) is not None and not text.endswith(".onnx")
 
 
 def patterns(model: str) -> list[str]:

@@ -27,7 +27,7 @@ class Models(Table):
         None, ge=1, description="most kilobytes a second that fetching takes; left out: no limit", examples=[500]
     )
     look_s: Seconds = Field(
-        21_600.0, description="seconds between two looks whether a version was revoked", examples=[21_600.0]
+        21_600.0, description="seconds between two looks for what is new and what was revoked", examples=[21_600.0]
     )
     max_mb: int = Field(2048, ge=1, le=65536, description="largest model that is fetched, in MB", examples=[2048])
     shadow_s: Seconds = Field(

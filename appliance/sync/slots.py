@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.catalogue import Catalogue
 from appliance.sync.ledger import Job
-from engines.bundle import Bundle, write_bundle
+from engines.bundle import Bundle, read_manifest, write_bundle
 from engines.engine import EngineError
 from engines.manifest import Manifest
 
@@ -54,6 +54,14 @@ class Slots:
                 pass  # a disk that lost something: made anew
             shutil.rmtree(folder)
         return write_bundle(folder, manifest, files)
+
+    def manifest(self, model: str, version: str) -> Manifest | None:
+        """Of a version that waits or is installed, without a look at its other files; None where it is not here."""
+        staged = self.folder / "staged" / model / version
+        try:
+            return read_manifest(staged) if staged.exists() else self._library.manifest(model, version)
+        except (OSError, EngineError):
+            return None
 
     def unstage(self, job: Job) -> None:
         """It is not needed any more."""

@@ -19,12 +19,12 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater
 
 from appliance.sync.carrier import Carrier, CarrierError, NoSuchFile
 from appliance.sync.clock_floor import ClockFloor, Marks
-from appliance.sync.published import METADATA, BadCustom, Custom, read_custom
+from appliance.sync.published import METADATA, BadCustom, Custom, Reference, read_custom
 from engines.durable import sync_folders
 
 READ_BYTES = 64 << 10
@@ -56,7 +56,7 @@ class SignedFile:
 class Catalogue:
     """What is signed now, as one look at the registry found it."""
 
-    def __init__(self, updater: Updater) -> None:
+    def __init__(self, updater: _FlooredUpdater) -> None:
         self._updater = updater
 
     def find(self, path: str) -> SignedFile | None:
@@ -64,6 +64,17 @@ class Catalogue:
         with _told():
             target = self._updater.get_targetinfo(path)
         return None if target is None else _signed(target)
+
+    def newest(self, model: str) -> str | None:
+        """The version that was published last; None when nobody has signed any. Raises as `find` does."""
+        self.find(Reference(model, "-").manifest)  # no version is called so: whoever may sign this model is asked
+        signed: dict[int, str] = {}
+        for path in self._updater.named():
+            if (reference := Reference.of_manifest(path)) is not None and reference.model == model:
+                found = self.find(path)
+                if found is not None:
+                    signed[found.custom.serial] = reference.version
+        return signed[max(signed)] if signed else None
 
 
 def look(folder: Path, anchor: bytes, carrier: Carrier, marks: Marks, clock: ClockFloor) -> Catalogue:
@@ -94,6 +105,10 @@ class _FlooredUpdater(Updater):
     def __init__(self, folder: Path, anchor: bytes, carrier: Carrier, now: datetime) -> None:
         super().__init__(str(folder), METADATA, fetcher=_Fetcher(carrier), bootstrap=anchor)
         self._trusted_set.reference_time = now
+
+    def named(self) -> set[str]:
+        """Target paths in all that was loaded so far; whether they may be named there, `get_targetinfo` says."""
+        return {path for signed in self._trusted_set if isinstance(signed, Targets) for path in signed.targets}
 
     def believed(self) -> tuple[dict[str, int], datetime | None]:
         """Versions of the roles that the root names, and when the timestamp was signed."""

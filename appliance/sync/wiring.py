@@ -137,7 +137,9 @@ def make_live(
 
     return LiveModels(
         open_ledger=lambda: Ledger(Slots(catalogue).ledger),
-        machine=lambda ledger, stopping: Machine(ledger, Slots(catalogue), make_tools(config, settings, stopping)),
+        machine=lambda ledger, stopping, tell: Machine(
+            ledger, Slots(catalogue), make_tools(config, settings, stopping, tell=tell)
+        ),
         turn=turn_of(catalogue),
         presence=daemon_turn(catalogue),
         workers=workers,

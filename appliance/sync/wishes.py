@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 
 from appliance.commands import BadCommand
 from appliance.mailbox import Mailbox
 from appliance.sync import desired
 from appliance.sync.desired import Reported, ReportedModel
+from appliance.sync.fetch import Progress
 from appliance.sync.inspection import Unfit
-from appliance.sync.ledger import Ledger
+from appliance.sync.ledger import Job, Ledger
 from appliance.sync.machine import Machine
 from appliance.sync.published import Reference
 from appliance.sync.states import State
@@ -19,28 +21,58 @@ logger = logging.getLogger(__name__)
 
 NOTE = "desired"
 """Key of the last good document in the ledger; it is kept for ever."""
+ABOUT_NOTES = "notes"
+"""In a manifest's `about`."""
+NOTES_MOST = 1000
+"""Characters."""
 
 
 class Wishes:
-    """`desire` is for any thread, `reports` for the main thread, the rest for the thread `models`."""
+    """`desire` and `install` are for any thread, `reports` for the main thread, the rest for the thread `models`."""
 
     def __init__(self) -> None:
         self.reports: Mailbox[Reported] = Mailbox(1)
         """The newest picture for the world, whenever it has changed."""
         self._documents: Mailbox[bytes] = Mailbox(4)
+        self._installs: Mailbox[Reference] = Mailbox(desired.MOST_MODELS)
         self._reported: Reported | None = None
         self._complaint = ""
+        self._percents: dict[str, tuple[str, int]] = {}
+        """Of the fetch that was told of last: version, hundredths."""
+        self._notes: dict[tuple[str, str], str] = {}
 
     def desire(self, payload: bytes) -> None:
         """A desired document has come; never blocks."""
         self._documents.put(payload)
 
-    def turn(self, machine: Machine, *, may_begin: bool) -> None:
-        """Hear, begin what is desired where `may_begin`, and report."""
+    def install(self, model: str) -> str:
+        """Somebody takes the version that is offered of a model; which one that is. Raises BadCommand."""
+        reported = self._reported
+        found = None if reported is None else reported["models"].get(model)
+        if reported is None or found is None:
+            known = ", ".join(reported["models"]) if reported else ""
+            raise BadCommand(f"no model {model[:64]}; known: {known or 'none yet'}")
+        if found["offered"] is None:
+            raise BadCommand(f"{model}: no other version than {found['active']} is offered")
+        self._installs.put(Reference(model, found["offered"]))
+        return found["offered"]
+
+    def tell(self, job: Job, progress: Progress) -> None:
+        """How a fetch goes: reported at each hundredth, for the thread does nothing else meanwhile."""
+        told = (job.version, progress.done_bytes * 100 // max(1, progress.total_bytes))
+        if self._percents.get(job.model) == told:
+            return
+        self._percents[job.model] = told
+        if self._reported is not None and (found := self._reported["models"].get(job.model)) is not None:
+            models = self._reported["models"] | {job.model: {**found, "percent": told[1]}}
+            self._put({**self._reported, "models": models})
+
+    def turn(self, machine: Machine, *, may_begin: bool, used: Collection[str] = ()) -> None:
+        """Hear, begin what is desired where `may_begin`, and report, also on models that pipelines use."""
         errors = self._hear(machine.ledger)
         if may_begin:
-            errors |= self._converge(machine)
-        self._report(machine, errors)
+            errors |= self._converge(machine) | self._begin(machine)
+        self._report(machine, errors, used)
 
     def _hear(self, ledger: Ledger) -> dict[str, str]:
         """Take the newest desired document; a lower one than before is not taken. What was wrong with the last."""
@@ -82,20 +114,63 @@ class Wishes:
                 errors[name] = str(error)
         return errors
 
-    def _report(self, machine: Machine, errors: dict[str, str]) -> None:
+    def _begin(self, machine: Machine) -> dict[str, str]:
+        """What somebody has taken of what is offered; why not, by model."""
+        errors = {}
+        for reference in self._installs.take_all(0):
+            try:
+                machine.want(reference, activate=True, now_s=time.time())
+            except Unfit as error:
+                errors[reference.model] = str(error)
+                logger.warning("%s is not installed: %s", reference, error)
+        return errors
+
+    def _report(self, machine: Machine, errors: dict[str, str], used: Collection[str]) -> None:
         note = machine.ledger.note(NOTE)
         wanted, jobs = desired.kept(note), {job.model: job for job in machine.ledger.jobs()}
         models: dict[str, ReportedModel] = {}
-        for name in sorted(wanted.keys() | jobs.keys()):
-            job = jobs.get(name)
+        for name in sorted({*wanted, *jobs, *used}):
+            job, active = jobs.get(name), machine.slots.active_version(name)
             models[name] = {
-                "active": machine.slots.active_version(name),
+                "active": active,
                 "version": None if job is None else job.version,
                 "state": None if job is None else job.state.value,
                 "reason": "" if job is None else job.reason,
+                "percent": None if job is None else self._percent(job),
+                "offered": _offered(machine.ledger, name, active, job, wanted.get(name)),
+                "notes": "" if job is None else self._said(machine, job),
             }
         n = 0 if note is None else int(note["n"])
         report: Reported = {"type": "models", "n": n, "models": models, "errors": errors}
         if report != self._reported:
-            self._reported = report
-            self.reports.put(report)
+            self._put(report)
+
+    def _put(self, report: Reported) -> None:
+        self._reported = report
+        self.reports.put(report)
+
+    def _percent(self, job: Job) -> int | None:
+        version, percent = self._percents.get(job.model, ("", 0))
+        if job.state is not State.FETCH:
+            self._percents.pop(job.model, None)
+            return None
+        return percent if version == job.version else 0
+
+    def _said(self, machine: Machine, job: Job) -> str:
+        """Its notes, read once."""
+        key = (job.model, job.version)
+        if key not in self._notes and job.state is not State.FETCH:
+            manifest = machine.slots.manifest(*key)
+            self._notes[key] = "" if manifest is None else manifest.about.get(ABOUT_NOTES, "")[:NOTES_MOST]
+        return self._notes.get(key, "")
+
+
+def _offered(ledger: Ledger, name: str, active: str | None, job: Job | None, wanted: str | None) -> str | None:
+    """See `ReportedModel`. What has returned, and what a pin keeps away, is not offered."""
+    returned = job.version if job is not None and job.state is State.RETURNED else None
+    under_way = None if job is None or job.state in (State.RETURNED, State.KEPT) else job.version
+    offered = under_way or wanted or ledger.note(f"newest {name}")
+    pinned = ledger.note(f"pin {name}")
+    if offered in (None, active, returned) or pinned not in (None, offered):
+        return None
+    return str(offered)

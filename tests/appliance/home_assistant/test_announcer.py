@@ -197,6 +197,30 @@ def test_a_name_is_found_again_and_holds_only_what_home_assistant_takes(name: st
     assert "__" not in plain(name)
 
 
+REGISTRY = '[models]\nroot = "/etc/appliance/root.json"\n'
+
+
+def test_models_have_a_version_only_where_there_is_a_registry(tmp_path: Path) -> None:
+    told = Told(tmp_path, TABLES + REGISTRY)
+    told.announce()
+    parts = told.document("device")["components"]
+    assert {key for key, part in parts.items() if part["platform"] == "update"} == {"model-shapes", "model-tones"}
+    assert json.loads(parts["model-shapes"]["payload_install"]) == {"data": {"model": "shapes"}}
+    assert parts["model-shapes"]["command_topic"] == "appliance/dock-1/request/install"
+    later = Told(tmp_path)
+    later.hear_kept(told.kept)
+    later.announce()
+    assert later.document("device")["components"]["model-shapes"] == {"platform": "update"}
+
+
+@pytest.mark.parametrize("model", ["shapes@1", "/srv/models/shapes", "./shapes.onnx"])
+def test_a_model_whose_version_cannot_change_has_no_update(model: str, tmp_path: Path) -> None:
+    told = Told(tmp_path, TABLES.replace('model = "shapes"', f'model = "{model}"') + REGISTRY)
+    told.announce()
+    parts = told.document("device")["components"]
+    assert [key for key, part in parts.items() if part["platform"] == "update"] == ["model-tones"]
+
+
 def test_every_unique_id_is_one(told: Told) -> None:
     told.sees("red")
     told.announce()

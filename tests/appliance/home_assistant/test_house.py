@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from appliance.sync.http_carrier import HttpCarrier
+from tests.appliance.sync.world import Hands, served_http
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.conftest import REPOSITORY, Broker, free_port
+from tests.registries import Owner, as_version, noise, shipped
 from tests.waiting import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.system, pytest.mark.peer, pytest.mark.timeout(300)]
@@ -45,6 +48,17 @@ fps = 2
 name = "yard"
 source = "yard.2"
 model = "shapes"
+"""
+MODELS = """
+[models]
+registry = "{url}"
+root = "{root}"
+look_s = 1.0
+bandwidth_kb_s = 600
+shadow_s = 2.0
+shadow_samples = 10
+probation_s = 2.0
+slower = 500
 """
 
 
@@ -243,6 +257,48 @@ def test_it_is_told_again_when_it_starts(appliance: ApplianceProcess, ear: Ear, 
     ear.forge("homeassistant/status", b"online")
     for thing in ("device", "source__dock", "source__yard_2e2", "pipeline__shapes", "pipeline__yard"):
         until(lambda thing=thing: ear.payloads(f"device/box/appliance__{thing}/config", since_s))  # type: ignore[misc]
+
+
+def update(house: House) -> dict[str, Any]:
+    """The entity of the shapes model, with its state among its attributes."""
+    entity = house.ask("house")["entities"].get("update.box_model_shapes")
+    return {} if entity is None else {"state": entity["state"], **entity["attributes"]}
+
+
+def test_a_models_new_version_is_offered_installed_and_followed_to_its_end(
+    appliance: ApplianceProcess, broker: Broker, house: House, tmp_path: Path
+) -> None:
+    owner = Owner(tmp_path / "registry")
+    (tmp_path / "root.json").write_bytes(owner.anchor)
+    with served_http(Hands(owner.folder)) as carrier:
+        registry = carrier()
+        assert isinstance(registry, HttpCarrier)
+        appliance.send(signal.SIGTERM)
+        assert appliance.ends() == 0
+        appliance.write(config(broker, DOCK + MODELS.format(url=registry.url, root=tmp_path / "root.json")))
+        appliance.start()
+        until(lambda: update(house).get("state") == "unknown" or update(house).get("installed_version") == "1", 40)
+        publish(owner, "2", tmp_path, "Sees in the dark.")
+        until(lambda: update(house).get("state") == "on", 30)
+        offered = update(house)
+        assert (offered["installed_version"], offered["latest_version"]) == ("1", "2")
+        assert (offered["title"], offered["in_progress"]) == ("model shapes", "False")
+        house.call("update", "install", entity_id="update.box_model_shapes")
+        until(lambda: 0 < float(update(house)["update_percentage"].replace("None", "0")) < 100, 30)
+        assert update(house)["in_progress"] == "True"
+        until(lambda: update(house)["installed_version"] == "2" and update(house)["state"] == "off", 90)
+        until(lambda: update(house)["release_summary"] == "Sees in the dark.", FOLLOWS_WITHIN_S)
+        until(lambda: update(house)["in_progress"] == "False", FOLLOWS_WITHIN_S)
+        appliance.send(signal.SIGTERM)
+        assert appliance.ends() == 0
+    appliance.write(config(broker, DOCK))
+    appliance.start()
+    until(lambda: update(house) == {}, 40)
+
+
+def publish(owner: Owner, version: str, folder: Path, notes: str) -> None:
+    """Three megabytes, so that fetching takes some seconds."""
+    owner.publish(as_version(shipped("shapes"), version, folder / "bundles", noise(3_000_000), notes=notes))
 
 
 def test_discovery_that_is_turned_off_takes_everything_back(

@@ -11,6 +11,7 @@ import pytest
 
 from appliance.commands import BadCommand
 from appliance.sync.desired import read
+from appliance.sync.fetch import Progress
 from appliance.sync.states import State
 from appliance.sync.wishes import NOTE, Wishes
 from tests.appliance.sync.machines import machine, tools
@@ -57,10 +58,10 @@ class Listener:
         self.wishes = Wishes()
         self.report: Any = None
 
-    def turn(self) -> Any:
+    def turn(self, *used: str) -> Any:
         """Hear and report; no job is carried on."""
         with machine(self.folder, tools("http://127.0.0.1:9", self.root)) as at_work:
-            self.wishes.turn(at_work, may_begin=True)
+            self.wishes.turn(at_work, may_begin=True, used=used)
         self.report = next(iter(self.wishes.reports.take_all(0)), self.report)
         return self.report
 
@@ -75,8 +76,10 @@ def test_what_is_desired_begins_and_is_reported(listener: Listener) -> None:
     listener.wishes.desire(document(1, shapes={"version": "2"}, tones={"version": "1"}))
     report = listener.turn()
     assert report["n"] == 1
-    assert report["models"]["shapes"] == {"active": "1", "version": "2", "state": "fetch", "reason": ""}
-    assert report["models"]["tones"] == {"active": "1", "version": None, "state": None, "reason": ""}
+    on_its_way = {"active": "1", "version": "2", "state": "fetch", "reason": ""}
+    assert report["models"]["shapes"] == {**on_its_way, "percent": 0, "offered": "2", "notes": ""}
+    untouched = {"active": "1", "version": None, "state": None, "reason": ""}
+    assert report["models"]["tones"] == {**untouched, "percent": None, "offered": None, "notes": ""}
     assert report["errors"] == {}
 
 
@@ -121,7 +124,8 @@ def test_what_has_returned_is_not_tried_again_and_again(listener: Listener) -> N
         at_work.activation.give_back(job, "it was bad", deny=True)
     for _ in range(3):
         report = listener.turn()
-    assert report["models"]["shapes"] == {"active": "1", "version": "2", "state": "returned", "reason": "it was bad"}
+    back = {"active": "1", "version": "2", "state": "returned", "reason": "it was bad"}
+    assert report["models"]["shapes"] == {**back, "percent": None, "offered": None, "notes": ""}
 
 
 def test_what_is_pinned_is_not_changed_from_afar(listener: Listener) -> None:
@@ -129,6 +133,54 @@ def test_what_is_pinned_is_not_changed_from_afar(listener: Listener) -> None:
         at_work.ledger.put_note("pin shapes", "1")
     listener.wishes.desire(document(1, shapes={"version": "2"}))
     assert "pinned to 1" in listener.turn()["errors"]["shapes"]
+
+
+NEWEST = {
+    "nothing is desired": ("3", None, None, "3"),
+    "it is active": ("1", None, None, None),
+    "an operator desires another": ("3", "2", None, "2"),
+    "an operator desires what is active": ("3", "1", None, None),
+    "another is pinned": ("3", None, "1", None),
+    "it is pinned, and not here yet": ("3", None, "3", "3"),
+    "the registry was never asked": (None, None, None, None),
+}
+
+
+@pytest.mark.parametrize("case", NEWEST)
+def test_what_is_offered_of_a_model_in_use(case: str, listener: Listener) -> None:
+    newest, wanted, pinned, offered = NEWEST[case]
+    with machine(listener.folder, tools("http://127.0.0.1:9", listener.root)) as at_work:
+        at_work.ledger.put_note("newest shapes", newest)
+        at_work.ledger.put_note("pin shapes", pinned)
+    if wanted:
+        listener.wishes.desire(document(1, shapes={"version": wanted}))
+    assert listener.turn("shapes")["models"]["shapes"]["offered"] == offered
+
+
+def test_what_is_offered_begins_once_it_is_taken(listener: Listener) -> None:
+    with pytest.raises(BadCommand, match="no model shapes; known: none yet"):
+        listener.wishes.install("shapes")
+    listener.turn("shapes")
+    with pytest.raises(BadCommand, match="no other version than 1 is offered"):
+        listener.wishes.install("shapes")
+    with machine(listener.folder, tools("http://127.0.0.1:9", listener.root)) as at_work:
+        at_work.ledger.put_note("newest shapes", "2")
+    assert listener.turn("shapes")["models"]["shapes"]["state"] is None
+    assert listener.wishes.install("shapes") == "2"
+    assert listener.turn("shapes")["models"]["shapes"]["state"] == "fetch"
+
+
+def test_a_fetch_is_reported_at_each_hundredth(listener: Listener) -> None:
+    listener.wishes.desire(document(1, shapes={"version": "2"}))
+    listener.turn()
+    with machine(listener.folder, tools("http://127.0.0.1:9", listener.root)) as at_work:
+        job = at_work.ledger.job("shapes")
+    assert job is not None
+    seen = []
+    for done in range(0, 1001, 4):
+        listener.wishes.tell(job, Progress(total_bytes=1000, fetched_bytes=done))
+        seen += [report["models"]["shapes"]["percent"] for report in listener.wishes.reports.take_all(0)]
+    assert seen == list(range(101))
 
 
 def test_500_random_documents_leave_the_last_good_one(listener: Listener) -> None:

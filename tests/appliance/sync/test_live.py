@@ -196,7 +196,8 @@ def test_what_an_operator_desires_comes_over_mqtt_alone_and_is_reported(site: Si
         document = json.dumps({"n": 1, "models": {"shapes": {"version": "2"}, "none": {"version": "1"}}})
         ear.forge("appliance/box/models/desired", document.encode(), retain=True)
         until(lambda: _reported(ear, "shapes").get("state") == "kept", 150, "kept")
-        assert _reported(ear, "shapes") == {"active": "2", "version": "2", "state": "kept", "reason": ""}
+        kept = {"active": "2", "version": "2", "state": "kept", "reason": ""}
+        assert _reported(ear, "shapes") == {**kept, "percent": None, "offered": None, "notes": ""}
         until(lambda: "nobody has signed it" in _reported(ear, "none").get("reason", ""), 60)
         until(lambda: versions(ear)[-1] == "2", 20)
 

@@ -131,10 +131,22 @@ def test_what_was_published_before_what_the_device_has_had_is_refused_until_it_i
 def test_a_revoked_version_returns_by_itself_at_the_next_look(at_work: Machine, owner: Owner, tmp_path: Path) -> None:
     at_work.activation.keep(activated(at_work, "shapes@2"))
     revoke(owner.repository, owner.keyring, Reference("shapes", "2"))
-    at_work.look_for_revoked()
+    at_work.ask_registry()
     job = at_work.ledger.job("shapes")
     assert job is not None
     assert (job.state, job.reason, active(tmp_path)) == (State.RETURNED, "its owner has revoked it", "1")
+
+
+def test_a_look_at_the_registry_finds_what_was_published_last_of_each_model(
+    at_work: Machine, owner: Owner, tmp_path: Path
+) -> None:
+    owner.publish(as_version(shipped("shapes"), "1", tmp_path / "new", name="forms"))
+    owner.publish(Bundle.open(tmp_path / "bundles/shapes/2"), again=True)
+    at_work.ask_registry(["shapes", "forms", "nothing"])
+    assert at_work.ledger.notes("newest ") == {"shapes": "2", "forms": "1"}
+    revoke(owner.repository, owner.keyring, Reference("shapes", "2"))
+    at_work.ask_registry(["shapes"])
+    assert at_work.ledger.note("newest shapes") == "3"
 
 
 def test_a_model_that_was_not_there_before_is_not_there_after_its_return(
