@@ -29,6 +29,7 @@ WANTED = {
     "storage": {"C8"},
     "sound": {"C9"},
     "page": {"C14"},
+    "recorder": {"C16"},
 }
 
 PEER_ONLY = {"C2"}

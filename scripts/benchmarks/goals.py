@@ -24,6 +24,7 @@ GOALS: Mapping[str, str] = {
     "C12": "cold start and memory",
     "C14": "the live page: unwatched, watched, and with five viewers",
     "C15": "what the stage times in every result cost",
+    "C16": "the recorder: what keeping clips costs the answers",
 }
 
 

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from random import Random
 from urllib.parse import urlsplit
 
 from appliance.mqtt.broker import BrokerMissingError, LocalBroker
@@ -23,24 +22,20 @@ from appliance.result import FrameSize, Latency, ModelId, Result
 from capture.samples import Frame
 from engines.predictions import Detection
 from scripts.benchmarks.bench import Bench, frame
+from scripts.benchmarks.beside import SHORT_ROUNDS, Turns, ages
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.material import Unavailable
-from scripts.benchmarks.running import Running, configuration, cpu_s_of
-from scripts.benchmarks.subscriber import Subscriber, between
-from scripts.benchmarks.timing import percentile, turn
+from scripts.benchmarks.running import Running, configuration
+from scripts.benchmarks.subscriber import Subscriber
+from scripts.benchmarks.timing import turn
 
 GOALS = ("C14",)
 PER_PICTURE_MS = 0.6
 UNWATCHED_US = 1.0
 P99_WITH_VIEWERS = 1.05
 VIEWERS = 5
-SHORT_ROUNDS = 2
-"""For each round of other parts: what else the machine does changes within seconds."""
-DRAWS = 400
 PICTURE_BYTES = 16 << 10
 """More than anything else that the page sends at once."""
-MARGIN_S = 0.5
-"""After viewers come or go."""
 WIDTH, HEIGHT = 640, 360
 
 
@@ -109,9 +104,7 @@ def _viewers(bench: Bench, url: str) -> list[Figure]:
     config = configuration(
         url, bench.material.detector(bench.extent.small), [f"file:{bench.material.film.resolve()}"], threads=1
     )
-    alone: list[list[float]] = []
-    watched: list[list[float]] = []
-    cores: dict[str, list[float]] = {"alone": [], "watched": []}
+    turns = Turns()
     with (
         Subscriber(urlsplit(url).port or 0) as subscriber,
         Running(bench.room("page"), f'{config}[page]\nlisten = "127.0.0.1:{port}"\n') as running,
@@ -120,60 +113,12 @@ def _viewers(bench: Bench, url: str) -> list[Figure]:
         subscriber.await_first()
         time.sleep(bench.extent.settle_s)
         for _ in range(bench.extent.rounds * SHORT_ROUNDS):
-            ages, cpu = _ages(bench, subscriber, running)
-            alone.append(ages)
-            cores["alone"].append(cpu)
+            turns.alone.append(ages(bench, subscriber, running))
             with viewers.watching():
-                ages, cpu = _ages(bench, subscriber, running)
-            watched.append(ages)
-            cores["watched"].append(cpu)
+                turns.beside.append(ages(bench, subscriber, running))
         running.check()
-    least, most = _spread(alone, watched)
-    details = {
-        "alone_p50_ms": percentile(_all(alone), 50),
-        "alone_p99_ms": percentile(_all(alone), 99),
-        "watched_p50_ms": percentile(_all(watched), 50),
-        "watched_p99_ms": percentile(_all(watched), 99),
-        "rounds": len(alone),
-        "least_ratio": least,
-        "most_ratio": most,
-        "alone_cores": sum(cores["alone"]) / len(cores["alone"]),
-        "watched_cores": sum(cores["watched"]) / len(cores["watched"]),
-    }
     what = f"99th percentile of an answer's age, {VIEWERS} viewers over none"
-    return [Figure("C14", what, _ratio(alone, watched), "x", most=P99_WITH_VIEWERS, details=details)]
-
-
-def _all(rounds: Sequence[Sequence[float]]) -> list[float]:
-    return [age for ages in rounds for age in ages]
-
-
-def _ratio(alone: Sequence[Sequence[float]], watched: Sequence[Sequence[float]]) -> float:
-    """Of the 99th percentiles, each of all its rounds: a round is too short to have one of its own."""
-    return percentile(_all(watched), 99) / percentile(_all(alone), 99)
-
-
-def _spread(alone: Sequence[Sequence[float]], watched: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Between which ratios nine of ten lie when rounds, as pairs, are drawn again and again from those that were."""
-    chance = Random(0)  # noqa: S311  # draws rounds, guards nothing
-    ratios = []
-    for _ in range(DRAWS):
-        drawn = chance.choices(range(len(alone)), k=len(alone))
-        ratios.append(_ratio([alone[n] for n in drawn], [watched[n] for n in drawn]))
-    return percentile(ratios, 5), percentile(ratios, 95)
-
-
-def _ages(bench: Bench, subscriber: Subscriber, running: Running) -> tuple[list[float], float]:
-    """Milliseconds from the picture handed over to the answer, and the cores in use."""
-    time.sleep(MARGIN_S)
-    start_ns, cpu_s = time.time_ns(), cpu_s_of(running.pid)
-    time.sleep(bench.extent.latency_s)
-    end_ns, cpu_s = time.time_ns(), cpu_s_of(running.pid) - cpu_s
-    heard = between(subscriber.heard(), start_ns, end_ns)
-    ages = [(each.done_ns - each.ready_ns) / 1e6 for each in heard if each.fields.get("status") == "ok"]
-    if not ages:
-        raise Unavailable("no results came")
-    return ages, cpu_s / ((end_ns - start_ns) / 1e9)
+    return [turns.figure("C14", what, P99_WITH_VIEWERS, "watched")]
 
 
 class _Viewers:

@@ -18,6 +18,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """What NumPy's linear algebra reads when it is imported. Loops that are compared have one thread each; the appliance in
 a process of its own is left as it is."""
 
+RELOADS_WITHIN_S = 20.0
+
 
 def cpu_s_of(pid: int) -> float:
     """CPU time that a process has used, all threads, also those that have ended. Linux numbers a process's clock so:
@@ -72,7 +74,8 @@ class Running:
         """`config`: TOML that begins inside the table [device]."""
         self._config = folder / "appliance.toml"
         self._log = folder / "appliance.log"
-        self._config.write_text(f"[device]\nname = 'bench'\nstate_dir = {str(folder)!r}\n{config}", encoding="utf-8")
+        self._folder = folder
+        self._write(config)
         self._process: subprocess.Popen[bytes] | None = None
         self.started_ns = 0
         """When the process was started, Unix time."""
@@ -98,6 +101,25 @@ class Running:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def reload(self, config: str) -> None:
+        """Go on with another configuration; once it has begun to. Only after the first result: it listens by then."""
+        self._write(config)
+        before = self._reloads()
+        os.kill(self.pid, signal.SIGHUP)
+        deadline_s = time.monotonic() + RELOADS_WITHIN_S
+        while self._reloads() == before:
+            self.check()
+            if time.monotonic() > deadline_s:
+                raise Unavailable(f"not loaded again within {RELOADS_WITHIN_S:g} s")
+            time.sleep(0.05)
+
+    def _reloads(self) -> int:
+        return self._log.read_text(errors="replace").count("reloaded")
+
+    def _write(self, config: str) -> None:
+        text = f"[device]\nname = 'bench'\nstate_dir = {str(self._folder)!r}\n{config}"
+        self._config.write_text(text, encoding="utf-8")
 
     @property
     def pid(self) -> int:
