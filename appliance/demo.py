@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.leash import leashed
 from appliance.spoken import write_spoken
 from appliance.toml_string import toml_string
 from capture.camera import CameraDevice
@@ -112,9 +113,10 @@ model = "spoken-digits"
 
 
 def start_appliance(config: Path) -> subprocess.Popen[bytes]:
-    """`appliance run` as a process of its own, as systemd would start it; a Ctrl-C here does not reach it."""
+    """`appliance run` as a process of its own, as systemd would start it; a Ctrl-C here does not reach it, but it ends
+    with us."""
     return subprocess.Popen(
-        [sys.executable, "-m", "appliance", "run", "--config", str(config)],
+        leashed([sys.executable, "-m", "appliance", "run", "--config", str(config)]),
         # ONNX Runtime reports its use to its maker, from version 1.29 on, unless it is told not to.
         env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
         stdin=subprocess.DEVNULL,

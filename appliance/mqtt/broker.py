@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from appliance.leash import leashed
+
 START_WITHIN_S = 5.0
 STOP_WITHIN_S = 5.0
 
@@ -29,7 +31,8 @@ class _ConfinedError(BrokerMissingError):
 
 
 class LocalBroker:
-    """Opened with `with`; `url` is where it listens. Ends with the block, and not by a Ctrl-C on our terminal."""
+    """Opened with `with`; `url` is where it listens. Ends with the block, with the thread that opened it if that comes
+    first, and not by a Ctrl-C on our terminal."""
 
     def __init__(self, program: Path | None = None) -> None:
         """`program` is the mosquitto to start; the one of this machine by default."""
@@ -66,7 +69,7 @@ class LocalBroker:
         path = Path(self._folder.name) / "mosquitto.log"  # a pipe that nobody reads would fill and stop it
         with path.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(program), *arguments],
+                leashed([str(program), *arguments]),
                 env=_environment(program),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

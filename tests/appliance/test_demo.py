@@ -186,6 +186,16 @@ def test_the_demo_ends_when_its_appliance_does(start: Callable[..., Demo]) -> No
 
 
 @pytest.mark.broker
+def test_a_demo_that_is_killed_leaves_no_process(start: Callable[..., Demo]) -> None:
+    demo = start()
+    demo.says("digits read")
+    assert len(demo.children) == 2, "a broker and an appliance"
+    demo.process.send_signal(signal.SIGKILL)
+    demo.ends()
+    until(lambda: not any(map(alive, demo.children)), 15, "broker and appliance end with the demo")
+
+
+@pytest.mark.broker
 def test_the_demo_takes_a_broker_that_is_there(start: Callable[..., Demo], broker: Broker) -> None:
     demo = start("--broker", broker.url, "--json")
     demo.says('"topic": "appliance/demo/')
