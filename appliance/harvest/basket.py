@@ -12,9 +12,6 @@ from appliance.result import ModelId
 from capture.samples import Sample
 from engines.predictions import Answer
 
-WAITING = 2
-"""Samples that may wait to be looked at: of those that come close to each other one is kept anyway."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
@@ -42,17 +39,18 @@ class Basket:
 
     def __init__(self, settings: Harvest) -> None:
         self._settings = settings
-        self._waiting: Mailbox[Candidate] = Mailbox(WAITING)
+        self._waiting: dict[Reason, Mailbox[Candidate]] = {"disagreed": Mailbox(), "unsure": Mailbox()}
+        """The newest of each: of those that come close to each other one is kept anyway."""
         self._dropped = 0
 
     def answered(self, sample: Sample, said: Said, other: Said | None = None) -> None:
         """A sample was answered; `other`: a second opinion, where there is one."""
         found = why(self._settings, said.answer, None if other is None else other.answer)
         if found is not None:
-            self._waiting.put(Candidate(sample, *found, said, other))
+            self._waiting[found[0]].put(Candidate(sample, *found, said, other))
 
     def take(self) -> tuple[Candidate | None, int]:
-        """The newest, and how many others there were since the last call."""
-        waiting = self._waiting.take_all(0)
-        dropped, self._dropped = self._dropped, self._waiting.dropped
-        return (waiting[-1] if waiting else None), max(0, len(waiting) - 1) + self._dropped - dropped
+        """One, rather of a disagreement than of a doubt, and how many others there were since the last call."""
+        waiting = [each for mailbox in self._waiting.values() for each in mailbox.take_all(0)]
+        before, self._dropped = self._dropped, sum(mailbox.dropped for mailbox in self._waiting.values())
+        return (waiting[0] if waiting else None), max(0, len(waiting) - 1) + self._dropped - before

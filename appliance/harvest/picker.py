@@ -68,12 +68,11 @@ class Picker:
 
     def turn(self, now_s: float, unix_s: float) -> None:
         """Keep what came, if it may be. Raises OSError when the disk does not take it: the sample is lost."""
+        if now_s < self._next_s:
+            return
         candidate, others = self.basket.take()
         self._passed_over += others
         if candidate is None:
-            return
-        if now_s < self._next_s:
-            self._passed_over += 1
             return
         self._next_s = now_s + self._apart_s
         try:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 AGAIN_S = 20.0
 """Without a word from a service a sample is sent again after this long; after a new connection at once."""
-LATER_S = 60.0
+LATER_S = 30.0
 """So long a service is left alone that cannot take samples now, or is not there."""
 GOODBYE_WITHIN_S = 1.0
 

@@ -52,6 +52,16 @@ def test_a_basket_gives_the_newest_and_counts_the_others() -> None:
     assert basket.take() == (None, 0)
 
 
+def test_a_disagreement_goes_before_doubts_that_came_later() -> None:
+    basket = Basket(BOTH)
+    basket.answered(frame(1), said(labels(red=0.5)), said(labels(blue=0.8), "shadow", OTHER))
+    for seq in range(2, 5):
+        basket.answered(frame(seq), said(labels(red=0.5)))
+    first, others = basket.take()
+    assert first is not None
+    assert (first.sample.seq, first.reason, others) == (1, "disagreed", 3)
+
+
 def test_a_basket_keeps_what_both_have_said() -> None:
     basket = Basket(DISAGREED)
     basket.answered(frame(), said(labels(red=0.9)), said(labels(blue=0.8), "shadow", OTHER))
