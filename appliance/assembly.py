@@ -33,6 +33,7 @@ from engines.engine import EngineError
 from engines.manifest import AudioInput
 
 if TYPE_CHECKING:
+    from appliance.harvest.harvester import Harvester
     from appliance.page.hub import Hub
     from appliance.recorder.recorder import Recorder
     from appliance.remote.wiring import RemoteParts
@@ -53,6 +54,8 @@ class Assembly:
     """What asks the model services, where a pipeline may."""
     recorder: Recorder | None = None
     """What keeps clips, where a pipeline is to."""
+    harvester: Harvester | None = None
+    """What keeps samples for a model to learn from, where a pipeline is to."""
     gathering: Gathering | None = None
     """What brings pictures and sounds together, where that is asked for."""
 
@@ -122,28 +125,37 @@ def assemble(
     """One worker for every model in use, one pipeline for every table, one feed for every source.
 
     `celsius`: how hot the device is, where that is known. `hub`: of the live page, where there is one.
-    `traces`: where they are made. `state`: folder for recordings; None: nothing is recorded.
+    `traces`: where they are made. `state`: folder for recordings and kept samples; None: nothing is kept.
     """
     show = _all_of([each.shown for each in (hub, traces) if each is not None])
     trace = None if traces is None else traces.header
     recorder = _recorder(config, state, clock)
     tapes = {} if recorder is None else {deck.name: deck.tape for deck in recorder.decks}
+    harvester = _harvester(config, state, clock)
+    baskets = {} if harvester is None else {name: picker.basket for name, picker in harvester.pickers.items()}
     gathering = Gathering(config, topics, post) if config.together else None
     told = None if gathering is None else gathering.told
-    assembly = Assembly(remote=_remote(config, topics), recorder=recorder, gathering=gathering)
+    assembly = Assembly(remote=_remote(config, topics), recorder=recorder, harvester=harvester, gathering=gathering)
     cameras = {source.name: source for source in config.camera}
     for settings in config.pipeline:
         worker = _worker(assembly, settings, config, catalogue)
-        tape = tapes.get(settings.name)
         parts, camera = assembly.remote, cameras.get(settings.source)
-        if parts is not None and camera is not None and parts.routes(settings):
-            pipeline = Pipeline(settings, topics, post, clock, parts.routing.ready, show=show, tape=tape, told=told)
+        routed = parts is not None and camera is not None and parts.routes(settings)
+        pipeline = Pipeline(
+            settings,
+            topics,
+            post,
+            clock,
+            parts.routing.ready if parts is not None and routed else worker.ready,
+            hears=camera is None,
+            show=show,
+            tape=tapes.get(settings.name),
+            told=told,
+            basket=baskets.get(settings.name),
+        )
+        if parts is not None and camera is not None and routed:
             worker.pipelines.append(parts.route(pipeline, worker, camera, celsius, trace))
         else:
-            hears = camera is None
-            pipeline = Pipeline(
-                settings, topics, post, clock, worker.ready, hears=hears, show=show, tape=tape, told=told
-            )
             worker.pipelines.append(pipeline)
         assembly.pipelines[pipeline.name] = pipeline
     for source in config.sources:
@@ -177,6 +189,15 @@ def _recorder(config: Config, state: Path | None, clock: Callable[[], Clock]) ->
     from appliance.recorder.wiring import make_recorder
 
     return make_recorder(config, state, clock)
+
+
+def _harvester(config: Config, state: Path | None, clock: Callable[[], Clock]) -> Harvester | None:
+    """None where no pipeline keeps samples."""
+    if state is None or not any(pipeline.harvest is not None for pipeline in config.pipeline):
+        return None
+    from appliance.harvest.wiring import make_harvester
+
+    return make_harvester(config, state, clock)
 
 
 def _remote(config: Config, topics: Topics) -> RemoteParts | None:

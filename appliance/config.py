@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from appliance.config_errors import ConfigError, explain
 from appliance.config_values import File, Name, Polygon, Seconds, Share, Table, Text
+from appliance.harvest.settings import Harvest
 from appliance.home_assistant.settings import HomeAssistant
 from appliance.metrics.settings import Metrics
 from appliance.oip.settings import Oip
@@ -279,6 +280,7 @@ class Pipeline(Table):
     motion: Motion | None = None
     remote: PipelineRemote | None = None
     recorder: Recorder | None = None
+    harvest: Harvest | None = None
     zones: list[Zone] = Field([], description="named parts of the picture")
 
     @model_validator(mode="after")
@@ -327,6 +329,7 @@ class Config(Table):
             *self._mixed_streams(),
             *self._unknown_pairs(),
             *self._unreachable_services(),
+            *self._impossible_harvests(),
             *self._unheard_discovery(),
             *self._unreachable_registry(),
         ]
@@ -384,6 +387,23 @@ class Config(Table):
                     f"[[pipeline]] {pipeline.name}: remote: a model service is asked through the broker: add an [mqtt] "
                     'table, or write offload = "never"'
                 )
+
+    def _impossible_harvests(self) -> Iterator[str]:
+        microphones = {microphone.name for microphone in self.microphone}
+        for pipeline in self.pipeline:
+            harvest, where = pipeline.harvest, f"[[pipeline]] {pipeline.name}: harvest"
+            if harvest is None or not harvest.sends:
+                continue
+            asks = pipeline.remote
+            if self.mqtt is None:
+                yield f'{where}: samples are sent through the broker: add an [mqtt] table, or write offload = "never"'
+            if asks is not None and asks.offload not in (harvest.offload, "frames"):
+                yield (
+                    f'{where}: offload = "{harvest.offload}": remote: offload = "{asks.offload}" lets less leave the '
+                    "device: write the same in both"
+                )
+            if harvest.offload == "crops" and pipeline.source in microphones:
+                yield f'{where}: offload = "crops": sound has no parts to choose from: write "frames" or "never"'
 
     def _unheard_discovery(self) -> Iterator[str]:
         if self.home_assistant is not None and self.mqtt is None:

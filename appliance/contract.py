@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from appliance.commands import Ask, SetPipeline, SetSource
 from appliance.documents import Confirmation, Count, Info, PipelineState, Response, SourceState
+from appliance.harvest.message import Reply
 from appliance.health import Health
 from appliance.mqtt import topics
 from appliance.mqtt.topics import Topics
@@ -63,6 +64,7 @@ def channels(base: str, device: str) -> tuple[Channel, ...]:
         *_pipelines(device_topics),
         *_heard(device_topics),
         *_models(device_topics),
+        *_harvest(device_topics),
         *_services(device),
     )
 
@@ -128,6 +130,13 @@ def _models(at: Topics) -> Iterator[Channel]:
     yield Channel("fetch", topics.fetch(at.device), "send", (asked,), qos=0)
     piece = Message("piece", "A piece of such a file", content=BYTES)
     yield Channel("piece", at.piece, "receive", (piece,), qos=0)
+
+
+def _harvest(at: Topics) -> Iterator[Channel]:
+    sample = Message("sample", "A kept sample for a model to learn from, with its document", content=BYTES)
+    yield Channel("sample", topics.harvest(at.device), "send", (sample,))
+    said = Message("sampleSaid", "What became of it", Reply)
+    yield Channel("sampleSaid", at.harvest_said, "receive", (said,))
 
 
 def _services(device: str) -> Iterator[Channel]:

@@ -25,16 +25,18 @@ from appliance.home_assistant.announcer import Announcer
 from appliance.info import info
 from appliance.mqtt.topics import Topics
 from appliance.notify import Notifier
+from appliance.pipeline.audience import Heard
 from appliance.pipeline.feed import Availability
 from appliance.plans import Plans
 from appliance.power import Power
-from appliance.result import Clock
+from appliance.result import Clock, ModelId
 from appliance.service.room import Broken as RoomBroken
 from appliance.temperature import Thermometer
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
 from appliance.wiring import make_models
+from engines.predictions import Answer
 
 if TYPE_CHECKING:
     from appliance.metrics.observed import Observed
@@ -110,7 +112,7 @@ class Daemon:
         self._page_told_ns = 0
         self._metrics = metrics
         self._traces = traces
-        self._models = make_models(config, catalogue, lambda: self.assembly.workers)
+        self._models = make_models(config, catalogue, lambda: self.assembly.workers, self._differed)
         self._standing: health.Health | None = None
         """As it was at the last tick."""
         self._stop = threading.Event()
@@ -216,6 +218,8 @@ class Daemon:
                 self._threads[name] = self._start(name, body)
         if self.assembly.recorder is not None:
             self._threads["recorder"] = self._start("recorder", self.assembly.recorder.run)
+        if self.assembly.harvester is not None:
+            self._threads["harvest"] = self._start("harvest", self.assembly.harvester.run)
         for worker in self.assembly.workers.values():
             self._threads[f"model {worker.name}"] = self._start(f"model {worker.name}", worker.run)
         for feed in self.assembly.feeds.values():
@@ -416,8 +420,9 @@ class Daemon:
         uplink: dict[str, Any] = {} if self._uplink is None else health.as_document(self._uplink.figures())
         remote = self.assembly.remote
         starting = now_ns - self._started_ns < STARTING_S * 1e9
-        recorder = self.assembly.recorder
+        recorder, harvester = self.assembly.recorder, self.assembly.harvester
         complaints = () if recorder is None else recorder.complaints
+        complaints += () if harvester is None else harvester.complaints
         status, reasons = health.judge(sources, pipelines, uplink, starting, complaints)
         return health.Health(
             status=status,
@@ -434,6 +439,7 @@ class Daemon:
             temperature_c=self._thermometer.celsius,
             remote={} if remote is None else health.as_document(remote.asker.figures()),
             recorder={} if recorder is None else recorder.figures,
+            harvest=None if harvester is None else harvester.figures,
             models={} if self._models is None else dict(self._models.news),
         )
 
@@ -481,6 +487,13 @@ class Daemon:
         if self._models is None:
             raise BadCommand(f"{model[:64]}: the configuration has no [models]: no version is offered")
         return self._models.wishes.install(model)
+
+    def _differed(self, model: ModelId, heard: Heard, answer: Answer) -> None:
+        """A version in shadow says something else of a sample than the active one. Of the thread `models`."""
+        assembly = self.assembly
+        pipeline = assembly.pipelines.get(heard.pipeline)
+        if assembly.harvester is not None and pipeline is not None:
+            assembly.harvester.differed(heard, assembly.worker_of(pipeline).manifest_id, model, answer)
 
     # -- reload ---------------------------------------------------------------------------------------------------
 

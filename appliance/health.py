@@ -6,6 +6,7 @@ import resource
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from appliance.harvest.harvester import HarvestFigures
 from appliance.pipeline.feed import NOT_OPENED, Feed, FeedFigures
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import LOADING, Worker
@@ -64,6 +65,8 @@ class Health:
     """Questions to the model services; empty where none may be asked."""
     recorder: dict[str, DeckFigures] = field(default_factory=dict)
     """Clips of every pipeline that keeps some."""
+    harvest: HarvestFigures | None = None
+    """Samples for a model to learn from; absent where none are kept."""
     models: dict[str, str] = field(default_factory=dict)
     """Name of a model that comes from a registry: how its newest version is, in words."""
     schema: int = SCHEMA

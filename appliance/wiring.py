@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
     from appliance.pipeline.worker import Worker
-    from appliance.sync.live import LiveModels
+    from appliance.sync.live import Differed, LiveModels
     from appliance.traces.device import DeviceTraces
     from engines.bundle import Bundle
     from engines.model import Model
@@ -118,13 +118,16 @@ def recover_models(catalogue: Catalogue) -> None:
         logger.error("models: %s", error)
 
 
-def make_models(config: Config, catalogue: Catalogue, workers: Callable[[], Mapping[str, Worker]]) -> LiveModels | None:
-    """What follows the registry of models; None where none is configured. Raises ConfigError."""
+def make_models(
+    config: Config, catalogue: Catalogue, workers: Callable[[], Mapping[str, Worker]], differed: Differed
+) -> LiveModels | None:
+    """What follows the registry of models; None where none is configured. `differed`: as `LiveModels` wants it. Raises
+    ConfigError."""
     if config.models is None:
         return None
     from appliance.sync.wiring import make_live
 
-    return make_live(config, config.models, catalogue, workers)
+    return make_live(config, config.models, catalogue, workers, differed)
 
 
 def make_page(config: Config) -> LivePage | None:

@@ -16,6 +16,7 @@ from appliance.mqtt.topics import (
     HOME_ASSISTANT,
     Topics,
     fetch,
+    harvest,
     home_assistant_config,
     home_assistant_status,
     question,
@@ -120,6 +121,8 @@ def _of_device(base: str, name: str) -> Iterator[Right]:
     yield Right("write", fetch(name), "which piece of a model it needs, under its own name only")
     yield Right("read", topics.piece, "pieces of models that it asked for")
     yield Right("read", topics.models_desired, "which versions of models it is to run")
+    yield Right("write", harvest(name), "samples to learn from, where asked for, under its own name only")
+    yield Right("read", topics.harvest_said, "what became of them")
     yield _announcements()
 
 
@@ -127,6 +130,8 @@ def _of_service(base: str, name: str, models: tuple[str, ...]) -> Iterator[Right
     for model in models or (ANY,):
         yield Right("read", question(model, ANY), "questions of every device (through a shared subscription)")
     yield Right("write", Topics(base, ANY).answer, "answers to the device that asked")
+    yield Right("read", harvest(ANY), "samples to learn from, of every device (through a shared subscription)")
+    yield Right("write", Topics(base, ANY).harvest_said, "what became of a sample, to the device that sent it")
     yield Right("write", service_available(name), "its announcement, under its own name only (replicas: under any)")
     yield _announcements()
 

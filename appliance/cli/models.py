@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from appliance.cli import models_sync, parameters, workbench
+from appliance.cli import models_harvest, models_sync, parameters, workbench
 from appliance.cli.errors import BadInput
 from appliance.cli.model_errors import model_errors
 from appliance.cli.models_build import build
@@ -263,7 +263,7 @@ def remove(library: Library, model: str) -> None:
     click.echo(f"{model.partition('@')[0]}: removed version{'s' * (len(gone) > 1)} {', '.join(gone)}")
 
 
-for command in (build, *models_sync.COMMANDS, *workbench.COMMANDS):
+for command in (build, *models_sync.COMMANDS, models_harvest.harvest, *workbench.COMMANDS):
     models.add_command(command)
 
 

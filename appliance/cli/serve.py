@@ -19,6 +19,12 @@ from appliance.cli.numbers import Number
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Without a file: a model to serve; repeatable.")
 @click.option("--id", "service", help="Without a file: the name of this service.  [default: this machine's]")
 @click.option("--group", help="Without a file: services of one group share the questions.  [default: services]")
+@click.option(
+    "--harvest",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Without a file: collect the samples that devices send for a model to learn from.",
+)
 @click.option("--for", "for_s", type=Number(min=0), metavar="SECONDS", help="Stop by itself after this long.")
 @click.option("--example", is_flag=True, help="Print a configuration to start from.")
 def serve(
@@ -27,6 +33,7 @@ def serve(
     models: tuple[str, ...],
     service: str | None,
     group: str | None,
+    harvest: str | None,
     for_s: float | None,
     example: bool,
 ) -> None:
@@ -38,7 +45,7 @@ def serve(
     if example:
         click.echo((files("appliance.service") / "example.toml").read_text(encoding="utf-8"), nl=False)
         return
-    quick = {"broker": broker, "models": models, "id": service, "group": group}
+    quick = {"broker": broker, "models": models, "id": service, "group": group, "harvest": harvest}
     given = {name: value for name, value in quick.items() if value}
     if path is not None and given:
         raise BadInput("--config says it all: leave the other options out, or the file")
@@ -77,6 +84,8 @@ def _quick(given: dict[str, Any]) -> Any:
     raw: dict[str, Any] = {"serve": {key: given[key] for key in ("id", "group") if key in given}}
     if "broker" in given:
         raw["mqtt"] = {"broker": given["broker"]}
+    if "harvest" in given:
+        raw["harvest"] = {"folder": given["harvest"]}
     raw["model"] = [{"name": name.partition("@")[0], "bundle": name} for name in given.get("models", ())]
     try:
         return ServiceConfig.model_validate(raw)

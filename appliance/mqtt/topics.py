@@ -110,6 +110,11 @@ class Topics:
         """How far it is with that, and why; retained."""
         return f"{self.root}/models/reported"
 
+    @property
+    def harvest_said(self) -> str:
+        """Where a model service says what became of a sample that this device has sent."""
+        return f"{self.root}/harvest/said"
+
     def acknowledged(self, stream: str) -> str:
         """Where a collector publishes how far it has stored a stream (end-to-end acknowledgement); retained."""
         return f"{self.root}/acknowledged/{stream}"
@@ -152,6 +157,25 @@ def asked(topic: str) -> tuple[str, str] | None:
     if len(levels) != 4 or levels[0] != SERVICES or levels[2] != "infer":
         return None
     return levels[1], levels[3]
+
+
+HARVEST = "model-harvest"
+
+
+def harvest(device: str) -> str:
+    """Where this device sends samples for a model to learn from."""
+    return f"{HARVEST}/sample/{device}"
+
+
+def every_harvest(group: str) -> str:
+    """Shared subscription to the samples of all devices: each goes to one service of the group."""
+    return f"$share/{group}/{HARVEST}/sample/+"
+
+
+def harvesting(topic: str) -> str | None:
+    """Whose sample comes on this topic; None for any other topic."""
+    levels = topic.split("/")
+    return levels[2] if levels[:2] == [HARVEST, "sample"] and len(levels) == 3 else None
 
 
 def service_available(service: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from appliance import config
+from appliance.harvest.basket import Basket, Said
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.pipeline import fit
@@ -67,10 +68,12 @@ class Pipeline:
         show: Show | None = None,
         tape: Tape | None = None,
         told: Callable[[Event, float], None] | None = None,
+        basket: Basket | None = None,
     ) -> None:
         """`post` hands documents to the uplink; `ready` is the condition its model thread waits on; `hears`: its source
         is a microphone; `show` is told every result together with its sample, and never blocks; `tape` is given what a
-        recording is made of; `told` every event with its time in seconds (monotonic), and never blocks."""
+        recording is made of; `told` every event with its time in seconds (monotonic), and never blocks; `basket` is
+        given what a model could learn from."""
         self.config = settings
         self.name = settings.name
         self.settings = Settings(settings.enabled, settings.threshold, settings.snapshot)
@@ -89,6 +92,7 @@ class Pipeline:
         self._show = show
         self._tape = tape
         self._told = told
+        self._basket = basket
         self._unknown_labels: str | None = None
         self._zones_outside: str | None = None
         self._picture_size: tuple[int, int] | None = None
@@ -152,12 +156,16 @@ class Pipeline:
             self.mailbox = Mailbox(QUEUE, self._ready)
         self._windows = Windows(manifest.input.samples, fit.hop(self.config, manifest.input))
 
-    def answered(self, sample: Sample, answer: Answer, served: Served) -> None:
-        """A valid answer: publish it, follow what it shows."""
+    def answered(self, sample: Sample, answer: Answer, served: Served, before: Said | None = None) -> None:
+        """A valid answer: publish it, follow what it shows. `before`: what the local engine had said, where this is a
+        second opinion."""
+        if self._basket is not None and (before is not None or served.model.name == self._model.name):
+            said = Said(served.answered_by, served.model, answer)
+            self._basket.answered(sample, before or said, None if before is None else said)
         steps: list[Step] = []
-        before = None
+        memory = None
         if self._tape is not None and self._tape.wants_memory(sample.stamp.mono_ns):
-            before = self.memory
+            memory = self.memory
         if self.config.events and answer.task == "detect":
             answer, steps = self._follow(answer, sample)
         result = self._result(sample, served, answer)
@@ -169,7 +177,7 @@ class Pipeline:
         self._publish(result, sample)
         events = self._tell(steps, sample, served)
         if self._tape is not None:
-            self._tape.saw(sample, result, events, self.settings.threshold, before)
+            self._tape.saw(sample, result, events, self.settings.threshold, memory)
 
     @property
     def memory(self) -> Memory:

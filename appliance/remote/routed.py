@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
+from appliance.harvest.basket import Said
 from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import QUEUE, Pipeline
 from appliance.remote.counsel import Counsel, ServiceAnswer
@@ -270,7 +271,7 @@ class Routed:
             self._side = "local" if ending.served.answered_by == "local" else "remote"
             self._answered[self._side] += 1
             self._viewer.found(entry.sample, ending.answer.predictions)
-            self.pipeline.answered(entry.sample, ending.answer, ending.served)
+            self.pipeline.answered(entry.sample, ending.answer, ending.served, _said_before(entry, ending))
         elif ending is not None:
             self._failed += 1
             self._side = None
@@ -329,6 +330,13 @@ class Routed:
             logger.warning("%s: the service is left alone: %s", self.pipeline.name, self.service.breaker.words)
         elif now.breaker == "closed" and before.breaker != "closed":
             logger.info("%s: the service answers again", self.pipeline.name)
+
+
+def _said_before(entry: OpenSample, ending: Answered) -> Said | None:
+    """What the local engine says of a sample that the service has answered."""
+    if entry.spare is None or ending.served.answered_by == "local":
+        return None
+    return Said("local", entry.spare.served.model, entry.spare.answer)
 
 
 def _wants_somebody(entry: OpenSample) -> bool:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from appliance.service.settings import ServiceConfig
 from appliance.wiring import link_settings
 
 if TYPE_CHECKING:
+    from appliance.harvest.collector import Collector
     from appliance.traces.service import ServiceTraces
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Service:
         self.reader = Reader(self.door, self.room, outgoing, limits, self.traces)
         link = link_for_service(link_settings(config.mqtt, f"model-service-{serve.id}"), largest)
         self.intake = Intake(link, self.door, outgoing, self._ready, self.announcement)
+        self._collector = _collector(config)
         self._notifier = Notifier()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -68,6 +71,8 @@ class Service:
         told = threading.Event()
         with self._signals(told), self.room, self._oip():
             self._start("intake", self.intake.run)
+            if self._collector is not None:
+                self._start("harvest", self._collector.run)
             if self.traces is not None:
                 self._start("traces", self.traces.collector.run)
             for number in range(self.config.serve.readers):
@@ -225,3 +230,15 @@ def _traces(config: ServiceConfig) -> ServiceTraces | None:
     from appliance.traces.service import ServiceTraces
 
     return ServiceTraces(Collector(config.traces, "model-service", config.serve.id))
+
+
+def _collector(config: ServiceConfig) -> Collector | None:
+    """What stores the samples of devices; None where they are not wanted. Raises ConfigError."""
+    if config.harvest is None:
+        return None
+    from appliance.harvest.barn import Barn
+    from appliance.harvest.collector import Collector
+
+    link = link_settings(config.mqtt, f"model-service-{config.serve.id}-harvest")
+    barn = Barn(config.harvest.folder, leave_free=config.harvest.leave_free_mb * 1_000_000)
+    return Collector(barn, replace(link, will_delay_s=0), config.mqtt.base, config.serve.group)

@@ -78,6 +78,17 @@ class ServedModel(Table):
     )
 
 
+class Collect(Table):
+    """Collect the samples that devices send for a model to learn from (docs/harvest.md). Left out: none."""
+
+    folder: File = Field(
+        description="where they are stored, by model and device", examples=["/var/lib/appliance/harvest"]
+    )
+    leave_free_mb: int = Field(
+        1024, ge=0, le=10_000_000, description="MB of the disk that collecting leaves free", examples=[1024]
+    )
+
+
 class ServiceConfig(Table):
     """The whole file."""
 
@@ -87,6 +98,7 @@ class ServiceConfig(Table):
     gpu: Gpu = Field(default_factory=Gpu)
     oip: Oip | None = None
     traces: Traces | None = None
+    harvest: Collect | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> ServiceConfig:

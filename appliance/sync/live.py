@@ -6,12 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from appliance.backoff import Backoff
 from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
+from appliance.pipeline.audience import Heard
 from appliance.pipeline.worker import Worker
+from appliance.result import ModelId
 from appliance.sync.carrier import CarrierError, Stopped
 from appliance.sync.fetch import Progress
 from appliance.sync.ledger import Job, Ledger, LedgerError
@@ -26,11 +29,14 @@ from appliance.sync.verdict import Score, Terms, Word, of_probation
 from appliance.sync.wishes import Wishes
 from engines.bundle import Bundle
 from engines.engine import EngineError
+from engines.predictions import Answer
 
 if TYPE_CHECKING:
     from engines.model import Model
 
 logger = logging.getLogger(__name__)
+
+Differed: TypeAlias = Callable[[ModelId, Heard, Answer], None]
 
 POLL_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
@@ -54,11 +60,12 @@ class LiveModels:
         open_model: Callable[[Bundle], Model],
         terms: Terms,
         look_s: float,
+        differed: Differed = lambda _model, _heard, _answer: None,
     ) -> None:
         """`machine`: with the ledger of the thread, its stop, and who is told how a fetch goes. `turn`: of whoever
         changes models on this device; `presence`: held while the thread runs, so that commands leave the rest to it.
         `workers`: those at work now. `open_model`: as the workers do. `look_s`: between two looks for what is new and
-        what was revoked."""
+        what was revoked. `differed`: told by which version in shadow a sample was answered otherwise."""
         self.successions: Mailbox[Worker] = Mailbox(64)
         """Workers that are to go on with what is active now."""
         self.news: Mapping[str, str] = {}
@@ -72,6 +79,7 @@ class LiveModels:
         self._open_model = open_model
         self._terms = terms
         self._look_s = look_s
+        self._differed = differed
         self._next_look_s = time.monotonic() + min(look_s, FIRST_LOOK_S)
         self._retries: dict[str, tuple[Backoff, float]] = {}
         self._probations: dict[str, tuple[str, Probation, float]] = {}
@@ -159,7 +167,8 @@ class LiveModels:
         if not workers:
             machine.ledger.move(job, State.ACTIVATE, "no pipeline uses it")
             return
-        shadow = Shadow(self._terms, self._is_stopped)
+        new = ModelId(job.model, job.version, job.digest)
+        shadow = Shadow(self._terms, self._is_stopped, partial(self._differed, new))
         verdict = None
         try:
             with self._open_model(Bundle.open(machine.slots.staged(job))) as model:

@@ -13,6 +13,7 @@ from appliance.sync.verdict import Score, Terms, Verdict, Word, of_shadow
 from capture.samples import AudioWindow
 from engines.engine import EngineError
 from engines.model import Model
+from engines.predictions import Answer
 from engines.stream import Stream
 
 TICK_S = 0.25
@@ -25,8 +26,15 @@ SHARE = 0.5
 class Shadow:
     """`hear` is called on the active model's thread; `run` on the thread that opened the new one."""
 
-    def __init__(self, terms: Terms, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        stopped: Callable[[], bool],
+        differed: Callable[[Heard, Answer], None] = lambda _heard, _answer: None,
+    ) -> None:
+        """`differed`: told what was heard, and what the new version says otherwise; must be quick."""
         self.score = Score()
+        self._differed = differed
         self._terms = terms
         self._stopped = stopped
         self._mailbox: Mailbox[Heard] = Mailbox(WAITING)
@@ -72,5 +80,8 @@ class Shadow:
         else:
             self.score.took_ms.append(answer.times.prepare_ms + answer.times.infer_ms + answer.times.decode_ms)
             self.score.usual_ms.append(heard.took_ms or 0.0)
-            self.score.agreed.append(agreement(heard.answer, answer))
+            share = agreement(heard.answer, answer)
+            self.score.agreed.append(share)
+            if share < 1.0:
+                self._differed(heard, answer)
         return time.monotonic() - started_s

@@ -27,7 +27,7 @@ from appliance.sync.verdict import Terms
 
 if TYPE_CHECKING:
     from appliance.pipeline.worker import Worker
-    from appliance.sync.live import LiveModels
+    from appliance.sync.live import Differed, LiveModels
     from engines.bundle import Bundle
     from engines.model import Model
 
@@ -122,7 +122,11 @@ def terms_of(settings: Models) -> Terms:
 
 
 def make_live(
-    config: Config, settings: Models, catalogue: Catalogue, workers: Callable[[], Mapping[str, Worker]]
+    config: Config,
+    settings: Models,
+    catalogue: Catalogue,
+    workers: Callable[[], Mapping[str, Worker]],
+    differed: Differed,
 ) -> LiveModels:
     """The thread `models`, not yet running. Raises ConfigError."""
     from appliance.sync.live import LiveModels
@@ -146,4 +150,5 @@ def make_live(
         open_model=open_model,
         terms=terms_of(settings),
         look_s=settings.look_s,
+        differed=differed,
     )
