@@ -10,6 +10,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,7 @@ from appliance.broker_folder.rights import Right, Role, rights
 from appliance.service.settings import ServiceConfig
 from tests.appliance_process import ApplianceProcess
 from tests.certificates import LONG_AGO, Authority
+from tests.chaos.telling import tell
 from tests.secured_broker import DENIED, TAKEN, SecuredBroker, command, is_root, needed
 from tests.waiting import until
 
@@ -106,6 +108,7 @@ def test_a_real_broker_lets_everybody_publish_exactly_what_the_table_says(broker
             assert client.publishable(TOPICS) == wanted, name
             allowed += len(wanted)
     assert allowed > 50
+    tell("G23 publishing", tried=len(TOPICS) * len(MEMBERS), allowed=allowed, otherwise=0)
 
 
 def test_a_real_broker_gives_everybody_exactly_what_the_table_says(broker: SecuredBroker) -> None:
@@ -120,6 +123,7 @@ def test_a_real_broker_gives_everybody_exactly_what_the_table_says(broker: Secur
         assert len(published) > 50
         for name, client in clients.items():
             assert set(client.topics()) == {topic for topic in published if _may(name, "read", topic)}, name
+        tell("G23 delivery", tried=len(published) * len(MEMBERS), otherwise=0)
 
 
 FORBIDDEN = {
@@ -515,8 +519,10 @@ def test_who_is_removed_may_do_nothing_after_a_reload_and_is_not_let_in_again(sm
     with small.client("dock-1") as gone:
         assert gone.may_publish("appliance/dock-1/available")
         command("remove", small.folder, "dock-1")
+        removed_s = time.monotonic()
         small.reload()
         until(lambda: not gone.may_publish("appliance/dock-1/available"))
+        tell("G23 removed", cut_after_s=round(time.monotonic() - removed_s, 2))
     small.reload()
     for folder in sorted((small.folder / "retired").glob("dock-1-*")):
         _refused(small, pair=_pair(folder, "dock-1"), trusted=small.of("dock-2") / "trusted.crt")

@@ -32,8 +32,8 @@ class Report:
     def duplicate_share(self) -> float:
         return self.duplicates / max(1, self.accepted)
 
-    def as_dict(self) -> dict[str, int]:
-        return asdict(self)
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self) | {"duplicate_share": round(self.duplicate_share, 4)}
 
 
 class Account:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import signal
 import threading
@@ -130,11 +129,6 @@ class Scene:
         finally:
             process.kill()
             process.join()
-
-
-def tell(goal: str, report: Report | None = None, **figures: object) -> None:
-    """One line a run, for people and scripts."""
-    print(json.dumps({"goal": goal, **(report.as_dict() if report is not None else {}), **figures}))
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.scene import Scene, tell
+from tests.chaos.scene import Scene
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.tcp_faults import FaultyProxy
 from tests.uplinks import Listener, Running, connected, settings, spool
@@ -56,7 +57,8 @@ def test_a_bad_network_costs_time_but_no_event_and_no_order(broker: Broker, tmp_
         connections = proxy.connections
     report = scene.report()
     seconds = round(time.monotonic() - started_s, 1)
-    tell("G8 bad network", report, faults=len(faults), connections=connections, seconds=seconds, seed=seed)
+    counts = {"resets": resets, "slow_closes": slow_closes, "half_opens": half_opens}
+    tell("G8 bad network", report, faults=len(faults), **counts, connections=connections, seconds=seconds, seed=seed)
     assert report.lost == report.out_of_order == report.conflicts == report.unidentified == 0
 
 
@@ -92,6 +94,6 @@ def test_a_dead_line_is_noticed_in_seconds(broker: Broker, tmp_path: Path, publi
         connected(uplink, 15.0)
         reconnected_s = time.monotonic() - repaired_s
     figures = {"noticed_s": round(noticed_s, 1), "reconnected_s": round(reconnected_s, 1)}
-    tell("G9 dead line", None, publishing=publishing, **figures)
+    tell("G9 dead line", None, lines=1, publishing=publishing, **figures)
     assert noticed_s <= within_s
     assert reconnected_s <= 5.0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.appliance_process import ApplianceProcess, Ear
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.network_camera import NetworkCamera
 from tests.rtsp_server import read_marks
@@ -69,12 +70,16 @@ def test_a_camera_that_stops_and_freezes_is_noticed_and_taken_up_again(
         ear.await_payload(STATUS, b"online", within_s=15)
         results_flow(ear)
         before_mb, handles, threads = 0.0, 0, 0
-        for cycle in range(10 if long_run else 4):
+        cycles, noticed_s, back_s = 25 if long_run else 4, [], []
+        for cycle in range(cycles):
             stopped_s = time.monotonic()
             camera.kill()
             ear.await_payload(STATUS, b"offline", stopped_s, NOTICED_WITHIN_S)
+            noticed_s.append(time.monotonic() - stopped_s)
+            started_s = time.monotonic()
             camera.start()
             ear.await_payload(STATUS, b"online", stopped_s, BACK_WITHIN_S)
+            back_s.append(time.monotonic() - started_s)
             results_flow(ear)
 
             frozen_s = time.monotonic()
@@ -85,8 +90,10 @@ def test_a_camera_that_stops_and_freezes_is_noticed_and_taken_up_again(
                 what="the frozen camera noticed",
             )
             thawed_s = time.monotonic()
+            noticed_s.append(thawed_s - frozen_s)
             camera.thaw()
             ear.await_payload(STATUS, b"online", thawed_s, BACK_WITHIN_S)
+            back_s.append(time.monotonic() - thawed_s)
             results_flow(ear)
             if cycle == 1:
                 before_mb, handles, threads = appliance.memory_mb(), appliance.handles(), appliance.threads()
@@ -94,3 +101,10 @@ def test_a_camera_that_stops_and_freezes_is_noticed_and_taken_up_again(
         assert appliance.memory_mb() - before_mb < GROWTH_MB
         assert appliance.handles() <= handles + 2
         assert appliance.threads() <= threads + 2
+    tell(
+        "G26 network camera",
+        outages=2 * cycles,
+        noticed_s=round(max(noticed_s), 2),
+        back_s=round(max(back_s), 2),
+        deaths=0,
+    )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.scene import Scene, at_work, tell
+from tests.chaos.scene import Scene, at_work
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool
 from tests.waiting import until

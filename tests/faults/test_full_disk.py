@@ -15,7 +15,7 @@ from appliance.outbox.outbox import Entry, Outbox
 from appliance.result import Gap, Spool, to_json
 from appliance.uplink.outgoing import Publish
 from tests.appliance_process import ApplianceProcess
-from tests.chaos.scene import tell
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.disks import fill, small_disk
 from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool
@@ -82,14 +82,22 @@ def judge(outbox: Outbox, appended: int) -> dict[str, int]:
     assert after.stored == 0
     assert after.accepted == after.sent + after.dropped + after.dead
     assert after.sent == len(documents)
-    assert sum(gap["count"] for gap in gaps) == after.dropped == appended - len(events)
+    announced = sum(gap["count"] for gap in gaps)
+    assert announced == after.dropped == appended - len(events)
     low = [number for number in range(appended) if priority_of(number) == 1]
     kept_low = [number for number in numbers if priority_of(number) == 1]
     assert kept_low == low[len(low) - len(kept_low) :], "only the oldest of the lowest priority may go"
     high = [number for number in range(appended) if priority_of(number) == 2]
     kept_high = [number for number in numbers if priority_of(number) == 2]
     assert kept_high == high[len(high) - len(kept_high) :]
-    return {"kept": len(events), "kept_high": len(kept_high), "dropped": after.dropped, "announced_in": len(gaps)}
+    return {
+        "appends": appended,
+        "kept": len(events),
+        "kept_high": len(kept_high),
+        "dropped": after.dropped,
+        "announced_in": len(gaps),
+        "unannounced": after.dropped - announced,
+    }
 
 
 @pytest.mark.faults

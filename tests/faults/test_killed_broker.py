@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.scene import Scene, at_work, kill, tell
+from tests.chaos.scene import Scene, at_work, kill
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool
 from tests.waiting import until

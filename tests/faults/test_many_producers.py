@@ -10,7 +10,7 @@ import pytest
 
 from appliance.uplink.outgoing import Publish
 from appliance.uplink.uplink import Uplink
-from tests.chaos.scene import tell
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool
 from tests.waiting import until
@@ -48,7 +48,8 @@ def test_four_engines_hand_over_while_others_look_on_and_nothing_stops(
     wanted = settings(broker.url, tmp_path, subscriptions=(TOPICS.every_set,))
     with Listener(broker.port) as listener, Running(wanted) as uplink:
         connected(uplink)
-        until_s = time.monotonic() + (600.0 if long_run else 5.0)
+        producing_s = 600.0 if long_run else 5.0
+        until_s = time.monotonic() + producing_s
         producers = [Producer(uplink, f"engine-{n}", until_s) for n in range(PRODUCERS)]
         for producer in producers:
             producer.start()
@@ -69,6 +70,8 @@ def test_four_engines_hand_over_while_others_look_on_and_nothing_stops(
     tell(
         "G12 many producers",
         None,
+        lost=0,
+        producing_s=producing_s,
         events=len(took_us),
         handed_over_us_p50=round(took_us[len(took_us) // 2], 1),
         handed_over_us_p99=round(took_us[int(len(took_us) * 0.99)], 1),

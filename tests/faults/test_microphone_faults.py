@@ -19,6 +19,7 @@ from appliance.pipeline.feed import Feed
 from capture import AudioWindow, CaptureError, Sample
 from capture.microphone import Microphone
 from capture.options import AudioOptions
+from tests.chaos.telling import tell
 from tests.children import children, open_files, resident_kb
 from tests.pulse import RATE_HZ, PulseAudio
 from tests.waiting import until
@@ -220,20 +221,31 @@ def test_a_lost_microphone_is_noticed_and_comes_back_without_help(
     with listening(device) as (feed, listener):
         until(lambda: listener.heard_at_s, within_s=BACK_WITHIN_S)
         files, memory_kb = open_files(), 0
-        for cycle in range(10 if long_run else 5):
+        cycles, noticed_s, back_s = 10 if long_run else 5, [], []
+        for cycle in range(cycles):
+            lost_s = time.monotonic()
             with outage(pulse):
                 until(
                     lambda: feed.status(time.monotonic_ns()) == "offline",
                     within_s=NOTICED_WITHIN_S,
                     what=f"outage {cycle} is noticed",
                 )
+                noticed_s.append(time.monotonic() - lost_s)
                 still_windows = listener.still_windows
                 threading.Event().wait(cycle % 3 * 0.7)  # it returns in the middle of an attempt, or between two
                 assert listener.still_windows == still_windows, "an unplugged microphone looked well"
-            listener.heard_at_s = 0.0
+            listener.heard_at_s, returned_s = 0.0, time.monotonic()
             until(lambda: listener.heard_at_s, within_s=BACK_WITHIN_S, what=f"sound comes back after outage {cycle}")
+            back_s.append(time.monotonic() - returned_s)
             assert len(children()) <= 3  # the daemon, the noise, the microphone
             memory_kb = memory_kb or resident_kb()
         assert resident_kb() - memory_kb < GROWTH_KB
         until(lambda: open_files() <= files, what="handles are given back")
     until(lambda: len(children()) <= 2, what="the microphone's process has gone")
+    tell(
+        "G27 microphone",
+        how=outage.__name__,
+        outages=cycles,
+        noticed_s=round(max(noticed_s), 2),
+        back_s=round(max(back_s), 2),
+    )

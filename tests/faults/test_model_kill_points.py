@@ -18,6 +18,7 @@ from appliance.sync.slots import Slots
 from appliance.sync.states import State
 from tests.appliance.sync.machines import catalogue
 from tests.appliance.sync.world import Hands, served_http
+from tests.chaos.telling import tell
 from tests.registries import Owner, as_version, noise, shipped
 
 pytestmark = [pytest.mark.faults, pytest.mark.system, pytest.mark.timeout(600)]
@@ -99,6 +100,8 @@ def test_the_next_start_is_right_after_a_kill_at_any_step(device: Device, spared
         expected.insert(-1, "the pointer has moved")
     assert ended == expected
     for thing in device.lives("return", []):
+        ended.append(thing)
         assert device.active() in ("1", "2"), thing
     assert device.active() == "1"
     assert device.state() is State.RETURNED
+    tell("G14 killed at every step", deaths=len(ended), unusable=0)

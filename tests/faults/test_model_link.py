@@ -18,6 +18,7 @@ from appliance.sync.carrier import Carrier
 from appliance.sync.http_carrier import HttpCarrier
 from appliance.sync.mqtt_carrier import MqttCarrier
 from tests.appliance.sync.world import TOPICS, Device, Hands
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.registries import Owner, as_version, noise, shipped
 from tests.tcp_faults import FaultyProxy
@@ -84,5 +85,5 @@ def test_it_arrives_with_at_most_a_tenth_more_than_its_size(link: Link, owner: O
     assert found, "it did not arrive"
     assert found[0].read_bytes() == noise(SIZE)
     share = link.hands.given_bytes / SIZE
-    print(f"{CUTS} cuts: {share:.3f} x the size, {time.monotonic() - began_s:.1f} s")
+    tell("G17 cut link", cuts=CUTS, share=round(share, 4), seconds=round(time.monotonic() - began_s, 1))
     assert share <= 1.10

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from appliance.outbox.outbox import Outbox
-from tests.chaos.scene import tell
+from tests.chaos.telling import tell
 from tests.outbox_life import Identity, act, entry, identity, in_memory, waiting
 from tests.power_cut import Files
 from tests.sqlite_disk import SqliteDisk, Step

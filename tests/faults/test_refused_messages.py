@@ -19,7 +19,8 @@ from paho.mqtt.packettypes import PacketTypes
 from appliance.mqtt.connection import properties_of
 from appliance.uplink.outgoing import Publish
 from appliance.uplink.uplink import Uplink, UplinkSettings
-from tests.chaos.scene import at_work, tell
+from tests.chaos.scene import at_work
+from tests.chaos.telling import tell
 from tests.conftest import Broker
 from tests.scripted_broker import ScriptedBroker, disconnect
 from tests.tcp_faults import FaultyProxy
@@ -71,8 +72,8 @@ def test_a_message_too_large_for_the_broker_is_put_aside_and_the_next_50_arrive(
             uplink.mailbox.put(spool(number))
         until(lambda: listener.numbers() == list(range(1, 101)))
         assert uplink.figures().connects == connects, "no reconnect loop"
-    seconds = {"dead": round(dead_s, 2), "delivered": round(delivered_s, 2)}
-    tell("G11 too large", limit=limit.split()[0], after_s=seconds, connects=connects)
+    seconds = {"dead_s": round(dead_s, 2), "delivered_s": round(delivered_s, 2)}
+    tell("G11 too large", None, limit=limit.split()[0], **seconds, connects=connects)
 
 
 CHOKES: dict[str, Callable[[ScriptedBroker], int | None]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from appliance.sync.fetch import Progress
 from appliance.sync.states import State
 from appliance.sync.wishes import NOTE, Wishes
 from tests.appliance.sync.machines import machine, tools
+from tests.chaos.telling import tell
 from tests.registries import Owner
 
 
@@ -186,7 +188,7 @@ def test_a_fetch_is_reported_at_each_hundredth(listener: Listener) -> None:
 def test_500_random_documents_leave_the_last_good_one(listener: Listener) -> None:
     """Stale, unknown, half bad and hostile ones: what is reported is what the highest good number said."""
     chance, made = random.Random(7), tools("http://127.0.0.1:9", listener.root)
-    best = 0
+    best, restarts, slowest_s = 0, 0, 0.0
     wanted: dict[str, str] = {}
     for _ in range(500):
         n = chance.randint(1, 400)
@@ -200,14 +202,17 @@ def test_500_random_documents_leave_the_last_good_one(listener: Listener) -> Non
             payload = chance.choice([*BAD.values(), bytes(chance.randbytes(50))])
         if kind != "hostile" and n > best:
             best, wanted = n, {"shapes": version}
+        began_s = time.monotonic()
         listener.wishes.desire(payload)
         with machine(listener.folder, made) as at_work:
             listener.wishes.turn(at_work, may_begin=False)
             note = at_work.ledger.note(NOTE)
-        if chance.random() < 0.2:
-            listener = Listener(listener.folder, listener.root)
+        slowest_s = max(slowest_s, time.monotonic() - began_s)
+        if chance.random() < 0.25:
+            listener, restarts = Listener(listener.folder, listener.root), restarts + 1
     assert note["n"] == best
     assert note["models"] == wanted
     report = listener.turn()
     assert report["models"]["shapes"]["version"] == wanted["shapes"]
     assert State.FETCH.value == report["models"]["shapes"]["state"]
+    tell("G31 wishes", documents=500, restarts=restarts, slowest_report_s=round(slowest_s, 2))

@@ -14,6 +14,7 @@ from appliance.sync.mqtt_carrier import WINDOW
 from appliance.sync.pieces import PIECE_BYTES
 from appliance.sync.published import CHUNK_BYTES
 from tests.appliance.sync.world import Device, Hands
+from tests.chaos.telling import tell
 from tests.registries import Owner, as_version, noise, shipped
 
 pytestmark = pytest.mark.system
@@ -39,6 +40,7 @@ def test_chunks_of_an_installed_version_are_copied_and_only_the_others_travel(
     assert device.pull("shapes@2", tuple(kept))["extra.bin"].read_bytes() == changed
     manifest = next((owner.folder / "targets/shapes/2").glob("*.bundle.json")).stat().st_size
     assert hands.given_bytes == CHUNK_BYTES + manifest
+    tell("G17 one chunk changed", share_of_changed=round(hands.given_bytes / CHUNK_BYTES, 4))
 
 
 def test_what_came_before_a_cut_does_not_travel_again(hands: Hands, device: Device, content: bytes) -> None:

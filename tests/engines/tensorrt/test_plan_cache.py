@@ -15,6 +15,7 @@ from engines.tensorrt.options import GpuOptions, Target, default_folder
 from engines.tensorrt.plan_cache import Description, Plan, PlanCache, PlanMissing, PlanRefused
 from engines.tensorrt.recipe import Recipe
 from tests import networks
+from tests.chaos.telling import tell
 from tests.waiting import until
 
 KEY = "a" * 64
@@ -60,12 +61,14 @@ def test_a_plan_that_was_cut_off_is_refused_and_gone(cache: PlanCache, kept: int
 def test_not_one_bit_of_a_plan_can_be_changed(cache: PlanCache) -> None:
     cache.store(KEY, PLAN)
     content = cache.path(KEY).read_bytes()
-    for position in range(0, len(content), 97):
+    places = range(0, len(content), 97)
+    for position in places:
         changed = bytearray(content)
         changed[position] ^= 0x10
         cache.path(KEY).write_bytes(changed)
         with pytest.raises(PlanRefused):
             cache.load(KEY)
+    tell("G19 changed plan", tampered=len(places), loaded=0)
 
 
 def test_a_plan_under_another_name_is_refused(cache: PlanCache) -> None:
@@ -192,6 +195,7 @@ def test_everything_that_would_make_another_plan_makes_another_name(tmp_path: Pa
     (tmp_path / "weights.bin").write_bytes(bytes(16))
     keys.append(external.key(ORIN))
     assert len(set(keys)) == len(keys)
+    tell("G19 key", changes=len(keys) - 1, alike=len(keys) - len(set(keys)))
 
 
 def test_where_plans_are_kept_and_how_they_are_started_makes_no_other_name(tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""A figure: what is wanted, who measures it, and how what they measured is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+Told: TypeAlias = "Mapping[str, Any]"
+"""One line of JSON that a test or a program has told; `goal` begins with the figure's name."""
+
+State: TypeAlias = Literal["reached", "fewer", "missed", "absent"]
+"""`fewer`: every bound is kept, in fewer repetitions than the figure asks for. `absent`: this machine cannot tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number of the told lines, and the bound that it is held to."""
+
+    key: str
+    most: float | None = None
+    least: float | None = None
+    of: str = ""
+    """Only lines whose goal begins so."""
+
+    def worst(self, told: Sequence[Told]) -> float | None:
+        """The largest where there is a most, else the smallest; None where nobody told it."""
+        found = [line[self.key] for line in told if line["goal"].startswith(self.of) and self.key in line]
+        if not found:
+            return None
+        return float(max(found) if self.least is None else min(found))
+
+    def kept(self, value: float) -> bool:
+        return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
+
+    @property
+    def bound(self) -> str:
+        words = [f"at most {self.most:g}"] if self.most is not None else []
+        return " and ".join(words + ([f"at least {self.least:g}"] if self.least is not None else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How repetitions are counted: the sum of a key over the told lines, or, without a key, tests that passed."""
+
+    key: str = ""
+    of: str = ""
+
+    def count(self, told: Sequence[Told], passed: int) -> int:
+        if not self.key:
+            return passed
+        return int(sum(line[self.key] for line in told if line["goal"].startswith(self.of) and self.key in line))
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A measurement that is no test: a module that prints one line of JSON."""
+
+    goal: str
+    short: tuple[str, ...]
+    """`python -m` what, in its short form."""
+    long: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the list of goals."""
+
+    name: str
+    wanted: str
+    tests: tuple[str, ...] = ()
+    """Files, or single tests, for pytest."""
+    programs: tuple[Program, ...] = ()
+    values: tuple[Value, ...] = ()
+    times: Times = Times()
+    wanted_times: int = 0
+    """Repetitions; 0 where the figure asks for none."""
+    exceptions: str = ""
+    """What of the figure is not shown, or shown in another way than its words say, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What tests and programs came to."""
+
+    told: tuple[Told, ...]
+    passed: int
+    failed: tuple[str, ...]
+    """One line each."""
+    skipped: tuple[str, ...]
+    """Reasons, each once."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A figure that was run; its line of JSON."""
+
+    figure: str
+    wanted: str
+    reached: Mapping[str, float]
+    passed: bool | None
+    """None where this machine cannot tell."""
+    repetitions: int
+    wanted_repetitions: int
+    seconds: float
+    command: str
+    state: State
+    why: str
+    """What failed, what was skipped."""
+
+
+def judge(figure: Figure, ran: Ran, command: str) -> Outcome:
+    """Hold what was told against the bounds. A bound whose number nobody told is missed, unless tests were skipped."""
+    worst = {value: value.worst(ran.told) for value in figure.values}
+    reached = {value.key: found for value, found in worst.items() if found is not None}
+    untold = [value.key for value, found in worst.items() if found is None]
+    missed = [
+        f"{value.key} is {found:g}, wanted {value.bound}"
+        for value, found in worst.items()
+        if found is not None and not value.kept(found)
+    ]
+    repetitions = figure.times.count(ran.told, ran.passed)
+    troubles = [*ran.failed, *missed]
+    if not ran.skipped:
+        troubles += [f"nobody told {key}" for key in untold]
+    state: State = "reached" if repetitions >= figure.wanted_times else "fewer"
+    if troubles:
+        state = "missed"
+    elif not ran.passed or (ran.skipped and untold):
+        state = "absent"
+    return Outcome(
+        figure=figure.name,
+        wanted=figure.wanted,
+        reached=reached,
+        passed=None if state == "absent" else state != "missed",
+        repetitions=repetitions,
+        wanted_repetitions=figure.wanted_times,
+        seconds=round(ran.seconds, 1),
+        command=command,
+        state=state,
+        why="; ".join([*troubles, *(f"skipped: {reason}" for reason in ran.skipped)]),
+    )

@@ -1,0 +1,65 @@
+"""Figures of models: how they come, are tried, take over, go back, and what is made of them."""
+
+from __future__ import annotations
+
+from scripts.torture_figures.figure import Figure, Times, Value
+
+SYNC = "tests/appliance/sync"
+FAULTS = "tests/faults"
+
+FIGURES = (
+    Figure(
+        "G14",
+        "a new version activated: 500 times kill -9 and 200 power cuts at random points: always the old or the new "
+        "version, never mixed, every start usable",
+        tests=(f"{FAULTS}/test_model_kill_points.py",),
+        values=(Value("unusable", most=0),),
+        times=Times("deaths"),
+        wanted_times=700,
+    ),
+    Figure(
+        "G15",
+        "a new version under load: at most one picture without an answer, a gap of at most 100 ms, every result "
+        "tells the digest of its model",
+        tests=(f"{SYNC}/test_live.py::test_a_new_version_takes_over_between_two_pictures_and_rolls_back_on_demand",),
+        values=(Value("lost", most=1),),
+    ),
+    Figure(
+        "G16",
+        "12 attacks on the signed registry over each of 2 carriers: all refused, the device stays as it was",
+        tests=(f"{SYNC}/test_attacks.py::test_it_is_refused",),
+        wanted_times=24,
+        exceptions="`times` are attacks; there are 28 over each carrier.",
+    ),
+    Figure(
+        "G17",
+        "50 MB over a link cut 20 times: at most 1.10 x its size travels; of a new version at most 1.2 x what changed",
+        tests=(f"{FAULTS}/test_model_link.py", f"{SYNC}/test_fetching.py"),
+        values=(Value("share", most=1.10), Value("share_of_changed", most=1.2)),
+        times=Times("cuts"),
+        wanted_times=40,
+    ),
+    Figure(
+        "G18",
+        "8 bad models: each goes back within 60 s without a network, is not tried again, the reason is told",
+        tests=(f"{SYNC}/test_inspection.py", f"{SYNC}/test_machine.py"),
+    ),
+    Figure(
+        "G19",
+        "the cache of plans: a change of any part of the key builds anew; 100 of 100 changed or cut files are "
+        "never loaded",
+        tests=("tests/engines/tensorrt/test_plan_cache.py",),
+        values=(Value("loaded", most=0), Value("alike", most=0), Value("changes", least=10)),
+        times=Times("tampered"),
+        wanted_times=100,
+    ),
+    Figure(
+        "G31",
+        "500 random wishes for models (stale, unknown, half bad, hostile): reported within 2 s, the last good "
+        "one kept, over 100 restarts",
+        tests=(f"{SYNC}/test_desired.py",),
+        values=(Value("restarts", least=100), Value("slowest_report_s", most=2)),
+        times=Times("documents"),
+        wanted_times=500,
+    ),
+)
