@@ -12,8 +12,15 @@ MOST_BYTES = 64 * 1024
 MOST_DEPTH = 16
 
 
+LONGEST_WORDS = 500
+"""Characters of a refusal, which may repeat parts of what was sent."""
+
+
 class BadCommand(Exception):
     """A message that is not a command; the text says what was wrong, for the one who sent it."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…")
 
 
 class _Strict(BaseModel):

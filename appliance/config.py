@@ -446,7 +446,7 @@ def parse_as(root: type[Root], text: str, where: str) -> Root:
     """As `parse`, for another root."""
     try:
         raw: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one; a number of 5000 digits is another
         raise ConfigError(f"{where}: not valid TOML: {error}") from error
     except RecursionError:
         raise ConfigError(f"{where}: not a configuration: its lists are nested too deep") from None

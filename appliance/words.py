@@ -13,6 +13,9 @@ from appliance.reading import read_out
 STYLES = {"ok": "green", "degraded": "yellow", "failed": "bold red", "online": "green", "stale": "yellow"}
 DIGITS = frozenset("0123456789")
 
+_NOT_OURS = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+"""What documents of others lead to."""
+
 LONGEST = 300
 """Characters of one foreign word."""
 
@@ -21,7 +24,7 @@ def news(topic: str, payload: bytes) -> str | None:
     """One line about something that happened, or None when nothing did."""
     try:
         return _news(topic, payload)
-    except (AttributeError, KeyError, TypeError, ValueError):  # anybody can publish anything
+    except _NOT_OURS:  # anybody can publish anything
         return f"[red]{_clean(topic)}: not a document that an appliance writes[/]"
 
 
@@ -29,7 +32,7 @@ def row(topic: str, payload: bytes) -> str | None:
     """What a pipeline sees or hears now; None for everything but results."""
     try:
         return _row(topic, payload)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except _NOT_OURS:
         return None
 
 
@@ -39,7 +42,7 @@ def numbers_read(topic: str, payload: bytes) -> tuple[str, list[str]]:
         document = _document(topic, payload)
         numbers = _numbers(document.get("detections") or ()) if document.get("type") == "result" else []
         return _clean(document.get("pipeline")), [_clean(each) for each in numbers]
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except _NOT_OURS:
         return "", []
 
 

@@ -30,6 +30,8 @@ DRAFT_PREFIX = ".new-"
 
 MANIFEST_MOST_BYTES = 16 << 20
 LABELS_MOST_BYTES = 32 << 20
+_LONGEST_KEY = 80
+"""Characters of a foreign key in a message."""
 
 
 class BundleError(EngineError):
@@ -110,7 +112,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in fault["loc"])
+        place = ".".join(str(step)[:_LONGEST_KEY] for step in fault["loc"])
         raise BundleError(
             f"{where}: {place + ': ' if place else ''}{fault['msg'].removeprefix('Value error, ')}"
         ) from error

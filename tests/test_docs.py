@@ -79,6 +79,8 @@ def test_the_readme_has_the_two_commands_and_the_five_lines() -> None:
         "scripts/bench",
         "scripts/check_wheels",
         "scripts/check_tensorrt",
+        "scripts/fuzz",
+        "scripts/package",
         "scripts/gpu_check",
         "scripts/torture",
         ".ci/run",
@@ -93,8 +95,8 @@ def test_a_script_is_executable_and_sound_shell(script: str) -> None:
 def test_every_top_level_entry_is_one_that_belongs() -> None:
     listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
     assert {name.split("/")[0] for name in listed} <= {
-        ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "appliance", "capture", "docs",
-        "engines", "pyproject.toml", "requirements-dev.lock", "requirements.lock", "scripts", "setup.cfg", "systemd",
+        ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "appliance", "capture",
+        "docs", "engines", "pyproject.toml", "requirements-dev.lock", "requirements.lock", "scripts", "setup.cfg", "systemd",
         "tests",
     }  # fmt: skip
 

@@ -21,7 +21,7 @@ from appliance.oip.bodies import Bodies, packed
 from appliance.oip.desk import Desk
 from appliance.oip.guard import Guard
 from appliance.oip.inquiry import Inquiry
-from appliance.oip.rest_infer import HEADER_LENGTH, Wish, answered, asked
+from appliance.oip.rest_infer import HEADER_LENGTH, Wish, answered, asked, json_bytes
 from appliance.oip.shares import Shares
 from appliance.questions.question import Code, Refused
 from appliance.questions.tensors import BadTensor, Limits, TooLarge, parse_object
@@ -199,10 +199,9 @@ def _metrics(exposition: Callable[[], bytes]) -> Handler:
 
 
 def _at_once(request: Request, body: bytes) -> int:
-    """How many requests like this one are worked on at the same time."""
-    length = request.headers.get(HEADER_LENGTH, "")
-    json_bytes = int(length) if length.isascii() and length.isdigit() else len(body)
-    return 1 if json_bytes > LONG_JSON_BYTES else THREADS
+    """How many requests like this one are worked on at the same time; raises BadTensor."""
+    length = json_bytes(request.headers.get(HEADER_LENGTH))
+    return 1 if (len(body) if length is None else length) > LONG_JSON_BYTES else THREADS
 
 
 def _named(request: Request) -> tuple[str, str]:

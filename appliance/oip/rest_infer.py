@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from appliance.questions.question import Refused
 from appliance.questions.tensors import BadTensor, Limits, joined, read, split, written
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+MOST_TIMEOUT_US = 1 << 53
+"""A number has as many digits as a caller likes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,9 +28,7 @@ class Wish:
 
 def asked(model: str, version: str, body: bytes, header_length: str | None, limits: Limits) -> Wish:
     """The request in a body; raises BadTensor or Refused."""
-    if header_length is not None and not (header_length.isascii() and header_length.isdigit()):
-        raise BadTensor(f"{HEADER_LENGTH}: {header_length[:40]} is no length")
-    document, binary = split(body, None if header_length is None else int(header_length), limits)
+    document, binary = split(body, json_bytes(header_length), limits)
     parameters = _parameters(document)
     outputs = _outputs(document.get("outputs"), limits)
     return Wish(
@@ -44,6 +45,13 @@ def asked(model: str, version: str, body: bytes, header_length: str | None, limi
     )
 
 
+def json_bytes(header_length: str | None) -> int | None:
+    """How long the JSON of a body is, from the header; None: all of it. Raises BadTensor."""
+    if header_length is not None and not re.fullmatch(r"[0-9]{1,12}", header_length):
+        raise BadTensor(f"{HEADER_LENGTH}: {header_length[:40]} is no length")
+    return None if header_length is None else int(header_length)
+
+
 def within_s(parameters: Mapping[str, Any]) -> float | None:
     """The deadline in Triton's parameter `timeout`, which counts microseconds; 0 is none."""
     timeout_us = parameters.get("timeout")
@@ -51,7 +59,7 @@ def within_s(parameters: Mapping[str, Any]) -> float | None:
         return None
     if type(timeout_us) is not int or timeout_us < 0:
         raise BadTensor("parameters: timeout must be a whole number of microseconds")
-    return timeout_us / 1e6
+    return min(timeout_us, MOST_TIMEOUT_US) / 1e6
 
 
 def refuse_sequences(parameters: Mapping[str, Any]) -> None:

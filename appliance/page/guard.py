@@ -6,7 +6,6 @@ import ipaddress
 import json
 from collections.abc import Collection, Mapping
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -97,8 +96,7 @@ def _bearer(headers: Headers) -> str | None:
 def _from_elsewhere(headers: Headers, scheme: str, host: str, *, navigates: bool) -> bool:
     """Whether a browser says that a page of another origin asks. A link to us is no such thing."""
     if "origin" in headers:
-        origin = urlsplit(headers["origin"]) if headers["origin"].isascii() else urlsplit("")
-        return (origin.scheme, origin.netloc.lower()) != (scheme, host.lower())
+        return headers["origin"].lower() != f"{scheme}://{host}".lower()
     site = headers.get("sec-fetch-site", "none")
     return site not in ("same-origin", "none") and not (navigates and headers.get("sec-fetch-mode") == "navigate")
 

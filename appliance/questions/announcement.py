@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from appliance.questions.fields import fault_in
 from appliance.questions.tensors import BadTensor, parse_object
 from engines.manifest import Manifest, Task
 
@@ -86,7 +87,7 @@ def announcement_from_json(payload: bytes) -> Announcement:
     try:
         return _adapter.validate_python(parse_object(payload))
     except (ValidationError, RecursionError) as e:
-        raise BadTensor(f"not what a model service says of itself: {e}") from e
+        raise BadTensor(f"not what a model service says of itself: {fault_in(e)}") from e
 
 
 def served(name: str, manifest: Manifest, *, engine: str, queue_ms: float, infer_ms: float) -> ServedModel:

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from appliance.questions.tensors import BadTensor
 
 LONGEST_TEXT = 128
 MOST_LABELS = 1000
 MOST_NUMBER = 1e300
+
+
+def fault_in(error: ValidationError | RecursionError) -> str:
+    """The first fault in words: whoever sends thousands gets one back."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    fault = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(step)[:LONGEST_TEXT] for step in fault["loc"])
+    return f"{where}: {fault['msg']}" if where else str(fault["msg"])
 
 
 def table(document: Mapping[str, Any], key: str) -> dict[str, Any]:

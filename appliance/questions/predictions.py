@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from appliance.questions.fields import fault_in
 from appliance.questions.tensors import BadTensor
 from engines.manifest import Task
 from engines.predictions import Answer, Detection, Label, Segment, StageTimes
@@ -48,5 +49,5 @@ def answer_from_json(document: object) -> Answer:
     try:
         said = _Said.model_validate(document)
     except (ValidationError, RecursionError) as e:
-        raise BadTensor(f"not an answer of a model: {e}") from e
+        raise BadTensor(f"not an answer of a model: {fault_in(e)}") from e
     return Answer(said.task, (*said.detections, *said.labels, *said.segments), said.times)

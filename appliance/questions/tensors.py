@@ -8,6 +8,7 @@ and nothing is larger than the bytes that came, but for numbers written out in J
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -79,10 +80,16 @@ def split(body: bytes | memoryview, header_bytes: int | None, limits: Limits) ->
     return parse_object(bytes(whole[:length])), whole[length:]
 
 
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Where a text may hold half of a surrogate pair."""
+
+
 def parse_object(text: bytes) -> dict[str, Any]:
-    """A JSON object, UTF-8, without NaN and infinities; raises BadTensor."""
+    """A JSON object, UTF-8 also where it is escaped, without NaN and infinities; raises BadTensor."""
     try:
         document = json.loads(text.decode(), parse_constant=_no_constant)
+        if _HALF_A_PAIR.search(text):
+            json.dumps(document, ensure_ascii=False).encode()  # no log and no answer can hold one
     except (ValueError, RecursionError) as e:
         raise BadTensor(f"not JSON: {e}") from e
     if not isinstance(document, dict):

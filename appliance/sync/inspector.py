@@ -115,8 +115,10 @@ def _golden(bundle: Bundle, model: Model) -> float | None:
 
     if not {"golden/input.npz", "golden/output.npz"} <= bundle.files.keys():
         return None
-    given = _arrays(bundle.files["golden/input.npz"])
-    wanted = _arrays(bundle.files["golden/output.npz"])
+    from engines.stored_arrays import stored_arrays
+
+    given = stored_arrays(bundle.files["golden/input.npz"])
+    wanted = stored_arrays(bundle.files["golden/output.npz"])
     found = model.run_stages(given)
     worst = 0.0
     for name, array in found.items():
@@ -134,13 +136,6 @@ def _golden(bundle: Bundle, model: Model) -> float | None:
     if worst > DISTANCE:
         raise Unfit(f"its outputs are {worst:.0%} off the golden ones")
     return worst
-
-
-def _arrays(path: Path) -> dict[str, Any]:
-    import numpy as np
-
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 def _resident_bytes() -> int:

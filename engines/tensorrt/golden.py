@@ -9,6 +9,7 @@ import numpy as np
 
 from engines.engine import Array, EngineError, TensorSpec
 from engines.manifest import AudioInput, ImageInput
+from engines.stored_arrays import stored_arrays
 from engines.tensorrt.recipe import Recipe
 
 Inputs: TypeAlias = Mapping[str, Array]
@@ -26,11 +27,8 @@ def golden_inputs(recipe: Recipe, specs: Sequence[TensorSpec]) -> list[Inputs]:
 
 
 def _read(recipe: Recipe, specs: Sequence[TensorSpec]) -> Inputs:
-    try:
-        with np.load(str(recipe.golden), allow_pickle=False) as stored:
-            inputs = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
-        raise EngineError(f"{recipe.golden}: the golden inputs cannot be read: {error}") from error
+    assert recipe.golden is not None
+    inputs = stored_arrays(recipe.golden)
     missing = [spec.name for spec in specs if spec.name not in inputs]
     if missing:
         raise EngineError(f"{recipe.golden}: the golden inputs have no {', '.join(missing)}")
