@@ -26,6 +26,7 @@ from appliance.mqtt import reasons
 from appliance.mqtt.incoming import Inbox, Incoming
 from appliance.mqtt.reasons import Loss
 from appliance.mqtt.settings import LinkSettings
+from appliance.thread_priority import be_punctual
 
 logger = logging.getLogger(__name__)
 
@@ -279,6 +280,8 @@ class Connection:
 
     def _note_thread(self, _client: Client, _userdata: Any) -> None:
         self._thread = threading.current_thread()
+        if self._settings.punctual:
+            be_punctual()
 
     def _set_socket_options(self, _client: Client, _userdata: Any, sock: Any) -> None:
         """Send at once; learn about a dead link in seconds, sending (user timeout) or idle (keep-alive)."""

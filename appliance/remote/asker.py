@@ -78,7 +78,7 @@ class Asker:
         self._inbox: Mailbox[Incoming] = Mailbox(INCOMING, self._ready)
         greeting = Greeting("", b"", (topics.answer, EVERY_SERVICE))
         self._limits = Limits(body_bytes=largest_answer_bytes, header_bytes=LARGEST_ANSWER_HEADER_BYTES)
-        settings = replace(link, largest_incoming_bytes=largest_answer_bytes)
+        settings = replace(link, largest_incoming_bytes=largest_answer_bytes, punctual=True)
         self._link = Link(settings, greeting, self._inbox, self._ready)
         self._open = OpenQuestions()
         self._services = Services()
