@@ -121,8 +121,9 @@ class Unsendable(Exception):
 class Connection:
     """Its events carry `number`, so that a late one of a connection given up is told from a fresh one.
 
-    paho's thread runs the callbacks; they put into mailboxes and nothing else. No lock of ours is held around a call
-    into paho, which takes its own and holds them during callbacks.
+    paho's thread runs the callbacks; they put what happened into `events`, and messages into `incoming`, and nothing
+    else. While it tells of an acknowledgement, paho holds a lock that `publish` takes as well: a lock that is held
+    around `publish` must not be wanted by `events.put`. During `incoming.put` paho holds none that `publish` takes.
     """
 
     def __init__(
