@@ -26,6 +26,7 @@ from appliance.mqtt import reasons
 from appliance.mqtt.incoming import Inbox, Incoming
 from appliance.mqtt.reasons import Loss
 from appliance.mqtt.settings import LinkSettings
+from appliance.thread_priority import be_punctual
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +121,9 @@ class Unsendable(Exception):
 class Connection:
     """Its events carry `number`, so that a late one of a connection given up is told from a fresh one.
 
-    paho's thread runs the callbacks; they put into mailboxes and nothing else. No lock of ours is held around a call
-    into paho, which takes its own and holds them during callbacks.
+    paho's thread runs the callbacks; they put what happened into `events`, and messages into `incoming`, and nothing
+    else. While it tells of an acknowledgement, paho holds a lock that `publish` takes as well: a lock that is held
+    around `publish` must not be wanted by `events.put`. During `incoming.put` paho holds none that `publish` takes.
     """
 
     def __init__(
@@ -279,6 +281,8 @@ class Connection:
 
     def _note_thread(self, _client: Client, _userdata: Any) -> None:
         self._thread = threading.current_thread()
+        if self._settings.punctual:
+            be_punctual()
 
     def _set_socket_options(self, _client: Client, _userdata: Any, sock: Any) -> None:
         """Send at once; learn about a dead link in seconds, sending (user timeout) or idle (keep-alive)."""

@@ -31,7 +31,8 @@ class Link:
     """Used by one thread, which calls `tend` several times a second and `events` whenever `ready` is notified.
 
     `events` gives `Up` once per connection, then `Acknowledged`, then `Down`; between `Up` and `Down` `publish` may be
-    called. What an old connection still says is filtered out, and `Deaf` is kept here.
+    called, also by other threads, under a lock that is held around `events` too. What an old connection still says is
+    filtered out, and `Deaf` is kept here.
     """
 
     def __init__(self, settings: LinkSettings, greeting: Greeting, incoming: Inbox, ready: threading.Condition) -> None:

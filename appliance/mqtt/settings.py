@@ -83,6 +83,8 @@ class LinkSettings:
     """Most messages at QoS 1 on their way to us that we have not acknowledged (MQTT 5 receive maximum)."""
     largest_incoming_bytes: int = 256 * 1024
     """The broker keeps longer messages from us."""
+    punctual: bool = False
+    """Whether the thread that reads and writes goes before ordinary ones: for a link on which somebody waits."""
 
     @property
     def address(self) -> BrokerAddress:

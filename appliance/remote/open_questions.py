@@ -29,6 +29,17 @@ class _Open:
     sent_ns: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ended:
+    """A question that is open no more, and what its asker has to be told."""
+
+    take: Take
+    outcome: Outcome
+
+    def tell(self) -> None:
+        self.take(self.outcome)
+
+
 @dataclass(frozen=True, slots=True)
 class RoundTrips:
     """How long the newest answers took, from the publish to the answer; all None before the first."""
@@ -40,7 +51,10 @@ class RoundTrips:
 
 
 class OpenQuestions:
-    """To be used on one thread, which also runs every `take`. Times are of `time.monotonic_ns()`."""
+    """Not locked: its owner is, and tells what has ended once it has let go of its lock: whoever is told may ask again.
+
+    Each question is given back as ended exactly once. Times are of `time.monotonic_ns()`.
+    """
 
     def __init__(self) -> None:
         self.ended: dict[Ending, int] = {"answered": 0, "refused": 0, "expired": 0}
@@ -69,38 +83,40 @@ class OpenQuestions:
         found = self._open.get(question_id)
         return None if found is None else found.question
 
-    def answer(self, question_id: str, outcome: Outcome, now_ns: int) -> None:
-        """An answer has come, whenever; only one in time to an open question is handed on."""
+    def answer(self, question_id: str, outcome: Outcome, now_ns: int) -> Ended | None:
+        """An answer has come, whenever; only one in time ends an open question."""
         found = self._open.get(question_id)
         if found is None:
             answered = self._past.get(question_id)
             self.strays["foreign" if answered is None else "repeated" if answered else "late"] += 1
-            return
-        if now_ns > found.question.deadline_ns:
-            self.expire(now_ns)
+            return None
+        if now_ns > found.question.deadline_ns:  # `expire` is about to end it
             self.strays["late"] += 1
-            return
+            return None
         if isinstance(outcome, Reply):
             trip_ms = (now_ns - found.sent_ns) / 1e6
             self._trips.append((trip_ms, max(0.0, trip_ms - outcome.queue_ms - outcome.infer_ms)))
-        self._end(question_id, outcome, "answered" if isinstance(outcome, Reply) else "refused", by_service=True)
+        return self._end(question_id, outcome, "answered" if isinstance(outcome, Reply) else "refused", by_service=True)
 
-    def refuse(self, question_id: str, refusal: Refused) -> None:
-        """It will not be answered, and we know; nothing for a question that has ended."""
-        if question_id in self._open:
-            self._end(question_id, refusal, "refused", by_service=False)
+    def refuse(self, question_id: str, refusal: Refused) -> Ended | None:
+        """It will not be answered, and we know; None for a question that has ended."""
+        if question_id not in self._open:
+            return None
+        return self._end(question_id, refusal, "refused", by_service=False)
 
-    def expire(self, now_ns: int) -> None:
+    def expire(self, now_ns: int) -> list[Ended]:
         """End every question whose time is over."""
+        over = []
         while self._deadlines and self._deadlines[0][0] <= now_ns:
             _, question_id = heapq.heappop(self._deadlines)
             if question_id in self._open:
-                self._end(question_id, Refused("expired", "no answer came in time"), "expired", by_service=False)
+                refusal = Refused("expired", "no answer came in time")
+                over.append(self._end(question_id, refusal, "expired", by_service=False))
+        return over
 
-    def refuse_all(self, refusal: Refused) -> None:
+    def refuse_all(self, refusal: Refused) -> list[Ended]:
         """End whatever is open."""
-        for question_id in list(self._open):
-            self.refuse(question_id, refusal)
+        return [self._end(question_id, refusal, "refused", by_service=False) for question_id in list(self._open)]
 
     def next_deadline_ns(self) -> int | None:
         """When `expire` has to be called; None while nothing is open."""
@@ -120,11 +136,10 @@ class OpenQuestions:
             link_p50_ms=round(links[len(links) // 2], 2),
         )
 
-    def _end(self, question_id: str, outcome: Outcome, ending: Ending, *, by_service: bool) -> None:
-        """Forgotten before it is told, so that whatever `take` does, it is told once."""
+    def _end(self, question_id: str, outcome: Outcome, ending: Ending, *, by_service: bool) -> Ended:
         found = self._open.pop(question_id)
         self.ended[ending] += 1
         self._past[question_id] = by_service
         if len(self._past) > REMEMBERED:
             self._past.popitem(last=False)
-        found.take(outcome)
+        return Ended(found.take, outcome)

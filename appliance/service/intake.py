@@ -39,6 +39,8 @@ from appliance.thread_priority import be_punctual
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
+ATTEND_WITHIN_S = 0.5
+"""However many answers there are to send, the service says this late how it is."""
 ANNOUNCE_EVERY_S = 2.0
 """When something has changed."""
 QUIET_WITHIN_S = 1.0
@@ -76,6 +78,7 @@ def link_for_service(link: LinkSettings, largest_bytes: int) -> LinkSettings:
         will_delay_s=0,
         keepalive_s=5,
         receive_most=256,
+        punctual=True,
         largest_incoming_bytes=largest_bytes + HEADROOM_BYTES,
     )
 
@@ -179,8 +182,7 @@ class Intake:
             self._note(event)
         if self._up is None:
             self._discard_late()
-        else:
-            self._send()
+        elif not self._send() or now_s > self._attend_s + ATTEND_WITHIN_S:
             self._attend(now_s)
         if self._draining and (self._up is None or now_s > self._quiet_at_s):
             self.quiet.set()
@@ -220,8 +222,9 @@ class Intake:
             )
 
     def _attend(self, now_s: float) -> None:
-        """Now and then, for it takes as long as an answer: listen for the models that are ready, then say so; say what
-        is gone, then listen no more. The broker takes these in order, so whoever asks as announced is heard."""
+        """Now and then, for it takes as long as an answer, and rather not while paho writes one: listen for the models
+        that are ready, then say so; say what is gone, then listen no more. The broker takes these in order, so whoever
+        asks as announced is heard."""
         if now_s < self._attend_s and (not self._draining or self._quiet_at_s < math.inf):
             return
         self._attend_s = now_s + TICK_S
@@ -249,16 +252,21 @@ class Intake:
             self._told = document
         self._told_s = now_s
 
-    def _send(self) -> None:
+    def _send(self) -> bool:
+        """Whether there was anything to send."""
+        sent = False
         for answer in self._outgoing.refusals(REFUSALS_AT_ONCE):
             self._refused += 1
             self._answer(answer, qos=0)
+            sent = True
         while self._can_send and (reply := self._outgoing.reply()) is not None:
             if time.monotonic_ns() > reply.deadline_ns:
                 self._late += 1
                 continue
             self._answered += 1
             self._answer(reply, qos=1)
+            sent = True
+        return sent
 
     def _discard_late(self) -> None:
         """Without a broker nothing is kept: whoever asked has given up by the time there is one again."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from appliance.mqtt.connection import Acknowledged, ConnectionGone, Down, Unsendable, Up
 from appliance.mqtt.incoming import Incoming
 from appliance.mqtt.reasons import Loss
+from appliance.thread_priority import be_punctual
 from tests.conftest import Broker
 from tests.links import turned
 from tests.scripted_broker import (
@@ -101,6 +105,20 @@ def test_a_command_longer_than_the_limit_stays_with_the_broker(broker: Broker) -
         until(lambda: hand.turn() or len(hand.incoming) > 0)
         assert hand.incoming.take_all(0) == [Incoming(topic, b"short", qos=1)]
         assert hand.link.connects == 1
+
+
+@pytest.mark.parametrize("punctual", [True, False])
+def test_the_thread_of_a_punctual_link_goes_before_ordinary_ones_where_the_system_allows_it(
+    broker: Broker, punctual: bool
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        allowed = threads.submit(be_punctual).result(5)
+    with turned(broker.url, punctual=punctual) as hand:
+        hand.await_event(Up)
+        [thread] = [each for each in threading.enumerate() if each.name.startswith("paho-mqtt-client-appliance-dock-1")]
+        assert thread.native_id is not None
+        expected = os.SCHED_RR if punctual and allowed else os.SCHED_OTHER
+        assert os.sched_getscheduler(thread.native_id) == expected
 
 
 # Publishing.
