@@ -78,7 +78,6 @@ def link_for_service(link: LinkSettings, largest_bytes: int) -> LinkSettings:
         will_delay_s=0,
         keepalive_s=5,
         receive_most=256,
-        punctual=True,
         largest_incoming_bytes=largest_bytes + HEADROOM_BYTES,
     )
 
