@@ -102,14 +102,14 @@ export class Latency {
       context.lineTo(area.right, y);
       context.stroke();
       const value = (most * part) / 4;
-      context.fillText(`${value >= 10 || value === 0 ? Math.round(value) : value.toFixed(1)}`, area.left - 6 * unit, y);
+      const words = part === 0 ? "0 ms" : value >= 10 ? `${Math.round(value)}` : value.toFixed(1);
+      context.fillText(words, area.left - 6 * unit, y);
     }
     context.textBaseline = "bottom";
     context.textAlign = "left";
     context.fillText("a minute ago", area.left, context.canvas.height - unit);
     context.textAlign = "right";
     context.fillText("now", area.right, context.canvas.height - unit);
-    context.fillText("ms", area.left - 6 * unit, context.canvas.height - unit);
     context.textAlign = "left";
   }
 

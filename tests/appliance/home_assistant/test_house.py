@@ -187,7 +187,7 @@ def test_entities_are_there_and_their_states_follow(appliance: ApplianceProcess,
         until(lambda label=label: counts_agree(ear, house, label), 30)  # type: ignore[misc]
     house.awaits("switch.box_dock_shapes_enabled", "on")
     until(lambda: (house.state("event.box_dock_shapes_event") or "").startswith("20"), FOLLOWS_WITHIN_S)
-    until(lambda: house.state("image.box_dock_shapes_snapshot") != "unknown", FOLLOWS_WITHIN_S)
+    until(lambda: (house.state("image.box_dock_shapes_snapshot") or "").startswith("20"), FOLLOWS_WITHIN_S)
     assert house.ask("image", entity="image.box_dock_shapes_snapshot")["start"] == "ffd8ff"
 
 
