@@ -85,7 +85,16 @@ class Sender:
             self._ready.wait_for(lambda: len(self._incoming) > 0 or self._link.has_events, within_s)
 
     def turn(self, now_s: float, stores: Mapping[str, Store]) -> None:
-        """Look after what is on its way, then send the next. What a store raises is for its next turn to say."""
+        """Look after what is on its way, then send the next. Where the disk does not obey, it is left alone a while."""
+        try:
+            self._turn(now_s, stores)
+        except OSError as error:
+            self._words, self._next_s = f"{error.filename}: {error.strerror}", now_s + LATER_S
+        words = self._words if self._link.up is not None else self._link.words
+        self.figures = SenderFigures(self._sent, self._refused, self._link.deaf.get(self._topics.harvest_said, words))
+
+    def _turn(self, now_s: float, stores: Mapping[str, Store]) -> None:
+        """Raises OSError."""
         self._link.tend(now_s)
         for event in self._link.events(now_s):
             if isinstance(event, (Up, Down)):
@@ -101,8 +110,6 @@ class Sender:
             self._words = "no service has answered"
         if self._link.up is not None and self._flight is None and now_s >= self._next_s:
             self._send_next(self._link.up, stores, now_s)
-        words = self._words if self._link.up is not None else self._link.words
-        self.figures = SenderFigures(self._sent, self._refused, self._link.deaf.get(self._topics.harvest_said, words))
 
     def finish(self) -> None:
         """Say goodbye; what is on its way comes again."""
@@ -117,13 +124,9 @@ class Sender:
         store = stores[pipeline]
         name = store.oldest
         assert name is not None
-        try:
-            found = store.read(name)
-            if found is not None:
-                self._send(up, store, _Kept(pipeline, name, pack(to_json(found[0]), found[1])), now_s)
-        except OSError as error:
-            self._words = f"{error.filename}: {error.strerror}"
-            self._next_s = now_s + LATER_S
+        found = store.read(name)
+        if found is not None:
+            self._send(up, store, _Kept(pipeline, name, pack(to_json(found[0]), found[1])), now_s)
 
     def _send(self, up: Up, store: Store, kept: _Kept, now_s: float) -> None:
         id_, topic = secrets.token_hex(8), harvest(self._topics.device)
@@ -158,15 +161,15 @@ class Sender:
         if said.status == "later":
             self._words, self._next_s = f"the service cannot take it now: {said.words}", now_s + LATER_S
         elif store is not None and said.status == "stored":
-            store.remove(flight.name)
             self._sent += 1
             self._words = "the last sample was stored"
+            store.remove(flight.name)
         elif store is not None:
             self._give_up(store, flight.pipeline, flight.name, said.words)
 
     def _give_up(self, store: Store, pipeline: str, name: str, words: str) -> None:
         """Nobody will ever take it."""
         logger.error("%s: sample %s was refused: %s", pipeline, name, words)
-        store.remove(name)
         self._refused += 1
         self._words = f"a sample was refused: {words}"
+        store.remove(name)
