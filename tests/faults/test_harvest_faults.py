@@ -31,6 +31,7 @@ from tests.conftest import Broker
 from tests.disks import fill, small_disk
 from tests.faults.test_masked_pixels import film, shows_mark
 from tests.service_process import ServiceProcess
+from tests.tcp_faults import FaultyProxy
 from tests.waiting import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.broker, pytest.mark.system, pytest.mark.timeout(600)]
@@ -41,8 +42,9 @@ TOPICS = Topics("appliance", "box")
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for minutes."""
-    monkeypatch.setattr(sender_module, "AGAIN_S", 1.0)
+    monkeypatch.setattr(sender_module, "PATIENCE_S", 1.0)
     monkeypatch.setattr(sender_module, "LATER_S", 0.3)
+    monkeypatch.setattr(sender_module, "LONGEST_LATER_S", 0.5)
 
 
 @contextmanager
@@ -127,6 +129,18 @@ def test_a_broker_that_is_killed_again_and_again_loses_and_doubles_nothing(
         stored = collector.stored
     assert pictures(tmp_path / "barn") == [about.name for about in abouts]
     assert stored == len(abouts)
+
+
+def test_on_a_line_that_is_slower_than_anybodys_patience_a_sample_travels_once(broker: Broker, tmp_path: Path) -> None:
+    shelf = store(tmp_path / "a")
+    data = PICTURE + random.Random(1).randbytes(300_000)
+    kept(shelf, data=data)
+    with FaultyProxy(broker.port) as line, collecting(broker.url, tmp_path / "barn") as collector:
+        line.bytes_per_s = 80_000  # four seconds, and patience ends after one
+        with sending(line.url, {"shapes": shelf}):
+            until(lambda: not len(shelf), 60)
+        assert line.to_server_bytes < 1.5 * len(data)
+    assert collector.stored == 1
 
 
 def config(broker: Broker, more: str = "", camera: str = "", film: str = "scene:shapes") -> str:
