@@ -53,6 +53,8 @@ class PipelineInfo(TypedDict, total=False):
     offload: str
     asks: str
     """Name of the model at the service."""
+    harvest: str
+    """What is sent of samples that are kept to learn from; absent where they stay here."""
 
 
 class Info(TypedDict):

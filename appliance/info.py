@@ -53,4 +53,6 @@ def _joins(pipeline: Pipeline) -> PipelineInfo:
     remote = pipeline.remote
     if remote is not None and remote.asks:
         told |= PipelineInfo(offload=remote.offload, asks=remote.model or pipeline.model)
+    if pipeline.harvest is not None and pipeline.harvest.sends:
+        told |= PipelineInfo(harvest=pipeline.harvest.offload)
     return told

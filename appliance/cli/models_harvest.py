@@ -74,13 +74,13 @@ def _copy(folders: dict[str, Path], out: Path, delete: bool) -> None:
         for about, data in _samples(folder):
             receipt = barn.put(about.device, to_json(about), data)
             if receipt.status != "stored":
-                raise Failed(f"{folder}/{about.name}: {receipt.words}; {copied} samples were copied before")
+                raise Failed(f"{folder}/{about.name}: {receipt.words}; copied before it: {_count(copied)}")
             copied += receipt.new
             there += not receipt.new
             if delete:
                 for ending in ("json", about.kind):
                     (folder / f"{about.name}.{ending}").unlink(missing_ok=True)
-    click.echo(f"{out}: {copied} samples copied" + (f", {there} had been before" if there else ""))
+    click.echo(f"{out}: {_count(copied)} copied" + (f", {there} had been before" if there else ""))
 
 
 def _samples(folder: Path) -> Iterator[tuple[Harvested, bytes]]:
@@ -100,7 +100,11 @@ def _in_short(name: str, folder: Path) -> str:
     if not names:
         return f"{name}: no sample is kept"
     size = sum(each.stat().st_size for each in folder.glob("[0-9]*"))
-    return f"{name}: {len(names)} samples, {size / 1e6:.1f} MB, in {folder}"
+    return f"{name}: {_count(len(names))}, {size / 1e6:.1f} MB, in {folder}"
+
+
+def _count(samples: int) -> str:
+    return f"{samples} sample{'s' * (samples != 1)}"
 
 
 def _in_words(about: Harvested) -> str:

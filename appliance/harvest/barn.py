@@ -71,11 +71,13 @@ class Barn:
         if disk.f_bavail * disk.f_frsize - self._leave_free < len(data) + MOST_BYTES:
             raise OSError(errno.ENOSPC, "the disk is full", str(self.folder))
         folder = self.folder / about.said.model.name / about.device
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            durable.sync(folder.parent)
+            durable.sync(self.folder)
         stem = f"{about.pipeline}-{about.series}-{about.name}"
         durable.replace(folder / f"{stem}.{about.kind}", data)
         durable.replace(folder / f"{stem}.json", to_json(about))
-        durable.sync_folders(self.folder)
 
     def _mark(self, about: Harvested) -> None:
         """Written last: what was stored and not marked is stored once more under the same name."""

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 LOOKS_EVERY_S = 0.2
 """For samples: being woken for each would cost those who bring them."""
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 60.0
 """At the folders: a person may take samples out of them."""
 EXPIRE_EVERY_S = 600.0
 
@@ -106,6 +106,9 @@ class Harvester:
                 logger.error("%s: %s", picker.name, words)
             picker.trouble = words
             picker.count()
+            if isinstance(error, FileNotFoundError):  # somebody took the whole folder
+                self._ready.discard(picker.name)
+                self._looked_s = float("-inf")
 
     def differed(self, heard: Heard, active: ModelId, shadow: ModelId, answer: Answer) -> None:
         """A version in shadow says something else of what was heard than the active one. Any thread."""

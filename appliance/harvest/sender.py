@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from appliance.backoff import Backoff
 from appliance.harvest.message import MOST_BYTES, Reply, pack, reply_from_json
-from appliance.harvest.sample import to_json
+from appliance.harvest.sample import Harvested, to_json
 from appliance.harvest.store import Store
 from appliance.mailbox import Mailbox
 from appliance.mqtt.connection import Acknowledged, ConnectionGone, Down, Greeting, Unsendable, Up, packet_bytes
@@ -22,10 +22,11 @@ from appliance.mqtt.topics import Topics, harvest
 
 logger = logging.getLogger(__name__)
 
-AGAIN_S = 20.0
-"""Without a word from a service a sample is sent again after this long; after a new connection at once."""
-LATER_S = 30.0
-"""So long a service is left alone that cannot take samples now, or is not there."""
+PATIENCE_S = 20.0
+"""Once the broker has a sample, a service has said what becomes of it after so long, or says nothing."""
+LATER_S, LONGEST_LATER_S = 15.0, 300.0
+"""So long a service is left alone that says nothing, cannot take samples now, or is not there; each time twice as long.
+After a new connection a sample is sent at once."""
 GOODBYE_WITHIN_S = 1.0
 
 
@@ -41,23 +42,18 @@ class SenderFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A sample that is to be sent."""
-
-    pipeline: str
-    name: str
-    message: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class _Flight:
     """The sample that is on its way."""
 
-    id: str
-    pipeline: str
-    name: str
-    sent_s: float
+    about: Harvested
     mid: int
+    taken_s: float | None = None
+    """Since when the broker has it: a line may be slow."""
+
+    @property
+    def id(self) -> str:
+        """The same however often it is sent, so that a late word about it still counts."""
+        return f"{self.about.series}{self.about.number:08d}"
 
 
 class Sender:
@@ -74,6 +70,7 @@ class Sender:
         self._link = Link(link, Greeting(subscriptions=(topics.harvest_said,)), self._incoming, self._ready)
         self._flight: _Flight | None = None
         self._next_s = 0.0
+        self._later = Backoff(LATER_S, LONGEST_LATER_S)
         self._last = ""
         """Pipeline whose sample was sent last: the others come first."""
         self._sent = self._refused = 0
@@ -85,7 +82,16 @@ class Sender:
             self._ready.wait_for(lambda: len(self._incoming) > 0 or self._link.has_events, within_s)
 
     def turn(self, now_s: float, stores: Mapping[str, Store]) -> None:
-        """Look after what is on its way, then send the next. What a store raises is for its next turn to say."""
+        """Look after what is on its way, then send the next. Where the disk does not obey, it is left alone a while."""
+        try:
+            self._turn(now_s, stores)
+        except OSError as error:
+            self._postpone(f"{error.filename}: {error.strerror}", now_s)
+        words = self._words if self._link.up is not None else self._link.words
+        self.figures = SenderFigures(self._sent, self._refused, self._link.deaf.get(self._topics.harvest_said, words))
+
+    def _turn(self, now_s: float, stores: Mapping[str, Store]) -> None:
+        """Raises OSError."""
         self._link.tend(now_s)
         for event in self._link.events(now_s):
             if isinstance(event, (Up, Down)):
@@ -96,13 +102,11 @@ class Sender:
             said = reply_from_json(incoming.payload)
             if said is not None and incoming.topic == self._topics.harvest_said:
                 self._heard_service(said, stores, now_s)
-        if self._flight is not None and now_s - self._flight.sent_s > AGAIN_S:
-            self._flight = None
-            self._words = "no service has answered"
+        taken_s = None if self._flight is None else self._flight.taken_s
+        if taken_s is not None and now_s - taken_s > PATIENCE_S:
+            self._postpone("no service has answered", now_s)
         if self._link.up is not None and self._flight is None and now_s >= self._next_s:
             self._send_next(self._link.up, stores, now_s)
-        words = self._words if self._link.up is not None else self._link.words
-        self.figures = SenderFigures(self._sent, self._refused, self._link.deaf.get(self._topics.harvest_said, words))
 
     def finish(self) -> None:
         """Say goodbye; what is on its way comes again."""
@@ -117,56 +121,57 @@ class Sender:
         store = stores[pipeline]
         name = store.oldest
         assert name is not None
-        try:
-            found = store.read(name)
-            if found is not None:
-                self._send(up, store, _Kept(pipeline, name, pack(to_json(found[0]), found[1])), now_s)
-        except OSError as error:
-            self._words = f"{error.filename}: {error.strerror}"
-            self._next_s = now_s + LATER_S
+        found = store.read(name)
+        if found is not None:
+            self._send(up, store, found[0], pack(to_json(found[0]), found[1]), now_s)
 
-    def _send(self, up: Up, store: Store, kept: _Kept, now_s: float) -> None:
-        id_, topic = secrets.token_hex(8), harvest(self._topics.device)
+    def _send(self, up: Up, store: Store, about: Harvested, message: bytes, now_s: float) -> None:
+        topic, flight = harvest(self._topics.device), _Flight(about, mid=0)
         properties = Written(
-            expires_s=int(AGAIN_S), response_topic=self._topics.harvest_said, correlation=id_.encode("ascii")
+            expires_s=int(PATIENCE_S), response_topic=self._topics.harvest_said, correlation=flight.id.encode("ascii")
         )
         largest = min(up.largest_bytes, MOST_BYTES)
-        if packet_bytes(topic, kept.message, properties) > largest:
-            self._give_up(store, kept.pipeline, kept.name, f"it has {len(kept.message)} bytes, {largest} can travel")
+        if packet_bytes(topic, message, properties) > largest:
+            self._give_up(store, about, f"it has {len(message)} bytes, {largest} can travel")
             return
         try:
-            mid = self._link.publish(topic, kept.message, qos=1, properties=properties)
+            self._flight = replace(flight, mid=self._link.publish(topic, message, qos=1, properties=properties))
         except (ConnectionGone, Unsendable) as error:
-            self._words, self._next_s = str(error), now_s + 1.0
-            return
-        self._flight = _Flight(id_, kept.pipeline, kept.name, now_s, mid)
+            self._postpone(str(error), now_s)
+
+    def _postpone(self, words: str, now_s: float) -> None:
+        """What is on its way, or would be next, comes again later."""
+        self._flight, self._words, self._next_s = None, words, now_s + self._later.next_s()
 
     def _heard_broker(self, event: Acknowledged, now_s: float) -> None:
         flight, outcome = self._flight, verdict(event.code)
-        if flight is None or event.mid != flight.mid or outcome is Verdict.DONE:
+        if flight is None or event.mid != flight.mid:
+            return
+        if outcome is Verdict.DONE:
+            self._flight = replace(flight, taken_s=now_s)
             return
         nobody = "no model service collects samples: is `appliance serve --harvest FOLDER` running?"
-        self._words = nobody if outcome is Verdict.NOBODY_LISTENS else puback_words(event.code)
-        self._flight, self._next_s = None, now_s + LATER_S
+        self._postpone(nobody if outcome is Verdict.NOBODY_LISTENS else puback_words(event.code), now_s)
 
     def _heard_service(self, said: Reply, stores: Mapping[str, Store], now_s: float) -> None:
         flight = self._flight
         if flight is None or said.id != flight.id:
             return
         self._flight = None
-        store = stores.get(flight.pipeline)
+        store = stores.get(flight.about.pipeline)
         if said.status == "later":
-            self._words, self._next_s = f"the service cannot take it now: {said.words}", now_s + LATER_S
+            self._postpone(f"the service cannot take it now: {said.words}", now_s)
         elif store is not None and said.status == "stored":
-            store.remove(flight.name)
             self._sent += 1
             self._words = "the last sample was stored"
+            self._later.reset()
+            store.remove(flight.about.name)
         elif store is not None:
-            self._give_up(store, flight.pipeline, flight.name, said.words)
+            self._give_up(store, flight.about, said.words)
 
-    def _give_up(self, store: Store, pipeline: str, name: str, words: str) -> None:
+    def _give_up(self, store: Store, about: Harvested, words: str) -> None:
         """Nobody will ever take it."""
-        logger.error("%s: sample %s was refused: %s", pipeline, name, words)
-        store.remove(name)
+        logger.error("%s: sample %s was refused: %s", about.pipeline, about.name, words)
         self._refused += 1
         self._words = f"a sample was refused: {words}"
+        store.remove(about.name)

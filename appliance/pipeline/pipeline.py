@@ -159,7 +159,7 @@ class Pipeline:
     def answered(self, sample: Sample, answer: Answer, served: Served, before: Said | None = None) -> None:
         """A valid answer: publish it, follow what it shows. `before`: what the local engine had said, where this is a
         second opinion."""
-        if self._basket is not None and (before is not None or served.model.name == self._model.name):
+        if self._basket is not None and (before is not None or served.model == self._model):
             said = Said(served.answered_by, served.model, answer)
             self._basket.answered(sample, before or said, None if before is None else said)
         steps: list[Step] = []

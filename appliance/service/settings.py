@@ -82,7 +82,7 @@ class Collect(Table):
     """Collect the samples that devices send for a model to learn from (docs/harvest.md). Left out: none."""
 
     folder: File = Field(
-        description="where they are stored, by model and device", examples=["/var/lib/appliance/harvest"]
+        description="where they are stored, by model and device", examples=["/var/lib/appliance/collected"]
     )
     leave_free_mb: int = Field(
         1024, ge=0, le=10_000_000, description="MB of the disk that collecting leaves free", examples=[1024]

@@ -26,7 +26,7 @@ from appliance.service.metrics import CONTENT_TYPE
 from tests.appliance_process import ApplianceProcess
 from tests.conftest import REPOSITORY, free_port
 from tests.model_services import asked, asking
-from tests.secured_broker import SecuredBroker, command, needed
+from tests.secured_broker import DENIED, SecuredBroker, command, needed
 from tests.waiting import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.system]
@@ -51,13 +51,16 @@ class Service:
 
     def __init__(self, broker: SecuredBroker, name: str, folder: Path) -> None:
         self.name, self.http = name, free_port()
+        self.samples = folder / f"samples of {name}"
         files = broker.of("brains")
         (files / "token").write_text(TOKEN + "\n")
         text = (files / "mqtt.toml").read_text().replace(PLACE, str(files))
         text = text.replace("0.0.0.0:8000", f"127.0.0.1:{self.http}").replace("0.0.0.0:8001", "off")
         text = text.replace("[serve]", f'[serve]\nid = "{name}"')
         self._config = folder / f"{name}.toml"
-        self._config.write_text(f'{text}\n[[model]]\nname = "shapes"\n')
+        self._config.write_text(
+            f'{text}\n[[model]]\nname = "shapes"\n[harvest]\nfolder = "{self.samples}"\nleave_free_mb = 0\n'
+        )
         self._log = folder / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -147,6 +150,42 @@ def test_an_appliance_asks_them_under_its_own_name(
             return {json.loads(payload)["answered_by"] for _, payload in board.heard}
 
         until(lambda: {f"remote:{one.name}" for one in services} <= answered_by(), 40, f"both; {appliance.log}")
+
+
+HARVEST = """
+[[camera]]
+name = "scene"
+uri = "scene:shapes"
+fps = 10
+
+[[pipeline]]
+name = "shapes"
+source = "scene"
+model = "shapes"
+
+[pipeline.harvest]
+unsure_between = [0.0, 1.0]
+offload = "frames"
+apart_s = 0.5
+leave_free_mb = 0
+"""
+
+
+def test_kept_samples_come_to_one_of_them_and_to_nobody_else(
+    broker: SecuredBroker, services: list[Service], tmp_path: Path
+) -> None:
+    lines = (broker.of("box") / "mqtt.toml").read_text().replace(PLACE, str(broker.of("box")))
+
+    def come() -> list[str]:
+        return [path.name for service in services for path in service.samples.glob("shapes/box/*.jpg")]
+
+    with broker.client("dock-2") as thief, ApplianceProcess(tmp_path, f"{lines}\n{HARVEST}") as appliance:
+        thief.subscribe("model-harvest/#", "$share/services/model-harvest/sample/+", "appliance/box/harvest/said")
+        assert thief.publish("model-harvest/sample/box", b"forged") == DENIED
+        assert thief.publish("appliance/box/harvest/said", b"{}") == DENIED
+        until(lambda: len(come()) >= 4, 60, f"samples; {appliance.log}")
+        assert not thief.heard
+    assert len(set(come())) == len(come())
 
 
 def test_the_group_is_known_to_the_services_alone(broker: SecuredBroker, services: list[Service]) -> None:

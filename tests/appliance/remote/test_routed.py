@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from appliance.harvest.basket import Basket
+from appliance.harvest.settings import Harvest
 from appliance.questions.question import Refused
 from appliance.remote.lane import ModelReady
 from appliance.remote.local_side import EngineStanding
 from engines.engine import EngineError
 from engines.manifest import Decoder, ImageInput, Manifest, Stage
-from tests.appliance.remote.world import World
+from tests.appliance.remote.world import LARGE, SMALL, World
 
 FRAME_S = 1 / 15
 MANIFEST = Manifest(
@@ -199,6 +201,32 @@ def test_an_unsure_answer_gets_a_second_opinion() -> None:
     assert "unsure (0.45)" in second.reason
     assert second.detections is not None
     assert second.detections[0].score == 0.95
+
+
+def test_a_second_opinion_that_differs_is_worth_keeping_with_both_answers() -> None:
+    basket = Basket(Harvest(unsure_between=(0.3, 0.6), disagreed=True))
+    world = World(unsure_between=(0.3, 0.6), fps=10, basket=basket)
+    world.local_score = 0.45
+    world.run(1)
+    doubt, _ = basket.take()
+    assert doubt is not None
+    assert (doubt.reason, doubt.said.by, doubt.said.model) == ("unsure", "local", SMALL)
+    assert doubt.other is not None
+    assert (doubt.other.by, doubt.other.model) == ("remote:cellar", LARGE)
+    world.finds = "a cat"
+    world.run(1)
+    difference, _ = basket.take()
+    assert difference is not None
+    assert difference.reason == "disagreed"
+
+
+def test_what_only_the_service_has_answered_is_not_kept() -> None:
+    basket = Basket(Harvest(unsure_between=(0.0, 1.0)))
+    world = World(prefer="remote", basket=basket)
+    world.engine = EngineStanding("missing", "no model")
+    world.run(1)
+    assert world.sides() == ["remote"]
+    assert basket.take() == (None, 0)
 
 
 def test_an_unsure_answer_nobody_has_a_second_opinion_of_is_degraded() -> None:

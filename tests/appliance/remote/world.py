@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance import config
+from appliance.harvest.basket import Basket
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import Pipeline
@@ -37,8 +38,8 @@ SMALL = ModelId("people", "1", "sha256:small")
 LARGE = ModelId("people", "2", "sha256:large")
 
 
-def person(score: float = 0.9) -> Answer:
-    return Answer("detect", (Detection("person", 0, score, (10.0, 10.0, 30.0, 40.0)),), StageTimes(0.1, 1.0, 0.1))
+def person(score: float = 0.9, label: str = "person") -> Answer:
+    return Answer("detect", (Detection(label, 0, score, (10.0, 10.0, 30.0, 40.0)),), StageTimes(0.1, 1.0, 0.1))
 
 
 class World:
@@ -50,14 +51,17 @@ class World:
         every: bool = False,
         limits: dict[str, Any] | None = None,
         ready: threading.Condition | None = None,
+        basket: Basket | None = None,
         **remote: Any,
     ) -> None:
-        """`ready`: what the pipeline's mailbox wakes; `remote`: keys of its table."""
+        """`ready`: what the pipeline's mailbox wakes; `basket`: of the pipeline; `remote`: keys of its table."""
         remote = {"offload": "frames", "deadline_s": 0.5, **remote}
         self.now_ns = 1_000_000_000
         self.local: Callable[[], float | EngineError | None] = lambda: 20.0
         """Milliseconds of an inference, an error (after 20 ms), or None: it hangs until this changes."""
         self.local_score = 0.9
+        self.finds = "person"
+        """What the service finds."""
         self.engine = EngineStanding("ready", "")
         self.service: Callable[[], float | Refused | None] = lambda: 40.0
         """Milliseconds until the answer, a refusal (after 20 ms), or None: it never answers."""
@@ -73,7 +77,8 @@ class World:
         settings = PipelineRemote(**remote)
         table = config.Pipeline(name="p", source="dock", model="people", every=every, remote=settings)
         self.pipeline = Pipeline(
-            table, Topics("appliance", "box"), self._post, lambda: "synced", ready or threading.Condition()
+            *(table, Topics("appliance", "box"), self._post, lambda: "synced", ready or threading.Condition()),
+            basket=basket,
         )
         self.lane = RoutedLane(self.pipeline, threading.Condition(), self._told)
         self._told_things: list[Told] = []
@@ -183,7 +188,8 @@ class World:
         self._out += 1
         self.most_asked = max(self.most_asked, self._out)
         takes = self.service()
-        reply = Reply("", LARGE, person(0.95), {}, 1.0, 10.0, self.services[0] if self.services else "", "onnxruntime")
+        said, service = person(0.95, self.finds), self.services[0] if self.services else ""
+        reply = Reply("", LARGE, said, {}, 1.0, 10.0, service, "onnxruntime")
         outcome: Outcome = takes if isinstance(takes, Refused) else reply
         left_ms = (inquiry.deadline_ns - self.now_ns) / MS
         delay_ms = 20.0 if isinstance(takes, Refused) else takes

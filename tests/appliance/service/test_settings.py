@@ -26,10 +26,12 @@ def test_the_example_is_a_configuration(tmp_path: Path) -> None:
     config = load(written(tmp_path, text))
     assert [model.name for model in config.model] == ["shapes", "tones"]
     commented = "\n".join(
-        line.removeprefix("# ") if "=" in line or "[oip]" in line else line for line in text.splitlines()
+        line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in text.splitlines()
     )
     everything = load(written(tmp_path, commented))
     assert everything.oip is not None
+    assert everything.harvest is not None
+    assert everything.harvest.folder == Path("/var/lib/appliance/collected")
     assert everything.model[0].batch == 8
 
 
