@@ -44,7 +44,21 @@ def _png(data: bytes) -> PictureHeader:
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise ValueError("a PNG without a header")
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    return _checked("PNG", width, height, complete=data.rfind(b"IEND") > 0)
+    return _checked("PNG", width, height, complete=_chunks_end(data))
+
+
+def _chunks_end(data: bytes) -> bool:
+    """Whether every chunk up to the last is there whole: OpenCV makes room for as many bytes as a chunk claims.
+
+    Format: PNG, section 5.3: a length, four letters, the data, a checksum.
+    """
+    at = len(_PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"IEND":
+            return end <= len(data)
+        at = end
+    return False
 
 
 def _jpeg(data: bytes) -> PictureHeader:

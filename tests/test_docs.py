@@ -80,6 +80,7 @@ def test_the_readme_has_the_two_commands_and_the_five_lines() -> None:
         "scripts/check_wheels",
         "scripts/check_tensorrt",
         "scripts/fuzz",
+        "scripts/soak",
         "scripts/package",
         "scripts/gpu_check",
         "scripts/torture",

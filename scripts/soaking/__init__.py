@@ -1,0 +1,1 @@
+"""The appliance at work for an hour, watched for what grows: `scripts/soak`."""
