@@ -16,6 +16,7 @@ from appliance.mqtt import topics
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Availability
 from appliance.questions.announcement import Announcement
+from appliance.reconfigure.desired import DesiredConfig, ReportedConfig
 from appliance.result import Event, Gap, Result, Together
 from appliance.sync.desired import Desired, Reported
 from appliance.sync.pieces import Asked
@@ -63,6 +64,7 @@ def channels(base: str, device: str) -> tuple[Channel, ...]:
         *_pipelines(device_topics),
         *_heard(device_topics),
         *_models(device_topics),
+        *_configuration(device_topics),
         *_services(device),
     )
 
@@ -128,6 +130,13 @@ def _models(at: Topics) -> Iterator[Channel]:
     yield Channel("fetch", topics.fetch(at.device), "send", (asked,), qos=0)
     piece = Message("piece", "A piece of such a file", content=BYTES)
     yield Channel("piece", at.piece, "receive", (piece,), qos=0)
+
+
+def _configuration(at: Topics) -> Iterator[Channel]:
+    desired = Message("configDesired", "Which signed configuration the device is to use", DesiredConfig)
+    yield Channel("configDesired", at.config_desired, "receive", (desired,), retain=True)
+    reported = Message("configReported", "Which configuration the device uses, and why", ReportedConfig)
+    yield Channel("configReported", at.config_reported, "send", (reported,), retain=True)
 
 
 def _services(device: str) -> Iterator[Channel]:

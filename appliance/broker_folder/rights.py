@@ -101,6 +101,7 @@ def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterat
     yield Right(verb, topics.state(ANY, ANY), "what commands have set")
     yield Right(verb, topics.response(ANY), "responses to requests")
     yield Right(verb, topics.models_reported, "how far it is with the models that it is to run")
+    yield Right(verb, topics.config_reported, "which configuration it uses, and why")
 
 
 def _of_device(base: str, name: str) -> Iterator[Right]:
@@ -120,6 +121,7 @@ def _of_device(base: str, name: str) -> Iterator[Right]:
     yield Right("write", fetch(name), "which piece of a model it needs, under its own name only")
     yield Right("read", topics.piece, "pieces of models that it asked for")
     yield Right("read", topics.models_desired, "which versions of models it is to run")
+    yield Right("read", topics.config_desired, "which signed configuration it is to use")
     yield _announcements()
 
 
@@ -137,6 +139,8 @@ def _of_operator(base: str, name: str) -> Iterator[Right]:
     yield Right("write", topics.every_request, "requests")
     yield Right("write", topics.models_desired, "which versions of models devices are to run")
     yield Right("read", topics.models_desired, "which they were told to run before")
+    yield Right("write", topics.config_desired, "which signed configuration devices are to use")
+    yield Right("read", topics.config_desired, "which they were told to use before")
     yield Right("read", f"{RESPONSES}/{name}/{ANY}", "responses to its own requests")
     yield Right("read", home_assistant_config(HOME_ASSISTANT, ANY, ANY), "discovery, where it is a Home Assistant")
     yield Right("write", home_assistant_status(HOME_ASSISTANT), "that it starts, where it is a Home Assistant")

@@ -110,6 +110,16 @@ class Topics:
         """How far it is with that, and why; retained."""
         return f"{self.root}/models/reported"
 
+    @property
+    def config_desired(self) -> str:
+        """Which signed configuration this device is to use; retained, by its operator."""
+        return f"{self.root}/config/desired"
+
+    @property
+    def config_reported(self) -> str:
+        """Which it uses, and why; retained."""
+        return f"{self.root}/config/reported"
+
     def acknowledged(self, stream: str) -> str:
         """Where a collector publishes how far it has stored a stream (end-to-end acknowledgement); retained."""
         return f"{self.root}/acknowledged/{stream}"
