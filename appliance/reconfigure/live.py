@@ -125,7 +125,7 @@ class LiveConfiguration:
             heard = standing.hear(desired.n, desired.config or "")
             if heard != standing:
                 standing = self._store.put(heard)
-                self._trouble, self._next_try_s = "", float("-inf")
+                self._trouble, self._next_try_s, self._next_follow_s = "", float("-inf"), float("-inf")
                 self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
         return standing
 
