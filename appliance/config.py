@@ -19,6 +19,7 @@ from appliance.home_assistant.settings import HomeAssistant
 from appliance.metrics.settings import Metrics
 from appliance.oip.settings import Oip
 from appliance.page.settings import Page
+from appliance.reconfigure.settings import Reconfigure
 from appliance.recorder.settings import Recorder
 from appliance.remote.settings import PipelineRemote, Remote
 from appliance.sync.settings import Models
@@ -310,6 +311,7 @@ class Config(Table):
     metrics: Metrics | None = None
     traces: Traces | None = None
     models: Models | None = None
+    reconfigure: Reconfigure | None = None
     camera: list[Camera] = Field([])
     microphone: list[Microphone] = Field([])
     pipeline: list[Pipeline] = Field([])
@@ -412,6 +414,11 @@ class Config(Table):
     def _unreachable_registry(self) -> Iterator[str]:
         if self.models is not None and self.models.registry == "mqtt" and self.mqtt is None:
             yield '[models]: registry = "mqtt": it is asked through the broker: add an [mqtt] table, or give an address'
+        if self.reconfigure is not None and (self.models is None or self.mqtt is None):
+            yield (
+                "[reconfigure]: what its owner signs comes from the registry of [models], and is asked for through the "
+                "broker: add both tables"
+            )
 
 
 def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:
@@ -427,6 +434,11 @@ def load(path: Path) -> Config:
 
 def load_as(root: type[Root], path: Path, example: str) -> Root:
     """The file as another root than the appliance's; `example` is the command that writes one to start from."""
+    return validate(root, load_raw(path, example), str(path))
+
+
+def load_raw(path: Path, example: str = "appliance config example") -> dict[str, Any]:
+    """The tables of a file, not yet judged. Raises ConfigError."""
     try:
         text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
@@ -434,7 +446,7 @@ def load_as(root: type[Root], path: Path, example: str) -> Root:
     except (OSError, NotText) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
-    return parse_as(root, text, str(path))
+    return tables(text, str(path))
 
 
 def parse(text: str, where: str) -> Config:
@@ -444,12 +456,22 @@ def parse(text: str, where: str) -> Config:
 
 def parse_as(root: type[Root], text: str, where: str) -> Root:
     """As `parse`, for another root."""
+    return validate(root, tables(text, where), where)
+
+
+def tables(text: str, where: str) -> dict[str, Any]:
+    """The tables of TOML text, not yet judged. Raises ConfigError."""
     try:
         raw: dict[str, Any] = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError is one; a number of 5000 digits is another
         raise ConfigError(f"{where}: not valid TOML: {error}") from error
     except RecursionError:
         raise ConfigError(f"{where}: not a configuration: its lists are nested too deep") from None
+    return raw
+
+
+def validate(root: type[Root], raw: dict[str, Any], where: str) -> Root:
+    """Judge tables; raises ConfigError with every fault at once."""
     try:
         return root.model_validate(raw)
     except ValidationError as error:

@@ -17,6 +17,7 @@ from appliance.mqtt import topics
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Availability
 from appliance.questions.announcement import Announcement
+from appliance.reconfigure.desired import DesiredConfig, ReportedConfig
 from appliance.result import Event, Gap, Result, Together
 from appliance.sync.desired import Desired, Reported
 from appliance.sync.pieces import Asked
@@ -65,6 +66,7 @@ def channels(base: str, device: str) -> tuple[Channel, ...]:
         *_heard(device_topics),
         *_models(device_topics),
         *_harvest(device_topics),
+        *_configuration(device_topics),
         *_services(device),
     )
 
@@ -137,6 +139,13 @@ def _harvest(at: Topics) -> Iterator[Channel]:
     yield Channel("sample", topics.harvest(at.device), "send", (sample,))
     said = Message("sampleSaid", "What became of it", Reply)
     yield Channel("sampleSaid", at.harvest_said, "receive", (said,))
+
+
+def _configuration(at: Topics) -> Iterator[Channel]:
+    desired = Message("configDesired", "Which signed configuration the device is to use", DesiredConfig)
+    yield Channel("configDesired", at.config_desired, "receive", (desired,), retain=True)
+    reported = Message("configReported", "Which configuration the device uses, and why", ReportedConfig)
+    yield Channel("configReported", at.config_reported, "send", (reported,), retain=True)
 
 
 def _services(device: str) -> Iterator[Channel]:

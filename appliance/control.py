@@ -33,6 +33,9 @@ def hear(daemon: Daemon, incoming: Incoming) -> None:
     if incoming.topic == daemon.topics.models_desired:
         daemon.desire(incoming.payload)
         return
+    if incoming.topic == daemon.topics.config_desired:
+        daemon.reconfigure(incoming.payload)
+        return
     levels = incoming.topic.removeprefix(daemon.topics.root + "/").split("/")
     if levels[0] == "request" or levels[2:] == ["set"]:
         obey(daemon, incoming)

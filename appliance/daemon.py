@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from appliance import asyncapi, control, health, leftovers, long_lived
-from appliance.assembly import Assembly, assemble, check, read, state_folder
+from appliance.assembly import Assembly, assemble, check, state_folder
 from appliance.catalogue import Catalogue
 from appliance.clock import clock_state
 from appliance.commands import BadCommand
@@ -29,13 +29,15 @@ from appliance.pipeline.audience import Heard
 from appliance.pipeline.feed import Availability
 from appliance.plans import Plans
 from appliance.power import Power
+from appliance.reconfigure.effective import Effective, effective
+from appliance.reconfigure.layers import LOCAL_TABLES
 from appliance.result import Clock, ModelId
 from appliance.service.room import Broken as RoomBroken
 from appliance.temperature import Thermometer
 from appliance.thread_name import name_thread
 from appliance.uplink.outgoing import Outgoing, Publish
 from appliance.uplink.uplink import Uplink
-from appliance.wiring import make_models
+from appliance.wiring import make_configuration, make_models
 from engines.predictions import Answer
 
 if TYPE_CHECKING:
@@ -72,6 +74,15 @@ class Broken(Exception):
     """The process cannot go on as it is and ends in order, to be started afresh."""
 
 
+class StartAgain(Exception):
+    """A configuration from afar needs a fresh process; everything has been stopped in order."""
+
+    def __init__(self, words: str, environment: dict[str, str]) -> None:
+        """`environment`: what the fresh process needs of ours, beside what it inherits."""
+        super().__init__(words)
+        self.environment = environment
+
+
 @dataclass(slots=True)
 class _Thread:
     thread: threading.Thread
@@ -91,9 +102,11 @@ class Daemon:
         page: LivePage | None = None,
         metrics: MetricsServer | None = None,
         traces: DeviceTraces | None = None,
+        at_start: Effective | None = None,
     ) -> None:
         """`path` is read again on SIGHUP. Without an uplink (no [mqtt]) results are counted and not published. `oip`,
-        `page` and `metrics` listen already."""
+        `page` and `metrics` listen already. `at_start`: where the configuration comes from, if it may come from afar.
+        """
         self.config = config
         self._started_with = config
         self.topics = Topics(config.mqtt.base if config.mqtt else "appliance", config.device.name)
@@ -117,6 +130,9 @@ class Daemon:
         """As it was at the last tick."""
         self._stop = threading.Event()
         self._reload = threading.Event()
+        self._configuration = None
+        if path is not None and at_start is not None:
+            self._configuration = make_configuration(at_start, path, lambda: self._standing, self._reload.set)
         self._started_ns = time.monotonic_ns()
         self._clock: Clock = clock_state()
         self._clock_ns = self._started_ns
@@ -144,18 +160,25 @@ class Daemon:
         self._listen_to_signals()
         until_ns = None if for_s is None else time.monotonic_ns() + int(for_s * 1e9)
         self._start_lasting()
+        ending: dict[str, str | int] = {"STOPPING": 1, "STATUS": "stopping"}
         try:
             self._begin(self.config)
             if self._models is not None:
                 self._lasting["models"] = self._start("models", self._models.run)
+            if self._configuration is not None:
+                self._lasting["configuration"] = self._start("configuration", self._configuration.run)
             while not self._stop.wait(TICK_S):
                 self._tick(time.monotonic_ns())
                 if until_ns is not None and time.monotonic_ns() >= until_ns:
                     return
+        except StartAgain:
+            ending = {"STATUS": "starting again"}  # who says STOPPING is not expected back
+            raise
         finally:
-            self._notifier.tell(STOPPING=1, STATUS="stopping")
+            self._notifier.tell(**ending)
             self._end()
             self._join(self._lasting, time.monotonic() + STOP_WITHIN_S)
+            self._notifier.tell(WATCHDOG=1)
 
     def _start_lasting(self) -> None:
         bodies: dict[str, Callable[[threading.Event], None]] = {}
@@ -177,6 +200,10 @@ class Daemon:
     def stop(self) -> None:
         """Callable from any thread."""
         self._stop.set()
+
+    @property
+    def told_to_stop(self) -> bool:
+        return self._stop.is_set()
 
     def _listen_to_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -466,6 +493,9 @@ class Daemon:
         if self._models is not None:
             for report in self._models.wishes.reports.take_all(0):
                 self.post(Publish(self.topics.models_reported, report, qos=1, retain=True))
+        if self._configuration is not None:
+            for used in self._configuration.reports.take_all(0):
+                self.post(Publish(self.topics.config_reported, used, qos=1, retain=True))
         if self._page is not None:
             for order in self._page.orders.take_all(0):
                 control.carry_out(self, order)
@@ -495,6 +525,11 @@ class Daemon:
         if assembly.harvester is not None and pipeline is not None:
             assembly.harvester.differed(heard, assembly.worker_of(pipeline).manifest_id, model, answer)
 
+    def reconfigure(self, payload: bytes) -> None:
+        """A document about the configuration that is to be used here."""
+        if self._configuration is not None:
+            self._configuration.desire(payload)
+
     # -- reload ---------------------------------------------------------------------------------------------------
 
     def reload(self) -> None:
@@ -504,14 +539,20 @@ class Daemon:
         # RELOADING=1 and MONOTONIC_USEC belong together (sd_notify(3), Type=notify-reload).
         self._notifier.tell(RELOADING=1, MONOTONIC_USEC=time.monotonic_ns() // 1000)
         try:
-            fresh = read(self._path)
+            found = (effective if self._configuration is None else self._configuration.read_again)(self._path)
         except ConfigError as error:
             logger.error("reload refused, going on as before: %s", error)
             self._notifier.tell(READY=1, STATUS=f"reload refused: {str(error).splitlines()[0]}")
             return
+        fresh = found.config
         before, after = self.config.model_dump(), fresh.model_dump()
         started = self._started_with.model_dump()
         self.restart_required = tuple(t for t in started if t not in LIVE_TABLES and started[t] != after[t])
+        if self._configuration is not None and found.version != self._configuration.used:
+            deep = set(self.restart_required) - LOCAL_TABLES.keys()
+            if deep:
+                words = f"{found.version}: [{'], ['.join(sorted(deep))}] need a fresh process"
+                raise StartAgain(words, self._notifier.hand_on())
         if any(before[table] != after[table] for table in LIVE_TABLES):
             old = self.assembly
             self._end()
@@ -519,6 +560,8 @@ class Daemon:
             for document in leftovers.of_reload(old, self.assembly, self.topics):
                 self.post(document)
         self.config = fresh
+        if self._configuration is not None:
+            self._configuration.used = found.version
         self._health_ns = 0
         logger.info("reloaded %s", self._path)
         self._notifier.tell(READY=1)

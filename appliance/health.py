@@ -99,7 +99,7 @@ def judge(
     way. `complaints`: of others, as sentences."""
     away = {name: feed for name, feed in sources.items() if feed.status in ("stale", "offline")}
     reasons = [f"{name}: {feed.reason}" for name, feed in away.items() if not (starting and feed.reason == NOT_OPENED)]
-    broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and not _answers(pipeline)]
+    broken = [name for name, pipeline in pipelines.items() if pipeline.enabled and not answers(pipeline)]
     reasons += [f"{name}: {pipelines[name].reason}" for name in broken]
     enabled = [name for name, pipeline in pipelines.items() if pipeline.enabled]
     reasons += [f"{name}: {words}" for name in enabled for words in pipelines[name].complaints]
@@ -114,7 +114,8 @@ def judge(
     return ("degraded" if reasons else "ok"), tuple(reasons)
 
 
-def _answers(pipeline: PipelineFigures) -> bool:
+def answers(pipeline: PipelineFigures) -> bool:
+    """Whether there is somebody to answer its samples."""
     return pipeline.engine != "none" or (pipeline.remote is not None and pipeline.remote.side == "remote")
 
 

@@ -16,6 +16,13 @@ class Notifier:
         self.watchdog_s: float | None = watchdog_us / 1e6 if watchdog_us else None
         """How long systemd waits for a sign of progress; None when it does not watch."""
 
+    def hand_on(self) -> dict[str, str]:
+        """What a program that takes the place of this one finds in its environment, to speak in its stead."""
+        found = {"NOTIFY_SOCKET": "@" + self._address[1:] if self._address.startswith("\0") else self._address}
+        if self.watchdog_s is not None:
+            found["WATCHDOG_USEC"] = str(int(self.watchdog_s * 1e6))
+        return found if self._address else {}
+
     def tell(self, **fields: str | int) -> None:
         """Send fields such as READY=1, STATUS="…", WATCHDOG=1. A lost supervisor is no reason to stop working."""
         if not self._address:

@@ -16,10 +16,13 @@ from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_
 from appliance.uplink.uplink import Uplink, UplinkSettings
 
 if TYPE_CHECKING:
+    from appliance.health import Health
     from appliance.metrics.serving import MetricsServer
     from appliance.oip.on_device import OnDevice
     from appliance.page.serving import LivePage
     from appliance.pipeline.worker import Worker
+    from appliance.reconfigure.effective import Effective
+    from appliance.reconfigure.live import LiveConfiguration
     from appliance.sync.live import Differed, LiveModels
     from appliance.traces.device import DeviceTraces
     from engines.bundle import Bundle
@@ -66,6 +69,7 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
                 *topics.every_retained,
                 *_of_home_assistant(config),
                 *((topics.models_desired,) if config.models else ()),
+                *((topics.config_desired,) if config.reconfigure else ()),
             ),
         )
     )
@@ -128,6 +132,17 @@ def make_models(
     from appliance.sync.wiring import make_live
 
     return make_live(config, config.models, catalogue, workers, differed)
+
+
+def make_configuration(
+    at_start: Effective, path: Path, health: Callable[[], Health | None], apply: Callable[[], None]
+) -> LiveConfiguration | None:
+    """What follows the configuration that its owner signs; None where none may come from afar. Raises ConfigError."""
+    if at_start.config.reconfigure is None:
+        return None
+    from appliance.reconfigure.wiring import make_live
+
+    return make_live(at_start, path, health, apply)
 
 
 def make_page(config: Config) -> LivePage | None:

@@ -102,6 +102,7 @@ def _published(verb: Literal["read", "write"], base: str, device: str) -> Iterat
     yield Right(verb, topics.state(ANY, ANY), "what commands have set")
     yield Right(verb, topics.response(ANY), "responses to requests")
     yield Right(verb, topics.models_reported, "how far it is with the models that it is to run")
+    yield Right(verb, topics.config_reported, "which configuration it uses, and why")
 
 
 def _of_device(base: str, name: str) -> Iterator[Right]:
@@ -123,6 +124,7 @@ def _of_device(base: str, name: str) -> Iterator[Right]:
     yield Right("read", topics.models_desired, "which versions of models it is to run")
     yield Right("write", harvest(name), "samples to learn from, where asked for, under its own name only")
     yield Right("read", topics.harvest_said, "what became of them")
+    yield Right("read", topics.config_desired, "which signed configuration it is to use")
     yield _announcements()
 
 
@@ -142,6 +144,8 @@ def _of_operator(base: str, name: str) -> Iterator[Right]:
     yield Right("write", topics.every_request, "requests")
     yield Right("write", topics.models_desired, "which versions of models devices are to run")
     yield Right("read", topics.models_desired, "which they were told to run before")
+    yield Right("write", topics.config_desired, "which signed configuration devices are to use")
+    yield Right("read", topics.config_desired, "which they were told to use before")
     yield Right("read", f"{RESPONSES}/{name}/{ANY}", "responses to its own requests")
     yield Right("read", home_assistant_config(HOME_ASSISTANT, ANY, ANY), "discovery, where it is a Home Assistant")
     yield Right("write", home_assistant_status(HOME_ASSISTANT), "that it starts, where it is a Home Assistant")

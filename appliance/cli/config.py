@@ -1,4 +1,4 @@
-"""`appliance config`: check a file, print the schema, print an example."""
+"""`appliance config`: check a file, print the schema, print an example; what came from afar is in config_sync.py."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from pathlib import Path
 
 import click
 
+from appliance.cli import config_sync
 from appliance.cli.errors import BadInput
 
 
 @click.group()
 def config() -> None:
-    """Check a configuration, or write one to start from."""
+    """Check a configuration, or write one to start from; see what came from afar, and take it back."""
+
+
+for each in config_sync.COMMANDS:
+    config.add_command(each)
 
 
 @config.command()

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,52 +11,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.cli import parameters
-from appliance.cli.errors import BadInput, Failed
+from appliance.cli.registry_configure import configure, publish_config
 from appliance.cli.registry_rollout import rollout
 from appliance.cli.registry_serve import serve
+from appliance.cli.registry_signing import keyring_of, signing, told
 
 if TYPE_CHECKING:
     from tuf.api.metadata import Role
 
-    from appliance.registry.keyring import Keyring
     from appliance.registry.repository import Repository
     from appliance.sync.published import Reference
 
-ENVIRONMENT = "APPLIANCE_REGISTRY_PASSPHRASE"
 FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-
-
-def _signing(command: Any) -> Any:
-    """Options of every command that signs."""
-    keys = click.option(
-        "--keys",
-        "folders",
-        multiple=True,
-        type=click.Path(path_type=Path, file_okay=False),
-        help="A further folder with keys, such as a stick with those of the root; repeatable.",
-    )
-    passphrase = click.option(
-        "--passphrase-file",
-        type=click.Path(path_type=Path),
-        help=f"File with the passphrase of the keys on its first line; credential:NAME reads a systemd credential "
-        f"[env: {ENVIRONMENT} holds the passphrase itself; default: asked for].",
-    )
-    return keys(passphrase(command))
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Trouble as one sentence and an exit code."""
-    from appliance.config_errors import ConfigError
-    from appliance.registry.errors import RegistryError
-    from engines.engine import EngineError
-
-    try:
-        yield
-    except (RegistryError, ConfigError, EngineError) as error:
-        raise BadInput(str(error)) from error
-    except OSError as error:
-        raise Failed(f"{error.filename or 'the registry'}: {error.strerror or error}") from error
 
 
 @click.group()
@@ -73,6 +35,8 @@ def registry() -> None:
 
 registry.add_command(serve)
 registry.add_command(rollout)
+registry.add_command(publish_config)
+registry.add_command(configure)
 
 
 @registry.command()
@@ -97,13 +61,13 @@ registry.add_command(rollout)
     show_default=True,
     help="How long devices believe that nothing is newer.",
 )
-@_signing
+@signing
 def init(folder: Path, folders: tuple[Path, ...], passphrase_file: Path | None, **terms: int) -> None:
     """Make a registry in FOLDER, with keys sealed by a passphrase."""
     from appliance.registry.repository import Repository, Terms
 
     with told():
-        keyring = _keyring(folder, folders, passphrase_file, confirm=True)
+        keyring = keyring_of(folder, folders, passphrase_file, confirm=True)
         made = Repository.create(folder, Terms(**terms), keyring)
     click.echo(f"{folder}: made; {terms['root_threshold']} of {terms['root_keys']} root keys must sign")
     click.echo(f"give devices {made.anchor} as their root ([models] root)")
@@ -144,7 +108,7 @@ def _role(name: str, role: Role, ends: datetime, here: set[str]) -> dict[str, An
 @click.argument("model")
 @click.option("--family", callback=parameters.name, metavar="NAME", help="Key that signs it; default: one of its own.")
 @click.option("--again", is_flag=True, help="A version that is published already becomes the newest once more.")
-@_signing
+@signing
 def publish(
     folder: Path, model: str, family: str | None, again: bool, folders: tuple[Path, ...], passphrase_file: Path | None
 ) -> None:
@@ -159,7 +123,7 @@ def publish(
             *(e.chunks for e in publishing.listed(repository) if e.reference.model == bundle.manifest.name)
         )
         with repository.changing():
-            keyring = _keyring(folder, folders, passphrase_file)
+            keyring = keyring_of(folder, folders, passphrase_file)
             made = publishing.publish(_open(folder), keyring, bundle, family, again=again)
     new = len(made.chunks - before)
     click.echo(
@@ -211,13 +175,13 @@ def _reference(ctx: click.Context, param: click.Parameter, value: str) -> Refere
 @registry.command()
 @FOLDER
 @click.argument("model", callback=_reference)
-@_signing
+@signing
 def revoke(folder: Path, model: Reference, folders: tuple[Path, ...], passphrase_file: Path | None) -> None:
     """Take MODEL@VERSION back: no device fetches it any more, and those that run it return to the version before."""
     from appliance.registry import publish as publishing
 
     with told(), _open(folder).changing():
-        family = publishing.revoke(_open(folder), _keyring(folder, folders, passphrase_file), model)
+        family = publishing.revoke(_open(folder), keyring_of(folder, folders, passphrase_file), model)
     click.echo(f"{model}: revoked by {family}")
 
 
@@ -231,26 +195,26 @@ def _keyid(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 @FOLDER
 @click.argument("role")
 @click.option("--old", metavar="ID", callback=_keyid, help="Beginning of the key that goes.")
-@_signing
+@signing
 def rotate(folder: Path, role: str, old: str | None, folders: tuple[Path, ...], passphrase_file: Path | None) -> None:
     """Put a new key in the place of one of ROLE: root, targets, snapshot, timestamp or a family."""
     from appliance.registry import rotate as rotating
 
     with told(), _open(folder).changing():
-        made = rotating.rotate(_open(folder), _keyring(folder, folders, passphrase_file), role, old)
+        made = rotating.rotate(_open(folder), keyring_of(folder, folders, passphrase_file), role, old)
     click.echo(f"{role}: {made} is the new key; devices follow with their next look")
 
 
 @registry.command()
 @FOLDER
 @click.option("--within-days", type=click.IntRange(0, 3650), default=1, show_default=True, help="What ends this soon.")
-@_signing
+@signing
 def renew(folder: Path, within_days: int, folders: tuple[Path, ...], passphrase_file: Path | None) -> None:
     """Sign again what ends soon, as far as its keys are here; `serve` does so by itself."""
     from appliance.registry import rotate as rotating
 
     with told(), _open(folder).changing():
-        keyring = _keyring(folder, folders, passphrase_file)
+        keyring = keyring_of(folder, folders, passphrase_file)
         done = rotating.renew(_open(folder), keyring, timedelta(days=within_days))
     click.echo(f"{folder}: {', '.join(done) + ' signed again' if done else 'nothing ends so soon'}")
 
@@ -259,24 +223,3 @@ def _open(folder: Path) -> Repository:
     from appliance.registry.repository import Repository
 
     return Repository(folder)
-
-
-def _keyring(folder: Path, more: tuple[Path, ...], passphrase_file: Path | None, *, confirm: bool = False) -> Keyring:
-    from appliance.registry.keyring import Keyring
-    from appliance.registry.repository import KEYS
-
-    return Keyring([folder / KEYS, *more], read_passphrase(passphrase_file, confirm=confirm))
-
-
-def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
-    """From the file, the environment, or whoever sits at the terminal; raises ConfigError, BadInput."""
-    from appliance.config import secret
-
-    if file is not None:
-        return secret(file)
-    if os.environ.get(ENVIRONMENT):
-        return os.environ[ENVIRONMENT]
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise BadInput(f"the keys need their passphrase: give --passphrase-file, or set {ENVIRONMENT}")
-    answer: str = click.prompt("Passphrase of the keys", hide_input=True, confirmation_prompt=confirm, err=True)
-    return answer

@@ -74,7 +74,7 @@ def rollout(
     Needs the rights of an operator on the broker. Devices that have kept it keep it, also when it stops; those that
     returned it did so by themselves.
     """
-    from appliance.cli.registry import told
+    from appliance.cli.registry_signing import told
     from appliance.mqtt.settings import LinkSettings
     from appliance.registry.fleet import Fleet
     from appliance.registry.publish import listed

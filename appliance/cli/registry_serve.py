@@ -59,7 +59,7 @@ def serve(
 
     What is served is signed: whoever serves it need not be trusted, so any server of plain files does as well.
     """
-    from appliance.cli.registry import ENVIRONMENT, read_passphrase, told
+    from appliance.cli.registry_signing import ENVIRONMENT, read_passphrase, told
     from appliance.log import start_logging
     from appliance.mqtt.settings import LinkSettings
     from appliance.registry.repository import Repository

@@ -115,6 +115,16 @@ class Topics:
         """Where a model service says what became of a sample that this device has sent."""
         return f"{self.root}/harvest/said"
 
+    @property
+    def config_desired(self) -> str:
+        """Which signed configuration this device is to use; retained, by its operator."""
+        return f"{self.root}/config/desired"
+
+    @property
+    def config_reported(self) -> str:
+        """Which it uses, and why; retained."""
+        return f"{self.root}/config/reported"
+
     def acknowledged(self, stream: str) -> str:
         """Where a collector publishes how far it has stored a stream (end-to-end acknowledgement); retained."""
         return f"{self.root}/acknowledged/{stream}"

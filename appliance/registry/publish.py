@@ -11,11 +11,12 @@ from tuf.api.metadata import DelegatedRole, Metadata, TargetFile, Targets
 from appliance.registry.errors import RegistryError
 from appliance.registry.keyring import Keyring
 from appliance.registry.repository import Repository
-from appliance.sync.published import MOST_BYTES, Reference, chunks_of, patterns, read_custom, stored
+from appliance.sync.published import CONFIGURATION, MOST_BYTES, Reference, chunks_of, patterns, read_custom, stored
 from engines.bundle import MANIFEST_FILE, Bundle
 from engines.durable import copy, sync
 
-TOP_LEVEL = frozenset({"root", "targets", "snapshot", "timestamp"})
+TOP_LEVEL = frozenset({"root", "targets", "snapshot", "timestamp", CONFIGURATION})
+"""Names that no family of models has."""
 SERIAL = "serial"
 """Own field of a family's metadata: the last serial it gave. One that was revoked does not come again."""
 MOST_METADATA_BYTES = 4_500_000
@@ -62,7 +63,7 @@ def publish(repository: Repository, keyring: Keyring, bundle: Bundle, family: st
     if not (bundle.folder / MANIFEST_FILE).is_file():
         raise RegistryError(f"{reference.model}: a bare file; `appliance models add` makes a bundle of it")
     family, is_new = _family(repository, reference.model, family)
-    metadata = repository.families.get(family) or Metadata(_without_version())
+    metadata = repository.families.get(family) or Metadata(without_version())
     before = _files(metadata.signed, reference)
     serial = 1 + int(metadata.signed.unrecognized_fields.get(SERIAL, 0))
     targets = {each.path: each for each in _targets(bundle, reference, serial)}
@@ -157,7 +158,8 @@ def _files(signed: Targets, reference: Reference) -> dict[str, TargetFile]:
     return {path: target for path, target in signed.targets.items() if path.startswith(prefix)}
 
 
-def _without_version() -> Targets:
+def without_version() -> Targets:
+    """Of a family that is new."""
     signed = Targets()
     signed.version = 0  # the first commit makes it 1
     return signed

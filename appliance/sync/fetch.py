@@ -130,6 +130,13 @@ class Fetcher:
         sync(self._folder)
         return found
 
+    def fetch_file(self, file: SignedFile) -> bytes:
+        """One signed file alone, checked; nothing of it stays. Raises Distrust, CarrierError, Stopped, OSError."""
+        path = self._fetch(file, {})
+        content = path.read_bytes()
+        path.unlink()
+        return content
+
     def discard(self, offer: Offered) -> None:
         """The parts have become a bundle."""
         for file in offer.files.values():

@@ -21,6 +21,10 @@ MOST_BYTES = 8 << 30
 METADATA, TARGETS = "metadata", "targets"
 """Folders of a registry, and first level of what is asked of it."""
 
+CONFIGURATION = "Configuration"
+"""First level of signed configurations, and the family that signs them. No model has this name: those are in lower
+case."""
+
 _NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 _REFERENCE = re.compile(rf"({_NAME})@({_NAME})")
 _MANIFEST = re.compile(rf"({_NAME})/({_NAME})/{re.escape(MANIFEST_FILE)}")
@@ -37,6 +41,8 @@ class Custom(_Strict):
     """SHA-256 of every chunk, 64 hexadecimal digits each."""
     serial: int = Field(ge=1)
     """Counts what the owner has published of this model; a device never goes back to a lower one."""
+    devices: list[str] | None = Field(None, max_length=100_000)
+    """Names of those that may use it; None: all. Of configurations only."""
 
 
 class BadCustom(ValueError):
@@ -80,6 +86,11 @@ class Reference:
 def is_name(text: str) -> bool:
     """Whether a configuration's model is a name: neither one version, nor a folder or a file."""
     return re.fullmatch(_NAME, text) is not None and not text.endswith(".onnx")
+
+
+def configuration(reference: Reference) -> str:
+    """Target path of a signed configuration, such as that of docks@3."""
+    return f"{CONFIGURATION}/{reference.model}/{reference.version}.toml"
 
 
 def patterns(model: str) -> list[str]:

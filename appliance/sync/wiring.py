@@ -75,8 +75,10 @@ def make_tools(
     )
 
 
-def make_carrier(config: Config, settings: Models, stopping: threading.Event) -> AbstractContextManager[Carrier]:
-    """To the registry. Raises ConfigError."""
+def make_carrier(
+    config: Config, settings: Models, stopping: threading.Event, who: str = "models"
+) -> AbstractContextManager[Carrier]:
+    """To the registry. `who`: of this device asks, for a name of its own on the broker. Raises ConfigError."""
     if settings.registry != "mqtt":
         from appliance.sync.http_carrier import HttpCarrier
 
@@ -87,7 +89,7 @@ def make_carrier(config: Config, settings: Models, stopping: threading.Event) ->
     assert mqtt is not None, "the configuration demands it"
     link = LinkSettings(
         url=mqtt.broker,
-        client_id=f"{mqtt.base}-{config.device.name}-models",
+        client_id=f"{mqtt.base}-{config.device.name}-{who}",
         username=mqtt.username,
         password_file=mqtt.password_file,
         ca_file=mqtt.ca_file,
