@@ -149,6 +149,8 @@ def test_what_cannot_be_obeyed_is_refused_in_words(broker: Broker, ear: Ear, tmp
         assert "no pipeline none; known: shapes" in ear.await_document("response/set", status="error")["error"]
         ear.say("appliance/box/request/fly", {})
         assert "no request fly" in ear.await_document("response/fly", status="error")["error"]
+        ear.say("appliance/box/request/install", {"data": {"model": "shapes"}})
+        assert "has no [models]" in ear.await_document("response/install", status="error")["error"]
 
 
 def test_a_snapshot_is_published_when_asked_for(broker: Broker, ear: Ear, tmp_path: Path) -> None:

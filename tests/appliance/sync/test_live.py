@@ -204,6 +204,21 @@ def test_what_an_operator_desires_comes_over_mqtt_alone_and_is_reported(site: Si
         until(lambda: versions(ear)[-1] == "2", 20)
 
 
+def test_what_the_registry_published_last_is_offered_and_installed_when_it_is_asked_for(site: Site, ear: Ear) -> None:
+    site.publish("2")
+    with ApplianceProcess(site.folder, site.config(look_s=1.0)):
+        until(lambda: _reported(ear, "shapes").get("offered") == "2", 40)
+        assert _reported(ear, "shapes")["state"] is None
+        ear.say("appliance/box/request/install", {"data": {"model": "shapes"}})
+        assert ear.await_document("response/install")["data"] == {"model": "shapes", "version": "2"}
+        until(lambda: _reported(ear, "shapes").get("state") == "kept", 150, "kept")
+        assert _reported(ear, "shapes")["offered"] is None
+        until(lambda: versions(ear)[-1] == "2", 20)
+        ear.say("appliance/box/request/install", {"data": {"model": "shapes"}, "transaction": 2})
+        refused = ear.await_document("response/install", transaction=2)
+        assert refused["error"] == "shapes: no other version than 2 is offered"
+
+
 def _reported(ear: Ear, model: str) -> dict[str, Any]:
     reports = ear.documents("box/models/reported")
     found: dict[str, Any] = reports[-1]["models"].get(model, {}) if reports else {}
