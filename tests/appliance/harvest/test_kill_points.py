@@ -77,6 +77,7 @@ def steps_of_a_whole_life(folder: Path) -> int:
     return steps.count
 
 
+@pytest.mark.faults
 def test_whatever_step_was_the_last_every_sample_comes_once_and_whole(tmp_path: Path) -> None:
     total = steps_of_a_whole_life(tmp_path / "undisturbed")
     assert total > 20
