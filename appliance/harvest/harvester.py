@@ -24,6 +24,8 @@ LOOKS_EVERY_S = 0.2
 LOOK_EVERY_S = 60.0
 """At the folders: a person may take samples out of them."""
 EXPIRE_EVERY_S = 600.0
+ENOUGH_BYTES = 4 << 20
+"""So much room, and a disk is not called full any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Harvester:
             self._ready.add(picker.name)
         elif looks:
             picker.store.look()
+            if picker.store.free > ENOUGH_BYTES:
+                picker.trouble = None  # what else it was is said again with the next sample
         kept = picker.figures.kept
         picker.turn(now_s, time.time())
         picker.count()

@@ -93,18 +93,25 @@ class Picker:
     def _keep(self, candidate: Candidate, unix_s: float) -> None:
         """Raises NoRoom, Withheld, OSError."""
         sample = candidate.sample
-        view = self._view(sample, candidate) if isinstance(sample, Frame) else None
-        data = wave(sample) if isinstance(sample, AudioWindow) else self._viewer.encode(sample, view or _whole(sample))
+        if isinstance(sample, AudioWindow):
+            self._write(candidate, None, wave(sample), unix_s)
+        else:
+            view = self._view(sample, candidate)
+            self._write(candidate, view, self._viewer.encode(sample, view), unix_s)
+        self._kept += 1
+
+    def _write(self, candidate: Candidate, view: View | None, data: bytes, unix_s: float) -> None:
+        """`view`: what `data` shows of a picture. Raises NoRoom, OSError."""
         series, name = self.store.begin(len(data), unix_s)
-        seen = Seen.of(sample)
+        sample, seen = candidate.sample, Seen.of(candidate.sample)
         about = Harvested(
             name=name,
             series=series,
             device=self._device,
             pipeline=self.name,
-            source=sample.source,
-            seq=sample.seq,
-            captured_at=utc(sample.stamp.unix_ns),
+            source=seen.source,
+            seq=seen.seq,
+            captured_at=utc(seen.stamp.unix_ns),
             clock=self._clock(),
             reason=candidate.reason,
             why=candidate.why,
@@ -114,22 +121,15 @@ class Picker:
             other=None if candidate.other is None else _opinion(candidate.other, view),
             frame=None if view is None else FrameSize(view.width, view.height),
             window=seen.window,
-            part=None if view is None or view == _whole(sample) else (view.left, view.top),
+            part=None if view is None or seen.frame == FrameSize(view.width, view.height) else (view.left, view.top),
         )
         self.store.add(about, data)
-        self._kept += 1
 
     def _view(self, frame: Frame, candidate: Candidate) -> View:
         """Raises Withheld when nothing of it may be shown."""
         said = [candidate.said, *([] if candidate.other is None else [candidate.other])]
         self._viewer.found(frame, [each for one in said for each in one.answer.predictions])
         return self._viewer.view(frame)
-
-
-def _whole(sample: object) -> View:
-    assert isinstance(sample, Frame)
-    height, width = sample.pixels.shape[:2]
-    return View(0, 0, width, height)
 
 
 def _opinion(said: Said, view: View | None) -> Opinion:

@@ -79,6 +79,12 @@ class Store:
                     continue
         self._sizes = sizes
 
+    @property
+    def free(self) -> int:
+        """Bytes of the disk that may be taken; below 0, others have taken of what is left to them."""
+        disk = os.statvfs(self.folder)
+        return disk.f_bavail * disk.f_frsize - self._bounds.leave_free
+
     def __len__(self) -> int:
         return len(self._sizes)
 
@@ -104,8 +110,7 @@ class Store:
             raise NoRoom(f"a sample of {size} bytes is more than max_mb allows")
         while self._sizes and self.size + needed > self._bounds.most_bytes:
             self.remove(next(iter(self._sizes)))
-        disk = os.statvfs(self.folder)
-        if disk.f_bavail * disk.f_frsize - self._bounds.leave_free < needed:
+        if self.free < needed:
             raise OSError(errno.ENOSPC, "the disk is full", str(self.folder))
         books = self.books.spent(size, unix_s)
         durable.replace(self.folder / BOOKS, books_file.to_json(books))

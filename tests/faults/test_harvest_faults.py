@@ -117,16 +117,18 @@ def test_what_no_service_will_ever_take_does_not_stand_in_the_way(broker: Broker
 def test_a_broker_that_is_killed_again_and_again_loses_and_doubles_nothing(
     broker: Broker, tmp_path: Path, long_run: bool
 ) -> None:
-    shelf = store(tmp_path / "a")
-    abouts = kept(shelf, 60 if long_run else 20)
-    chance, pause = random.Random(3), threading.Event()
-    with collecting(broker.url, tmp_path / "barn") as collector, sending(broker.url, {"shapes": shelf}):
-        while len(shelf):
-            pause.wait(chance.uniform(0.05, 0.8))
-            broker.kill()
-            broker.start()
-            pause.wait(0.5)
-        stored = collector.stored
+    """Over a line that takes a fifth of a second for a sample, so that each is killed somewhere on its way."""
+    shelf, chance, pause = store(tmp_path / "a"), random.Random(3), threading.Event()
+    abouts = kept(shelf, 100 if long_run else 25, data=PICTURE + chance.randbytes(20_000))
+    with FaultyProxy(broker.port) as line:
+        line.bytes_per_s = 100_000
+        with collecting(line.url, tmp_path / "barn") as collector, sending(line.url, {"shapes": shelf}):
+            for _ in range(40 if long_run else 6):
+                pause.wait(chance.uniform(0.3, 1.5))
+                broker.kill()
+                broker.start()
+            until(lambda: not len(shelf), 300)
+            stored = collector.stored
     assert pictures(tmp_path / "barn") == [about.name for about in abouts]
     assert stored == len(abouts)
 

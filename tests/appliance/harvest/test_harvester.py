@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from appliance.config import Pipeline
 from appliance.harvest.basket import Basket
 from appliance.harvest.harvester import Harvester
@@ -16,6 +18,7 @@ from appliance.pipeline.audience import Heard
 from appliance.remote.pictures import Viewer
 from engines.engine import EngineError
 from tests.appliance.harvest.samples import MODEL, OTHER, bounds, frame, labels, said
+from tests.disks import fill, small_disk
 
 SETTINGS = Harvest(unsure_between=(0.4, 0.6), disagreed=True, apart_s=1.0)
 
@@ -56,6 +59,21 @@ def test_a_folder_that_somebody_took_is_made_again(tmp_path: Path) -> None:
         harvester.turn(float(second))
     assert len(list(names(tmp_path / "a"))) >= 1
     assert not harvester.complaints
+
+
+@pytest.mark.faults
+def test_a_disk_that_has_room_again_is_not_called_full_for_want_of_a_sample(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 16 << 20) as disk:
+        harvester = Harvester([picker("a", disk / "a")], lambda: "synced")
+        harvester.turn(0.0)
+        filler = fill(disk)
+        offer(harvester)
+        harvester.turn(1.0)
+        harvester.turn(100.0)
+        assert harvester.complaints == (f"a: no sample is kept: {disk}/a: the disk is full",)
+        filler.unlink()
+        harvester.turn(200.0)
+        assert not harvester.complaints
 
 
 def test_what_a_version_in_shadow_says_otherwise_is_kept_with_both_answers(tmp_path: Path) -> None:
