@@ -15,7 +15,7 @@ from tests.fuzz.kept import KEPT
 from tests.fuzz.target import Broken
 
 _TURNS = 20_000
-"""Of the event loop, ten seconds: what a request asks for here is done on threads, which may have to wait for a core."""
+"""Of the event loop, ten seconds: what a request asks for is done on threads, which may have to wait for a core."""
 _UNFINISHED = 40
 """Turns that are granted to a request of which not all has come."""
 _LOG = "uvicorn.error"
