@@ -95,9 +95,9 @@ def test_a_script_is_executable_and_sound_shell(script: str) -> None:
 def test_every_top_level_entry_is_one_that_belongs() -> None:
     listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
     assert {name.split("/")[0] for name in listed} <= {
-        ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "appliance", "capture",
-        "docs", "engines", "pyproject.toml", "requirements-dev.lock", "requirements.lock", "scripts", "setup.cfg", "systemd",
-        "tests",
+        ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "appliance",
+        "capture", "docs", "engines", "pyproject.toml", "requirements-dev.lock", "requirements.lock", "scripts",
+        "setup.cfg", "systemd", "tests",
     }  # fmt: skip
 
 
