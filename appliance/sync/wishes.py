@@ -19,6 +19,8 @@ from appliance.sync.states import State
 
 logger = logging.getLogger(__name__)
 
+GIVEN_UP = "another version is wanted"
+"""Why a version returned that may be wanted again."""
 NOTE = "desired"
 """Key of the last good document in the ledger; it is kept for ever."""
 ABOUT_NOTES = "notes"
@@ -103,10 +105,10 @@ class Wishes:
         """Begin what is desired and not under way; why not, by model. What has returned is not tried again."""
         errors = {}
         for name, version in desired.kept(machine.ledger.note(NOTE)).items():
-            job = machine.ledger.job(name)
+            job = self._without_another(machine, machine.ledger.job(name), version)
             if machine.slots.active_version(name) == version:
                 continue
-            if job is not None and job.version == version and (job.state is State.RETURNED or job.activate):
+            if job is not None and job.version == version and not _may_begin(job):
                 continue
             try:
                 machine.want(Reference(name, version), activate=True, now_s=time.time())
@@ -124,6 +126,14 @@ class Wishes:
                 errors[reference.model] = str(error)
                 logger.warning("%s is not installed: %s", reference, error)
         return errors
+
+    def _without_another(self, machine: Machine, job: Job | None, version: str) -> Job | None:
+        """Give up what is about to take the place of the very version that is desired, or has just done so."""
+        if job is None or job.version == version or job.state in (State.KEPT, State.RETURNED):
+            return job
+        if not job.activate or version not in (machine.slots.active_version(job.model), job.previous):
+            return job
+        return machine.activation.give_back(job, GIVEN_UP, deny=False)
 
     def _report(self, machine: Machine, errors: dict[str, str], used: Collection[str]) -> None:
         note = machine.ledger.note(NOTE)
@@ -174,3 +184,8 @@ def _offered(ledger: Ledger, name: str, active: str | None, job: Job | None, wan
     if offered in (None, active, returned) or pinned not in (None, offered):
         return None
     return str(offered)
+
+
+def _may_begin(job: Job) -> bool:
+    """Whether the very version of this job can be wanted: again, or now also as the active one."""
+    return job.reason == GIVEN_UP if job.state is State.RETURNED else not job.activate
