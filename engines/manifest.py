@@ -186,9 +186,9 @@ class Decoder(_Strict):
     - `classify`, `audio-labels`: `output` (batch, classes), `activation`; with `frames` true (frames, classes) for one
       sample, of which the mean counts.
     - `keywords`: `output` (batch, classes), `activation`; `background`, the labels that are no words, between commas
-      (`silence,unknown`); `smooth_ms` (200), over which scores are averaged before a word begins; `lower_by` (0.2), by
-      which a window may fall below the threshold before the word is over; `rest_ms` (200), from then until the same
-      word can begin again.
+      (`silence,unknown`); `smooth_ms` (200), within which the `smooth_by` of its scores, `mean` (default) or `least`,
+      reaches the threshold when a word begins; `lower_by` (0.2), by which a window may fall below the threshold before
+      the word is over; `rest_ms` (200), from then until the same word can begin again.
     - `vad`: `output` (batch, 1), `close_threshold`, `min_speech_ms`, `min_silence_ms`, `pad_ms`.
 
     `activation` is what remains to be applied to raw scores: `none` (default), `softmax` or `sigmoid`.

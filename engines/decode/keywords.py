@@ -1,8 +1,8 @@
 """Keywords: which word of a list was just said, once for every time it is said.
 
-Windows overlap, so that a word is heard in several of them. It begins when its score, averaged over the last windows,
-reaches the threshold; it is over with the first window that does not hold it any more, or holds another word. The same
-word can begin again once it was over for a moment.
+Windows overlap, so that a word is heard in several of them. It begins when its score reaches the threshold: the mean of
+its scores in the last windows, or, where the manifest says so, the least of them. It is over with the first window that
+does not hold it any more, or holds another word. The same word can begin again once it was over for a moment.
 """
 
 from __future__ import annotations
@@ -33,9 +33,12 @@ class Rules:
     """Class ids; the other classes are background."""
     rate_hz: int
     smooth: float
-    """Windows that ended within so long before the newest one did are averaged."""
+    """Windows that ended within so long before the newest one did are looked at together."""
     rest: float
     """From the end of a word until the same one can begin."""
+    least: bool = False
+    """A word begins by the least of its scores in them, not by their mean: one that is said on its own is heard in
+    each, what running speech has in common with it comes and goes."""
 
 
 class Words:
@@ -60,21 +63,27 @@ class Words:
         self._recent.append((end, scores))
         while self._recent[0][0] <= end - self._rules.smooth and len(self._recent) > 1:
             self._recent.popleft()
-        mean = self.scores()
-        best = max(self._rules.words, key=lambda word: float(mean[word]))
+        sure = self._sure()
+        best = max(self._rules.words, key=lambda word: float(sure[word]))
         ended: list[Segment] = []
         if self._held is not None:
-            if scores[self._held] >= end_below and (best == self._held or mean[best] < begin_at):
+            if scores[self._held] >= end_below and (best == self._held or sure[best] < begin_at):
                 self._span = (start, self._span[1])
                 return []
             ended = self.finish(end)
-        if mean[best] >= begin_at and not self._resting(best, end):
+        if sure[best] >= begin_at and not self._resting(best, end):
             self._held, self._span = best, (start, end)
         return ended
 
     def scores(self) -> Array:
         """(classes,): the average of the last windows, of which there is at least one."""
         return np.asarray(np.mean([scores for _, scores in self._recent], axis=0))
+
+    def _sure(self) -> Array:
+        """(classes,): by which a word begins."""
+        if not self._rules.least:
+            return self.scores()
+        return np.asarray(np.min([scores for _, scores in self._recent], axis=0))
 
     def finish(self, end: int) -> list[Segment]:
         """Nothing more of the held word comes; the stream is at sample `end`."""
@@ -113,6 +122,9 @@ class KeywordDecoder:
         words = tuple(number for number in range(len(manifest.labels)) if number not in self._background)
         if not words:
             raise EngineError(f"{manifest.name}: every label is background: decoder keywords needs a word to hear")
+        smooth_by = settings.options.get("smooth_by", "mean")
+        if smooth_by not in ("mean", "least"):
+            raise EngineError(f"{manifest.name}: decoder.options.smooth_by {smooth_by!r}: expected mean or least")
         self._lower_by = float(settings.options.get("lower_by", _LOWER_BY))
         self._rules = Rules(
             labels=manifest.labels,
@@ -120,6 +132,7 @@ class KeywordDecoder:
             rate_hz=spec.rate_hz,
             smooth=float(settings.options.get("smooth_ms", _SMOOTH_MS)) * spec.rate_hz / 1000,
             rest=float(settings.options.get("rest_ms", _REST_MS)) * spec.rate_hz / 1000,
+            least=smooth_by == "least",
         )
 
     def memory(self) -> Words:

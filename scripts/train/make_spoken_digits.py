@@ -5,7 +5,7 @@
     pip install -e ".[train]"                       the CPU build of torch will do
     python scripts/train/make_spoken_digits.py free-spoken-digit-dataset/recordings --output FOLDER
 
-The Debian packages it needs stand in spoken_digits/voices.py and spoken_digits/prompts.py. Under 45 minutes on two
+The Debian packages it needs stand in spoken_digits/voices.py, prompts.py and games.py. Under 45 minutes on two
 cores. Everything is seeded: the same packages and the same recordings give a model of the same accuracy. One speaker of
 the recordings is held out: nothing of theirs is trained on, and what is reported is how well they are understood.
 """
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from spoken_digits import card, evaluation, export
 from spoken_digits.bank import SPEAKERS, Word, recorded, recordings, speaker_of, synthesised
+from spoken_digits.games import HEDGEWARS, WARZONE, played
 from spoken_digits.network import Recogniser
 from spoken_digits.prompts import ENGLISH, FOREIGN, prompts
 from spoken_digits.scenes import Scenes
@@ -53,7 +54,11 @@ def main() -> None:
     prompted, prompts_read = prompts()
     known = [recorded(file) for file in files if speaker_of(file) != given.hold_out]
     effort = Effort(given.steps, given.seed)
-    kept = {"synthetic": sentences[-KEPT_SENTENCES:], "Russian": [w for w in prompts_read if w.speaker == KEPT_VOICE]}
+    kept = {
+        "synthetic": sentences[-KEPT_SENTENCES:],
+        "Russian": [w for w in prompts_read if w.speaker == KEPT_VOICE],
+        **played(),
+    }
     read = [word for word in prompts_read if word.speaker != KEPT_VOICE]
     network = _trained(known + prompted, spoken, sentences[:-KEPT_SENTENCES] + read, effort)
     print(f"trained: {_minutes(began)}", flush=True)
@@ -74,6 +79,9 @@ def _tell_missing() -> None:
         print(f"not installed, so that their voices are left out: {', '.join(absent)} (see spoken_digits/voices.py)")
     if not ENGLISH.is_dir():
         print(f"{ENGLISH} is not there: no woman's voice, no real speech without digits (see spoken_digits/prompts.py)")
+    for game in (HEDGEWARS, WARZONE):
+        if not game.exists():
+            print(f"{game} is not there: the threshold is chosen with less English (see spoken_digits/games.py)")
 
 
 def _trained(known: list[Word], spoken: list[Word], sentences: list[Word], effort: Effort) -> Recogniser:

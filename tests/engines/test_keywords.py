@@ -62,6 +62,24 @@ def test_with_no_rest_the_same_word_begins_with_the_next_window() -> None:
     assert begun([LEFT, LEFT, DOUBT, LEFT], rules) == [(0, "left"), (3, "left")]
 
 
+BY_THE_LEAST = {
+    "a word that every window is sure of": ([QUIET, *[LEFT] * 6, QUIET], [(3, "left")]),
+    "one doubtful window in the midst of it puts it off": (
+        [QUIET, LEFT, LEFT, HALF_LEFT, LEFT, LEFT, LEFT, QUIET],
+        [(6, "left")],
+    ),
+    "what comes and goes is no word": ([QUIET, *[LEFT, LEFT, HALF_LEFT] * 4, QUIET], []),
+    "the first window of all counts at once": ([LEFT, QUIET], [(0, "left")]),
+}
+
+
+@pytest.mark.parametrize(("windows", "expected"), BY_THE_LEAST.values(), ids=BY_THE_LEAST)
+def test_by_the_least_a_word_begins_once_every_window_is_sure_of_it(
+    windows: list[tuple[float, ...]], expected: list[tuple[int, str]]
+) -> None:
+    assert begun(windows, Rules(LABELS, words=(0, 1), rate_hz=RATE_HZ, smooth=300, rest=200, least=True)) == expected
+
+
 def test_a_word_lies_in_what_all_of_its_windows_cover() -> None:
     words = Words(RULES)
     ended: list[Segment] = []
@@ -109,6 +127,19 @@ def test_a_lone_window_says_its_word() -> None:
 def test_lost_sound_ends_a_word_and_nothing_of_it_is_averaged_with_what_comes_after() -> None:
     said = heard([LEFT, LEFT, QUIET], starts=[0, 100, 5000])
     assert said[2] == (Label("silence", 2, 0.9), Segment("left", 0.1, 1.0))
+
+
+def test_the_manifest_says_whether_the_mean_or_the_least_counts() -> None:
+    for smooth_by, first in (("mean", 2), ("least", 3)):
+        with listening([QUIET, HALF_LEFT, LEFT, LEFT], smooth_by=smooth_by) as opened:
+            stream = opened.new_stream()
+            said = [only(opened.predict([np.zeros(WINDOW, np.float32)], [stream])).predictions for _ in range(4)]
+        assert [any(each.label == "left" for each in window) for window in said].index(True) == first
+
+
+def test_a_way_of_smoothing_that_does_not_exist_is_named() -> None:
+    with pytest.raises(EngineError, match=r"smooth_by 'most': expected mean or least"), listening([], smooth_by="most"):
+        pass
 
 
 def test_a_background_label_that_does_not_exist_is_named() -> None:

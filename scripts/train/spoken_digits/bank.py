@@ -6,6 +6,7 @@ import random
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
@@ -84,12 +85,12 @@ def _order(text: str, voice: Voice, dice: random.Random) -> Utterance:
     return Utterance(text, voice, tempo=dice.uniform(0.8, 1.35), pitch=dice.uniform(0.75, 1.3))
 
 
-def load(path: Path) -> Sound:
+def load(path: Path | BinaryIO) -> Sound:
     """A sound file at 16 kHz, one channel, without what lies 40 dB below its loudest part at the ends, peak 1."""
     return trimmed(read(path))
 
 
-def read(path: Path) -> Sound:
+def read(path: Path | BinaryIO) -> Sound:
     """A sound file at 16 kHz, one channel, as it is."""
     samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     return np.asarray(soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ), np.float32)

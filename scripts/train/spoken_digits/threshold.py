@@ -15,7 +15,7 @@ from spoken_digits.words import DIGITS
 from engines.bundle import Bundle
 from engines.decode.keywords import Rules, Words
 
-THRESHOLDS = (0.50, 0.60, 0.65, 0.70, 0.75, 0.80, 0.84, 0.88, 0.91, 0.94, 0.96)
+THRESHOLDS = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80)
 MOST_PER_MINUTE = 0.2
 """False words in the speech that the threshold is chosen with: well below one, since other speech has other words."""
 _RULES = Rules(
@@ -24,6 +24,7 @@ _RULES = Rules(
     rate_hz=RATE_HZ,
     smooth=export.SMOOTH_MS * RATE_HZ / 1000,
     rest=export.REST_MS * RATE_HZ / 1000,
+    least=True,
 )
 
 
