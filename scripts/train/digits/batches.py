@@ -18,12 +18,14 @@ from torch import Tensor
 from digits.dataset import Dataset
 from digits.ink import Dice, Picture
 from digits.loss import Truth
-from digits.scene import PAD, SIDE, wide
+from digits.scene import NARROWEST, PAD, wide
 
-SHELF_PX = (26.0, 112.0)
+SHELF_PX = (24.0, 150.0)
 """How tall a row of a sheet is."""
 ZOOM = (0.7, 1.35)
 """Of a window that is cut from a scene."""
+STRETCH = (0.8, 1.25)
+"""How much wider a display or a digit is set on a sheet than it was rendered: types are narrow and broad."""
 SMALLEST_PX = 8.5
 """Nothing is shrunk so far that a digit becomes less tall."""
 WHOLE, GONE = 0.85, 0.3
@@ -35,26 +37,30 @@ _NARROWEST_PX = 14
 class Batches:
     """Those of one process, which has its own part of the scenes."""
 
-    def __init__(self, data: Dataset, numbers: NDArray[np.int64], dice: Dice, narrowest: float = 0.0) -> None:
-        self._data, self._pixels, self._dice, self._narrowest = data, data.pixels, dice, narrowest
+    def __init__(self, data: Dataset, numbers: NDArray[np.int64], dice: Dice) -> None:
+        self._data, self._pixels, self._dice = data, data.pixels, dice
         tight = np.array([data.kinds[number] in ("single", "strip") for number in numbers])
-        self._tight, self._wide = self._endless(numbers[tight]), self._endless(numbers[~tight])
+        empty = np.array([data.kinds[number] == "nothing" for number in numbers])
+        self._tight = self._endless(numbers[tight])
+        # Those without digits twice as often: a sheet hardly has a place that is to be left alone.
+        self._wide = self._endless(np.concatenate([numbers[~tight], numbers[empty]]))
         self._all = self._endless(numbers)
 
     def mixed(self, many: int, side: int) -> tuple[Tensor, Truth]:
         """(many, 3, side, side): sheets and, between them, windows and single displays in turn."""
-        kinds = (self._window, self._sheet, self._alone, self._sheet)
-        return _tensors([kinds[place % len(kinds)](side) for place in range(many)], self._narrowest)
+        window, sheet, alone = self._window, self._sheet, self._alone
+        kinds = (window, sheet, window, sheet, alone, sheet, window, sheet)
+        return _tensors([kinds[place % len(kinds)](side) for place in range(many)])
 
-    def plain(self, many: int) -> tuple[Tensor, Truth]:
-        """Scenes as the appliance will see them: the whole picture, with its padding."""
-        pages = []
-        for _ in range(many):
-            number = next(self._all)
-            page = Page(SIDE, self._dice)
-            page.paste(self._pixels[number], 1.0, 0, 0, *self._data.digits(number))
-            pages.append(page)
-        return _tensors(pages, self._narrowest)
+    def plain(self, many: int, side: int) -> tuple[Tensor, Truth]:
+        """Scenes as the appliance will see them: the whole picture, with its padding; a sheet in every fourth place."""
+        return _tensors([self._sheet(side) if place % 4 == 3 else self._whole(side) for place in range(many)])
+
+    def _whole(self, side: int) -> Page:
+        number = next(self._all)
+        page, pixels = Page(side, self._dice), self._pixels[number]
+        page.paste(pixels, side / len(pixels), 0, 0, *self._data.digits(number))
+        return page
 
     def _endless(self, numbers: NDArray[np.int64]) -> Iterator[int]:
         while True:
@@ -68,11 +74,12 @@ class Batches:
             while x < side - _NARROWEST_PX:
                 pixels, digits, boxes = self._content(next(self._tight))
                 height, width = pixels.shape[:2]
-                share = max(min(tall / height, side / width), _least(boxes))
-                if x and x + width * share > side + 1:
+                stretch = _between(STRETCH, self._dice)
+                share = max(min(tall / height, side / (width * stretch)), _least(boxes))
+                if x and x + width * stretch * share > side + 1:
                     break
-                page.paste(pixels, share, x, y, digits, boxes)
-                x, shelf = x + round(width * share), max(shelf, round(height * share))
+                page.paste(pixels, share, x, y, digits, boxes, stretch)
+                x, shelf = x + round(width * stretch * share), max(shelf, round(height * share))
             y += shelf
         return page
 
@@ -113,12 +120,20 @@ class Page:
         self.whole: list[NDArray[np.bool_]] = []
 
     def paste(
-        self, pixels: Picture, share: float, x: int, y: int, digits: NDArray[np.int64], boxes: NDArray[np.float32]
+        self,
+        pixels: Picture,
+        share: float,
+        x: int,
+        y: int,
+        digits: NDArray[np.int64],
+        boxes: NDArray[np.float32],
+        stretch: float = 1.0,
     ) -> None:
-        """Put a picture, `share` times as large and in other colours, with its corner at (x, y), perhaps outside."""
+        """Put a picture, `share` times as large, `stretch` times as wide again and in other colours, with its corner
+        at (x, y), perhaps outside."""
         side = len(self.pixels)
-        if share != 1:
-            size = (max(1, round(pixels.shape[1] * share)), max(1, round(pixels.shape[0] * share)))
+        if share != 1 or stretch != 1:
+            size = (max(1, round(pixels.shape[1] * share * stretch)), max(1, round(pixels.shape[0] * share)))
             way = cv2.INTER_AREA if share < 1 else cv2.INTER_LINEAR
             boxes = boxes * np.array([size[0] / pixels.shape[1], size[1] / pixels.shape[0]] * 2, np.float32)
             pixels = cv2.resize(pixels, size, interpolation=way)
@@ -133,14 +148,14 @@ class Page:
         self.whole.append(seen[seen >= GONE] >= WHOLE)
 
 
-def _tensors(pages: list[Page], narrowest: float) -> tuple[Tensor, Truth]:
+def _tensors(pages: list[Page]) -> tuple[Tensor, Truth]:
     pixels = torch.from_numpy(np.stack([page.pixels for page in pages]))
     many = [sum(map(len, page.digits)) for page in pages]
     boxes = np.concatenate([boxes for page in pages for boxes in page.boxes])
     truth = Truth(
         torch.from_numpy(np.repeat(np.arange(len(pages)), many)),
         torch.from_numpy(np.concatenate([digits for page in pages for digits in page.digits])),
-        torch.from_numpy(wide(boxes, narrowest, pixels.shape[1])),
+        torch.from_numpy(wide(boxes, NARROWEST, pixels.shape[1])),
         torch.from_numpy(np.concatenate([whole for page in pages for whole in page.whole])),
     )
     # NHWC in memory, as the pictures come: what PyTorch calls channels last.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from digits.evaluate import MOST_STRAY, Scores
 from digits.network import Detector
-from digits.scene import NARROWEST
+from digits.readable import LEAST_CONTRAST, LEAST_LIKENESS
+from digits.scene import NARROWEST, SIDE, SMALLEST_PX
 from digits.training import Recipe
 
 ABOUT = {
@@ -35,9 +36,11 @@ class Story:
     """How the model came about."""
 
     scenes: int
-    recipes: tuple[Recipe, ...]
+    recipe: Recipe
     seed: int
     minutes: float
+    processor_minutes: float
+    """Of all processes together."""
     machine: str
     network_bytes: int
     threshold: float
@@ -55,8 +58,11 @@ def written(story: Story, scores: Scores) -> str:
     return _CARD.format(
         story=story,
         weights=weights,
-        steps=sum(recipe.steps for recipe in story.recipes),
-        pictures=sum(recipe.steps * recipe.batch for recipe in story.recipes),
+        pictures=story.recipe.steps * story.recipe.batch,
+        side=SIDE,
+        smallest=int(SMALLEST_PX),
+        contrast=LEAST_CONTRAST,
+        likeness=LEAST_LIKENESS,
         digits_right=100 * scores.reading.digits_right,
         strings_right=100 * scores.reading.strings_right,
         understood=100 * scores.understood,
@@ -76,8 +82,8 @@ on a meter, a display, a counter, a label.
 ## Model
 
 One-stage, anchor-free detector: plain 3 x 3 convolutions with residual blocks, features at 1/4 to 1/32 of the input,
-answers on grids of 4, 8 and 16 pixels. {weights} weights, {story.network_bytes} bytes of ONNX in FP32. Input 256 x 256,
-letterboxed. Licence Apache-2.0.
+answers on grids of 4, 8 and 16 pixels. {weights} weights, {story.network_bytes} bytes of ONNX in FP32.
+Input {side} x {side}, letterboxed. Licence Apache-2.0.
 
 ## Data
 
@@ -86,15 +92,17 @@ segments, dot matrices and drum counters drawn by geometry; colours, textures, p
 low light, JPEG; clutter without digits. No photograph was used, neither to train nor to judge.
 A scene in whose shot a digit can no longer be told from its background is taken again in better light
 (`readable.py`), in training as in the judgement. {story.scenes} scenes made {pictures} pictures
-in {steps} batches: many displays on a sheet, windows of larger scenes, and at the end the scenes as they are; other
-sizes and colours each time. Seed {story.seed}. Rendered, trained and judged in {story.minutes:.0f} minutes
-({story.machine}).
+in {story.recipe.steps} batches: many displays on a sheet, windows of larger scenes, and at the end the scenes as they
+are; other sizes and colours each time. Seed {story.seed}. Rendered, trained and judged in {story.minutes:.0f} minutes
+with {story.processor_minutes:.0f} minutes of processor time ({story.machine}).
 
 ## Accuracy
 
 On {story.judged} rendered scenes with fonts of packages of which nothing was used in training, DSEG's seven segments
 among them (half of the seven-segment displays and the common 5 by 7 dot pattern are drawn by the same code as in
-training, with other proportions):
+training, with other proportions). Every digit drawn counts: all are at least {smallest} pixels tall in the picture as
+it was taken, and the shot keeps a contrast of {contrast} of 255 at them and a correlation with the drawing of
+{likeness} (`readable.py`):
 
 - reading accuracy {digits_right:.1f} % of digits (1 less the edit distance per digit),
 - {strings_right:.1f} % of strings read exactly (every digit of a display, counter or line right, none too many): the
@@ -121,7 +129,8 @@ differ a little from machine to machine.
 
 ## Limits
 
-- Digits less than about 10 pixels tall in the 256 pixels that the network sees: crop the meter, or add a closer camera.
+- Digits less than about {smallest} pixels tall in the {side} pixels that the network sees: crop the meter, or add
+  a closer camera.
 - Turned by more than about 20 degrees, or upside down: rotate the camera in the configuration.
 - A drum between two digits is given as the one that shows most; one that shows less than about 60 % may be missed.
 - Letters that look like digits (O, I, l, S, B in some types) may be read as digits. No decimal points, no signs.

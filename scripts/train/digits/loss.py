@@ -16,19 +16,13 @@ UNREADABLE_PX = 6.5
 """Digits that are less tall in this picture are neither wanted nor wrong."""
 _REACH = 0.22
 """Share of a digit's width and height, either way of its centre, in which cells answer for it."""
+_LEAST_REACH = 0.75
+"""In cells, either way of a digit's centre: as far at least cells answer for it."""
+_LEAST_SCORE = 0.8
+"""That a cell which answers for a digit should give, however bad its box still is."""
+_EVENLY = 0.5
+"""0: every digit's cells count alike; 1: every picture's, however many digits are on it."""
 _BOX_WEIGHT = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What is asked for."""
-
-    evenly: float = 0.0
-    """0: every digit's cells count alike; 1: every picture's, however many digits are on it."""
-    least_score: float = 0.4
-    """That a cell which answers for a digit should give, however bad its box still is."""
-    least_reach: float = 0.505
-    """In cells, either way of a digit's centre: as far at least cells answer for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +60,24 @@ class Wrong:
     """Share of those cells whose highest score is the digit's."""
 
 
-def loss(answers: Tensor, truth: Truth, side: int, goal: Goal) -> Wrong:
+def loss(answers: Tensor, truth: Truth, side: int) -> Wrong:
     """Of a batch; `answers` (pictures, 14, cells) as the network gives them for pictures of `side` by `side` pixels.
 
     Boxes: generalised IoU (Rezatofighi et al. 2019). Classes: quality focal loss (Li et al. 2020): a cell should score
     as high as its box is good. Softmax cross-entropy on top, where a digit is, for which of the ten it is: without it,
     telling digits apart is learnt much later than finding them.
     """
-    assigned = _assign(truth, side, answers.shape[0], goal.least_reach)
+    assigned = _assign(truth, side, answers.shape[0])
     logits = answers[:, 4:]
     target = torch.zeros_like(logits)
     per_picture = torch.bincount(assigned.picture, minlength=len(answers)).clamp(min=1)
-    weight = (len(assigned.cell) / len(answers) / per_picture[assigned.picture]) ** goal.evenly
+    weight = (len(assigned.cell) / len(answers) / per_picture[assigned.picture]) ** _EVENLY
     if len(assigned.cell):
         sides = answers[assigned.picture, :4, assigned.cell]
         at = centres(side, side)[0][assigned.cell]
         found = torch.cat([at - sides[:, :2], at + sides[:, 2:]], 1)
         iou, giou = _overlaps(found, assigned.boxes)
-        quality = goal.least_score + (1 - goal.least_score) * iou.detach().clamp(min=0)
+        quality = _LEAST_SCORE + (1 - _LEAST_SCORE) * iou.detach().clamp(min=0)
         target[assigned.picture, assigned.digit, assigned.cell] = quality
         box_loss = ((1 - giou) * quality * weight).sum() * _BOX_WEIGHT
         names = logits[assigned.picture, :, assigned.cell]
@@ -100,7 +94,7 @@ def loss(answers: Tensor, truth: Truth, side: int, goal: Goal) -> Wrong:
     return Wrong((found_loss + box_loss + name_loss) / max(1.0, float(weight.sum())), overlap, right)
 
 
-def _assign(truth: Truth, side: int, pictures: int, least_reach: float) -> _Assigned:
+def _assign(truth: Truth, side: int, pictures: int) -> _Assigned:
     """Cells near a digit's centre on the grids for its height; of two digits the nearer one gets a cell."""
     size = truth.boxes[:, 2:] - truth.boxes[:, :2]
     middle = (truth.boxes[:, :2] + truth.boxes[:, 2:]) / 2
@@ -110,7 +104,7 @@ def _assign(truth: Truth, side: int, pictures: int, least_reach: float) -> _Assi
     ignored = torch.zeros(pictures, len(points), dtype=torch.bool)
     digits, cells, first = [], [], 0
     for stride, (least, most) in HEIGHTS_PX.items():
-        reach = (size * _REACH).clamp(max=stride * 1.6).clamp(min=stride * least_reach)
+        reach = (size * _REACH).clamp(max=stride * 1.6).clamp(min=stride * _LEAST_REACH)
         wanted = readable & (tall >= least) & (tall < most)
         digit, cell = _covered(middle, reach, wanted, stride, side)
         digits.append(digit)

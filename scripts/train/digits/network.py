@@ -19,16 +19,17 @@ _PRIOR = 0.01
 """What every cell believes before training: with it, the many empty cells do not drown the few others."""
 
 
-def _conv(inward: int, outward: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inward, outward, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outward), nn.ReLU(True)
-    )
+def _conv(inward: int, outward: int, kernel: int = 3, stride: int = 1, apart: int = 1) -> nn.Sequential:
+    """`apart`: how many cells lie from one weight to the next; 2 sees twice as far."""
+    reach = kernel // 2 * apart
+    convolution = nn.Conv2d(inward, outward, kernel, stride, reach, dilation=apart, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outward), nn.ReLU(True))
 
 
 class _Residual(nn.Module):
-    def __init__(self, channels: int, inner: int) -> None:
+    def __init__(self, channels: int, inner: int, apart: int = 1) -> None:
         super().__init__()
-        self.first, self.second = _conv(channels, inner), _conv(inner, channels)
+        self.first, self.second = _conv(channels, inner, apart=apart), _conv(inner, channels, apart=apart)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = x + self.second(self.first(x))
@@ -43,9 +44,9 @@ class Detector(nn.Module):
         self.fine = nn.Sequential(_conv(3, 16, 3, 2), _conv(16, 32, 3, 2), _Residual(32, 16))
         self.medium = nn.Sequential(_conv(32, 64, 3, 2), _Residual(64, 32))
         self.coarse = nn.Sequential(_conv(64, 96, 3, 2), _Residual(96, 32))
-        self.coarsest = nn.Sequential(_conv(96, 96, 3, 2), _Residual(96, 32), _Residual(96, 32))
+        self.coarsest = nn.Sequential(_conv(96, 96, 3, 2), _Residual(96, 32), _Residual(96, 32, apart=2))
         self.merge_coarse = nn.Sequential(_conv(192, 64, 1), _Residual(64, 32))
-        self.merge_medium = nn.Sequential(_conv(128, 48, 1), _Residual(48, 24))
+        self.merge_medium = nn.Sequential(_conv(128, 48, 1), _Residual(48, 32))
         self.merge_fine = nn.Sequential(_conv(80, 32, 1), _Residual(32, 16))
         self.heads = nn.ModuleList(nn.Conv2d(channels, 4 + CLASSES, 1) for channels in (32, 48, 64))
         for head in self.heads:

@@ -7,7 +7,7 @@ import functools
 import logging
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,9 +17,8 @@ from torch import Tensor, distributed
 
 from digits.batches import Batches
 from digits.dataset import Dataset
-from digits.loss import Goal, Truth, Wrong, loss
+from digits.loss import Truth, Wrong, loss
 from digits.network import Detector
-from digits.scene import NARROWEST
 
 logger = logging.getLogger(__name__)
 
@@ -35,82 +34,51 @@ class Recipe:
     """How long and how fast is learnt."""
 
     steps: int
-    batch: int = 8
+    batch: int = 16
     rate: float = 4e-3
-    warm_up: int = 150
+    warm_up: int = 300
     """Steps in which the rate rises."""
-    falling: float = 0.4
+    falling: float = 0.54
     """Share of the training, at its end, in which the rate falls."""
     decay: float = 0.02
-    averaging: float = 0.998
+    averaging: float = 0.999
     """Of the weights that are kept: a running mean of those that are trained."""
     sides: tuple[int, ...] = (160, 192, 224)
     """Sizes of sheets, windows and single displays; a batch has one of them."""
-    plain: float = 0.15
-    """Share of the training, at its end, with scenes as they are, in full size."""
-    narrowest: float = 0.0
-    """Width of the boxes asked for, in shares of their height, at least."""
-    goal: Goal = field(default_factory=Goal)
+    plain: float = 0.18
+    """Share of the training, at its end, with scenes as they are."""
+    plain_sides: tuple[int, ...] = (256, 320)
+    """Sizes of those: the network's own and, for large digits, another."""
 
 
-def recipes(first: int, second: int, third: int, fourth: int, fifth: int) -> tuple[Recipe, ...]:
-    """So many steps to learn what digits look like, from as many as possible; to learn scenes as they are; and, with
-    twice as many pictures a step, to be sure of every digit, of the narrow ones too: first quickly, then
-    twice with a rate that falls."""
-    sure = Recipe(
-        steps=third,
-        batch=16,
-        rate=2e-3,
-        falling=0.0,
-        plain=0.0,
-        narrowest=NARROWEST,
-        goal=Goal(evenly=0.5, least_score=0.8, least_reach=0.75),
-    )
-    return (
-        Recipe(steps=first, falling=0.0, plain=0.0),
-        Recipe(steps=second, rate=3e-3, falling=0.75, plain=0.25, goal=Goal(evenly=0.5)),
-        sure,
-        replace(sure, steps=fourth, warm_up=50, falling=0.7, plain=0.25),
-        replace(sure, steps=fifth, rate=1.5e-3, warm_up=50, falling=0.8, plain=0.3),
-    )
-
-
-def train(data: Dataset, recipes: tuple[Recipe, ...], seed: int, scratch: Path) -> Detector:
-    """A detector in evaluation mode, by these recipes in turn; `scratch` is a folder for what lies between."""
+def train(data: Dataset, recipe: Recipe, seed: int, scratch: Path) -> Detector:
+    """A detector in evaluation mode; `scratch` is a folder for what lies between."""
     weights = scratch / "weights.pt"
-    for stage, recipe in enumerate(recipes):
-        (scratch / "meeting").unlink(missing_ok=True)
-        torch.multiprocessing.spawn(
-            _learn, (data, recipe, [seed, stage], scratch / "meeting", weights), nprocs=PROCESSES
-        )
+    torch.multiprocessing.spawn(_learn, (data, recipe, seed, scratch / "meeting", weights), nprocs=PROCESSES)
     detector = Detector()
     detector.load_state_dict(torch.load(weights))
     detector.eval()
     return detector
 
 
-def _learn(rank: int, data: Dataset, recipe: Recipe, seed: list[int], meeting: Path, weights: Path) -> None:
-    """Body of each process; `seed`, and which stage it is: after the first, the weights are where to start."""
+def _learn(rank: int, data: Dataset, recipe: Recipe, seed: int, meeting: Path, weights: Path) -> None:
+    """Body of each process."""
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    torch.manual_seed(seed[0])
+    torch.manual_seed(seed)
     distributed.init_process_group("gloo", init_method=f"file://{meeting.resolve()}", rank=rank, world_size=PROCESSES)
-    network = Detector()
-    if seed[1]:
-        network.load_state_dict(torch.load(weights))
-    network.to(memory_format=torch.channels_last)
+    network = Detector().to(memory_format=torch.channels_last)
     mean = copy.deepcopy(network)
     optimiser = _optimiser(network, recipe)
-    shared, own = np.random.default_rng([seed[0], 7, seed[1]]), np.random.default_rng([seed[0], 8, rank, seed[1]])
-    batches = Batches(data, np.arange(rank, len(data.kinds), PROCESSES), own, recipe.narrowest)
+    shared, own = np.random.default_rng([seed, 7]), np.random.default_rng([seed, 8, rank])
+    batches = Batches(data, np.arange(rank, len(data.kinds), PROCESSES), own)
     started, sums = time.monotonic(), np.zeros(3)
     for step in range(recipe.steps):
-        side = int(shared.choice(recipe.sides))
         if step < (1 - recipe.plain) * recipe.steps:
-            pictures, truth = batches.mixed(recipe.batch // PROCESSES, side)
+            pictures, truth = batches.mixed(recipe.batch // PROCESSES, int(shared.choice(recipe.sides)))
         else:
-            pictures, truth = batches.plain(recipe.batch // PROCESSES)
+            pictures, truth = batches.plain(recipe.batch // PROCESSES, int(shared.choice(recipe.plain_sides)))
         wrong = _step(network, optimiser, pictures, truth, recipe, _rate(step, recipe))
         _follow(mean, network, min(recipe.averaging, (step + 1) / (step + 10)))
         sums += np.array([float(wrong.loss.detach()), wrong.overlap, wrong.named]) / _TOLD
@@ -130,7 +98,7 @@ def _step(
         group["lr"] = rate
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_quick_bfloat16()):
         answers = network(pictures)
-    wrong = loss(answers.float(), truth, pictures.shape[2], recipe.goal)
+    wrong = loss(answers.float(), truth, pictures.shape[2])
     optimiser.zero_grad(set_to_none=True)
     wrong.loss.backward()
     _share_gradients(network)
