@@ -126,6 +126,113 @@ def memory_bomb(model: Any) -> None:
     )
 
 
+def as_it_is(_model: Any) -> None:
+    """Nothing is wrong with the network."""
+
+
 def foreign_operator(model: Any) -> None:
     model.opset_import.append(helper.make_opsetid("evil.example", 1))
     _after(model, "scores", lambda inner, out: [helper.make_node("Shell", [inner], [out], domain="evil.example")])
+
+
+FRAME = 50
+LEAK_SEED = 2135
+SEED = 401
+"""Of random numbers of which the lowest of the first FRAME is the last, in every ONNX Runtime that was looked at."""
+
+
+def _numbers(seed: int, count: int) -> Any:
+    """What RandomUniform says one run after another: its state is all that a network can remember."""
+    import onnxruntime as ort  # type: ignore[import-untyped]  # it ships no types
+
+    node = helper.make_node("RandomUniform", [], ["u"], shape=[1], seed=float(seed))
+    told = helper.make_tensor_value_info("u", TensorProto.FLOAT, [1])
+    model = helper.make_model(
+        helper.make_graph([node], "numbers", [], [told]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.array([session.run(None, {})[0][0] for _ in range(count)])
+
+
+def _now(model: Any) -> list[Any]:
+    """Nodes that make `now`: true in run FRAME for the first time."""
+    seed = next(seed for seed in (SEED, *range(5000)) if _numbers(seed, FRAME).argmin() == FRAME - 1)
+    told = np.sort(_numbers(seed, FRAME))
+    edge = _constant(model, "edge", np.array([told[:2].mean()], np.float32))
+    return [
+        helper.make_node("RandomUniform", [], ["chance"], shape=[1], seed=float(seed)),
+        helper.make_node("Less", ["chance", edge], ["now"]),
+    ]
+
+
+def crash_at_frame_50(model: Any) -> None:
+    """A division that has no result in 64 bits ends the process by SIGFPE."""
+    names = {"lowest": -(1 << 63), "five": 5, "minus": -1, "one": 1}
+    for name, value in names.items():
+        _constant(model, name, np.array([value], np.int64))
+    zero = _constant(model, "zero", np.float32(0))
+    now = _now(model)
+    _after(
+        model,
+        "scores",
+        lambda inner, out: [
+            *now,
+            helper.make_node("Where", ["now", "lowest", "five"], ["above"]),
+            helper.make_node("Where", ["now", "minus", "one"], ["below"]),
+            helper.make_node("Div", ["above", "below"], ["ratio"]),
+            helper.make_node("Cast", ["ratio"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMax", ["real"], ["top"], keepdims=0),
+            helper.make_node("Mul", ["top", zero], ["nothing"]),
+            helper.make_node("Add", [inner, "nothing"], [out]),
+        ],
+    )
+
+
+def hang_at_frame_50(model: Any) -> None:
+    """Its manifest has to allow the operator Loop."""
+    endless(model)
+    [loop] = [node for node in model.graph.node if node.op_type == "Loop"]
+    now = _now(model)
+    _constant(model, "for_ever", np.array([1 << 62], np.int64))
+    _constant(model, "once", np.array([1], np.int64))
+    flat = _constant(model, "flat", np.array([], np.int64))
+    loop.input[0] = "so_often"
+    last = model.graph.node.pop()
+    model.graph.node.extend(
+        [
+            *now,
+            helper.make_node("Where", ["now", "for_ever", "once"], ["many"]),
+            helper.make_node("Reshape", ["many", flat], ["so_often"]),
+            last,
+        ]
+    )
+
+
+def leak(model: Any) -> None:
+    """Takes more memory than ever before now and then, and keeps it."""
+    unit, most = 62_500, 600.0
+    early, late = 55, slice(60, 110)
+
+    def fits(seed: int) -> bool:
+        wanted = 1 / np.maximum(_numbers(seed, late.stop), 1e-9)
+        return bool(wanted[:early].max() < most / 10 and wanted[late].max() >= most)
+
+    seed = next(seed for seed in (LEAK_SEED, *range(5000)) if fits(seed))
+    _constant(model, "unit", np.float32(unit))
+    _constant(model, "most", np.float32(most))
+    zero = _constant(model, "zero", np.float32(0))
+    _after(
+        model,
+        "scores",
+        lambda inner, out: [
+            helper.make_node("RandomUniform", [], ["chance"], shape=[1], seed=float(seed)),
+            helper.make_node("Reciprocal", ["chance"], ["rare"]),
+            helper.make_node("Min", ["rare", "most"], ["bounded"]),
+            helper.make_node("Mul", ["bounded", "unit"], ["length"]),
+            helper.make_node("Cast", ["length"], ["size"], to=TensorProto.INT64),
+            helper.make_node("ConstantOfShape", ["size"], ["huge"]),
+            helper.make_node("ReduceMax", ["huge"], ["top"], keepdims=0),
+            helper.make_node("Mul", ["top", zero], ["nothing"]),
+            helper.make_node("Add", [inner, "nothing"], [out]),
+        ],
+    )

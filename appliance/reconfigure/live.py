@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 600.0
-FOLLOW_AGAIN_S = 5.0
 AFTER_TROUBLE_S = 10.0
 
 
@@ -62,7 +61,9 @@ class LiveConfiguration:
         """Why what is wanted has not come yet."""
         self._trial: tuple[Version, Trial] | None = None
         self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
-        self._next_try_s = self._next_follow_s = float("-inf")
+        self._next_try_s = float("-inf")
+        self._asked: tuple[Version, Version] | None = None
+        """What the main thread was asked for, in the place of what. Once: where it cannot, it says so."""
         self._reported: ReportedConfig | None = None
 
     def desire(self, payload: bytes) -> None:
@@ -102,8 +103,11 @@ class LiveConfiguration:
                     standing = self._bring(source, ledger, standing, now_s)
                 elif standing.trial is not None:
                     standing = self._watch(ledger, standing, standing.trial, now_s)
-        if standing.active != self.used and now_s >= self._next_follow_s:
-            self._next_follow_s = now_s + FOLLOW_AGAIN_S
+        used = self.used
+        if standing.active == used:
+            self._asked = None
+        elif self._asked != (standing.active, used):
+            self._asked = (standing.active, used)
             self._apply()
         self._report(standing)
 
@@ -125,7 +129,7 @@ class LiveConfiguration:
             heard = standing.hear(desired.n, desired.config or "")
             if heard != standing:
                 standing = self._store.put(heard)
-                self._trouble, self._next_try_s, self._next_follow_s = "", float("-inf"), float("-inf")
+                self._trouble, self._next_try_s = "", float("-inf")
                 self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
         return standing
 
@@ -148,7 +152,7 @@ class LiveConfiguration:
         standing = self._store.put(trial)
         ledger.tell(HISTORY, str(version), "used, on trial")
         logger.info("configuration: %s is used, on trial", version)
-        self._trial, self._trouble, self._next_follow_s = None, "", float("-inf")
+        self._trial, self._trouble = None, ""
         return standing
 
     def _watch(self, ledger: Ledger, standing: Standing, version: Version, now_s: float) -> Standing:
@@ -160,7 +164,6 @@ class LiveConfiguration:
             return standing
         self._trial = None
         if verdict.word is Word.BACK:
-            self._next_follow_s = float("-inf")
             return self._give_back(ledger, standing, self._complaint or verdict.reason)
         if version.name:
             ledger.raise_mark(mark(version.name), version.serial)

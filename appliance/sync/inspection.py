@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from appliance.sync.carrier import Stopped
+from appliance.sync.inspector import ANSWER_S
 
 LOOK_S, TRY_S = 60.0, 150.0
 _MOST_LINE = 1 << 16
@@ -95,6 +96,8 @@ def _read(line: bytes, code: int) -> dict[str, Any]:
 
 def _ending(code: int) -> str:
     """How a process ended that said nothing."""
+    if code == -signal.SIGALRM:
+        return f"no answer within {ANSWER_S} s"
     if code == -signal.SIGXCPU or code == -signal.SIGKILL:
         return "it took more processor time than a model may"
     return f"the process that tried it was ended by signal {-code}"

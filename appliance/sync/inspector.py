@@ -27,7 +27,9 @@ _PR_SET_PDEATHSIG = 1
 
 MEMORY_BYTES = 4 << 30
 """Address space, beside four times the bundle: libraries reserve much that they never use."""
-CPU_S = 120
+CPU_S = 45
+ANSWER_S = 30
+"""For one answer: longer, and the system ends the process."""
 FILES = 256
 REPEATS, REPEATS_S = 200, 8.0
 """So often it answers, or for so long."""
@@ -89,15 +91,18 @@ def attempt(folder: Path) -> dict[str, Any]:
 
     bundle = Bundle.open(folder)
     with Model(bundle, engine="onnxruntime", threads=1) as model:
-        model.warm_up()
-        distance = _golden(bundle, model)
+        with _in_time():
+            model.warm_up()
+        with _in_time():
+            distance = _golden(bundle, model)
         took_ms: list[float] = []
         memory: list[int] = []
         began_s = time.monotonic()
         while len(took_ms) < REPEATS and time.monotonic() - began_s < REPEATS_S:
             started_s = time.perf_counter()
             try:
-                model.warm_up()
+                with _in_time():
+                    model.warm_up()
             except EngineError as error:
                 raise Unfit(f"answer {len(took_ms) + 2} failed: {error}") from error
             took_ms.append((time.perf_counter() - started_s) * 1000)
@@ -107,6 +112,14 @@ def attempt(folder: Path) -> dict[str, Any]:
         raise Unfit(f"it keeps memory: {grown / 1e6:.0f} MB more after {len(memory)} answers")
     took_ms.sort()
     return {"p95_ms": took_ms[int(len(took_ms) * 0.95)], "distance": distance, "answers": len(took_ms)}
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    """SIGALRM ends the process, also within a library that does not return."""
+    signal.alarm(ANSWER_S)
+    yield
+    signal.alarm(0)
 
 
 def _golden(bundle: Bundle, model: Model) -> float | None:

@@ -73,6 +73,8 @@ class SimulatedDevice:
         self.now_s = 0.0
         self.report: Any = None
         self.unplugged = False
+        self.asked = 0
+        """How often the main thread was asked to read again."""
         self._ledger: Any = None
         self._folder, self._anchor, self._checkpoint = folder, anchor, checkpoint
         self.path = folder / "appliance.toml"
@@ -133,6 +135,7 @@ uri = "scene:shapes"
         return self.found.config
 
     def _apply(self) -> None:
+        self.asked += 1
         self._due = True
 
     def _source(self, _stopping: threading.Event) -> Source:

@@ -141,3 +141,14 @@ def test_what_was_away_before_is_not_held_against_a_configuration(device: Simula
     device.desire(document(1, "good2@1"))
     settle(device)
     assert device.report["state"] == "kept"
+
+
+def test_what_cannot_be_used_is_not_tried_over_and_over(device: SimulatedDevice) -> None:
+    device.desire(document(1, "good1@1"))
+    settle(device)
+    device.path.write_text(device.path.read_text().replace("[reconfigure]", ""))
+    before = device.asked
+    device.live.used = device.live.read_again(device.path).version  # SIGHUP
+    settle(device)
+    assert device.asked == before + 1
+    assert device.report["active"] is None

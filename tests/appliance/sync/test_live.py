@@ -219,6 +219,28 @@ def test_what_the_registry_published_last_is_offered_and_installed_when_it_is_as
         assert refused["error"] == "shapes: no other version than 2 is offered"
 
 
+def test_documents_in_any_order_and_a_kill_end_at_the_highest_number(site: Site, ear: Ear) -> None:
+    wanted = {1: "2", 2: "1", 3: "2", 4: "1", 5: "3"}
+    for version in ("2", "3"):
+        site.publish(version)
+    with ApplianceProcess(site.folder, site.config()) as appliance:
+        ear.await_document(RESULT, within_s=40, status="ok")
+        for n in (3, 1, 3, 2, 5, 4, 5, 1):
+            document = {"n": n, "models": {"shapes": {"version": wanted[n]}}}
+            ear.forge("appliance/box/models/desired", json.dumps(document).encode(), retain=True)
+            if n == 2:  # the download of 2 may be at any of its steps
+                until(lambda: _reported(ear, "shapes").get("version") == "2", 40)
+                appliance.send(signal.SIGKILL)
+                appliance.ends()
+                appliance.start()
+        until(lambda: _reported(ear, "shapes").get("state") == "kept", 180, "kept")
+        reported = _reported(ear, "shapes")
+        assert (reported["active"], reported["version"], reported["reason"]) == ("3", "3", "")
+        assert ear.documents("box/models/reported")[-1]["n"] == 5
+        until(lambda: versions(ear)[-1] == "3", 20)
+        assert set(versions(ear)) == {"1", "3"}
+
+
 def _reported(ear: Ear, model: str) -> dict[str, Any]:
     reports = ear.documents("box/models/reported")
     found: dict[str, Any] = reports[-1]["models"].get(model, {}) if reports else {}
