@@ -53,9 +53,9 @@ class SluggishAppliance(ApplianceProcess):
 
     module = "tests.sluggish"
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, **environment: str) -> None:
         self._rule = folder / "engine"
-        super().__init__(folder, config, SLUGGISH=str(self._rule))
+        super().__init__(folder, config, SLUGGISH=str(self._rule), **environment)
 
     def __enter__(self) -> SluggishAppliance:
         super().__enter__()

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.torture_figures.figure import Figure, Times, Value
-
-NOTHING_LOST = (
-    Value("lost", most=0),
-    Value("out_of_order", most=0),
-    Value("conflicts", most=0),
-    Value("unidentified", most=0),
-)
-"""Of the checker in tests/chaos: what was accepted against what was received."""
+from scripts.torture_figures.figure import NOTHING_LOST, Figure, Times, Value
 
 FAULTS = "tests/faults"
 

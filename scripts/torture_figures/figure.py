@@ -39,6 +39,15 @@ class Value:
         return " and ".join(words + ([f"at least {self.least:g}"] if self.least is not None else []))
 
 
+NOTHING_LOST = (
+    Value("lost", most=0),
+    Value("out_of_order", most=0),
+    Value("conflicts", most=0),
+    Value("unidentified", most=0),
+)
+"""Of the checker in tests/chaos: what was accepted against what was received."""
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """How repetitions are counted: the sum of a key over the told lines, or, without a key, tests that passed."""
@@ -90,6 +99,8 @@ class Ran:
     skipped: tuple[str, ...]
     """Reasons, each once."""
     seconds: float
+    load: float = 0.0
+    """Programs that ran or waited for a processor, mean of the last minute: above the cores no deadline is fair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,8 @@ class Outcome:
     repetitions: int
     wanted_repetitions: int
     seconds: float
+    load: float
+    """See Ran."""
     command: str
     state: State
     why: str
@@ -137,6 +150,7 @@ def judge(figure: Figure, ran: Ran, command: str) -> Outcome:
         repetitions=repetitions,
         wanted_repetitions=figure.wanted_times,
         seconds=round(ran.seconds, 1),
+        load=round(ran.load, 1),
         command=command,
         state=state,
         why="; ".join([*troubles, *(f"skipped: {reason}" for reason in ran.skipped)]),

@@ -16,6 +16,8 @@ FIGURES = (
         values=(Value("unusable", most=0),),
         times=Times("deaths"),
         wanted_times=700,
+        exceptions="Killed after each thing that the way of a version leaves on the disk, on the way there and "
+        "back, not at random points. Power cuts are not shown for models.",
     ),
     Figure(
         "G15",
@@ -23,6 +25,7 @@ FIGURES = (
         "tells the digest of its model",
         tests=(f"{SYNC}/test_live.py::test_a_new_version_takes_over_between_two_pictures_and_rolls_back_on_demand",),
         values=(Value("lost", most=1),),
+        exceptions="At 4 pictures a second: no gap below 250 ms can be seen.",
     ),
     Figure(
         "G16",
@@ -43,6 +46,10 @@ FIGURES = (
         "G18",
         "8 bad models: each goes back within 60 s without a network, is not tried again, the reason is told",
         tests=(f"{SYNC}/test_inspection.py", f"{SYNC}/test_machine.py"),
+        exceptions="NaN, wrong numbers, a wrong shape, slow, endless (2 ways), a memory bomb, a foreign "
+        "operator, and one that ends the process (3 starts without being kept). None that leaks: a "
+        "network has nothing to leak into. The 60 s are the bound of the inspection, they are not "
+        "measured.",
     ),
     Figure(
         "G19",

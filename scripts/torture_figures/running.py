@@ -38,7 +38,14 @@ def run(figure: Figure, *, short: bool) -> Ran:
         passed += trouble == ""
         told += [line] if line else []
         failed += [trouble] if trouble else []
-    return Ran(tuple(told), passed, tuple(failed), tuple(dict.fromkeys(skipped)), time.monotonic() - began_s)
+    return Ran(
+        told=tuple(told),
+        passed=passed,
+        failed=tuple(failed),
+        skipped=tuple(dict.fromkeys(skipped)),
+        seconds=time.monotonic() - began_s,
+        load=os.getloadavg()[0],
+    )
 
 
 def _pytest(figure: Figure, lines: Path, xml: Path, *, short: bool) -> str:

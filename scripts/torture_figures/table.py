@@ -38,11 +38,11 @@ def as_markdown(outcomes: Sequence[Outcome], figures: Mapping[str, Figure], *, s
         "",
         "`times`: repetitions run, of those that the figure asks for. Each figure was run once.",
         "",
-        "| figure | wanted | reached | times | s | | exceptions |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| figure | wanted | reached | times | s | | command | exceptions |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in outcomes:
-        cells = (each.wanted, reached(each), times(each), f"{each.seconds:.0f}", _state(each))
+        cells = (each.wanted, reached(each), times(each), f"{each.seconds:.0f}", _state(each), f"`{each.command}`")
         row = [each.figure, *cells, figures[each.figure].exceptions]
         lines.append("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in row) + " |")
     return "\n".join(lines) + "\n"
