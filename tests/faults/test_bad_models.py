@@ -19,6 +19,7 @@ from tests.appliance.sync.test_live import Site
 from tests.appliance.sync.world import Hands
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.bad_models import Spoil, spoiled
+from tests.chaos.telling import tell
 from tests.registries import Owner
 from tests.waiting import until
 
@@ -100,8 +101,8 @@ def test_every_bad_model_is_returned_without_a_network_and_the_one_before_answer
             took_s = time.monotonic() - here_s
             report, load = reported(ear), os.getloadavg()[0]
             with capsys.disabled():
-                told = {"model": name, "returned after s": round(took_s, 1), "load": round(load, 1)}
-                print(json.dumps(told | {"reason": report["reason"]}), flush=True)
+                told = {"model": name, "reason": report["reason"], "load": round(load, 1)}
+                tell("G18 bad model", returned=1, returned_after_s=round(took_s, 1), told=told)
             assert report["active"] == "1"
             assert any(words in report["reason"] for words in MODELS[name].reason.split("|")), name
             if took_s > WITHIN_S and load <= 2 * (os.cpu_count() or 1):
