@@ -142,7 +142,9 @@ def _pieces(path: Path, file: Any, block: int) -> Iterator[Samples]:
         if not len(samples):
             break
         read += len(samples)
-        yield samples[:, 0] if file.channels == 1 else samples.mean(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):  # values that are no numbers stay so, for whoever hears them
+            mixed = samples[:, 0] if file.channels == 1 else samples.mean(axis=1)
+        yield mixed
     if read < file.frames:
         raise CaptureError(f"{path}: {_broken_off(file, read)}: copy or record it again")
 
