@@ -109,7 +109,7 @@ def test_a_configuration_whose_camera_is_not_there_is_taken_back(site: Site, ear
         assert "not well within 4 s: dock:" in report["reason"]
         since_s = time.monotonic()
         until(lambda: results(ear, since_s=since_s) > 2, 20)
-        assert site.reported()["active"] is None
+        until(lambda: site.reported()["active"] is None, 10)
         assert "was returned" in site.command("config", "history", *site.config)
 
 
