@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,13 +13,14 @@ import click
 
 from appliance.cli.errors import BadInput, Failed
 from appliance.cli.run import DEFAULT_CONFIG
+from appliance.cli.turn import our_turn
 
 if TYPE_CHECKING:
     from appliance.reconfigure.standing import Standing
     from appliance.reconfigure.store import Store
     from appliance.sync.ledger import Ledger
 
-TURN_WITHIN_S = 5.0
+BUSY = "the appliance is at work on its configuration; try again in a minute"
 CONFIG = click.option(
     "--config",
     "path",
@@ -68,7 +68,7 @@ def rollback(path: Path, reason: str) -> None:
     from appliance.reconfigure.store import HISTORY
 
     store = _store(path)
-    with _turn(store), _ledger(store) as ledger:
+    with our_turn(store.turn, BUSY), _ledger(store) as ledger:
         standing = store.standing()
         if standing.trial is None and standing.good == standing.before:
             raise BadInput("nothing came from afar that could be taken back; `appliance config history` shows what did")
@@ -112,17 +112,3 @@ def _ledger(store: Store) -> Iterator[Ledger]:
             yield ledger
     except (LedgerError, OSError) as error:
         raise Failed(str(error)) from error
-
-
-@contextmanager
-def _turn(store: Store) -> Iterator[None]:
-    """Raises Failed when somebody else goes on changing it."""
-    deadline_s = time.monotonic() + TURN_WITHIN_S
-    while True:
-        with store.turn.taken() as mine:
-            if mine:
-                yield
-                return
-        if time.monotonic() > deadline_s:
-            raise Failed("the appliance is at work on its configuration; try again in a minute")
-        time.sleep(0.1)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import click
 
 from appliance.cli.errors import BadInput, Failed
 from appliance.cli.run import DEFAULT_CONFIG
+from appliance.cli.turn import our_turn
 
 if TYPE_CHECKING:
     from appliance.catalogue import Catalogue
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from appliance.sync.published import Reference
 
 TRIES = 5
-TURN_WITHIN_S = 5.0
 CONFIG = click.option(
     "--config",
     "path",
@@ -235,20 +235,12 @@ def _ledger(catalogue: Catalogue) -> Iterator[Ledger]:
         raise Failed(str(error)) from error
 
 
-@contextmanager
-def _turn(catalogue: Catalogue) -> Iterator[None]:
+def _turn(catalogue: Catalogue) -> AbstractContextManager[None]:
     """Raises Failed when somebody else goes on changing models."""
     from appliance.sync.wiring import turn_of
 
-    deadline_s = time.monotonic() + TURN_WITHIN_S
-    while True:
-        with turn_of(catalogue).taken() as mine:
-            if mine:
-                yield
-                return
-        if time.monotonic() > deadline_s:
-            raise Failed("the appliance, or another command, is at work on its models; try again in a minute")
-        time.sleep(0.1)
+    busy = "the appliance, or another command, is at work on its models; try again in a minute"
+    return our_turn(turn_of(catalogue), busy)
 
 
 @contextmanager
