@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,6 @@ from scripts.benchmarks.running import Running, cpu_s_of
 from scripts.benchmarks.subscriber import Subscriber, between
 from scripts.benchmarks.timing import percentile
 
-SHORT_ROUNDS = 2
-"""For each round of other parts: what else the machine does changes within seconds."""
 DRAWS = 400
 MARGIN_S = 0.5
 """After something has begun or ended."""
@@ -39,7 +38,9 @@ class Turns:
     beside: list[Ages] = field(default_factory=list)
 
     def figure(self, goal: str, what: str, most: float, name: str) -> Figure:
-        """The 99th percentile beside it over the one alone. `name`: of what is beside, in the details."""
+        """The 99th percentile of a round, beside it over alone, each in the middle of its rounds: what else the machine
+        does comes in bursts, and one burst holds more than a hundredth of all answers. `name`: of what is beside, in
+        the details, where the percentiles are of all answers."""
         pairs = list(zip(self.alone, self.beside, strict=True))
         least, highest = _spread(pairs)
         details = {
@@ -74,8 +75,10 @@ def _all(rounds: Sequence[Ages]) -> list[float]:
 
 
 def _ratio(pairs: Sequence[tuple[Ages, Ages]]) -> float:
-    """Of the 99th percentiles, each of all its rounds: a round is too short to have one of its own."""
-    return percentile(_all([beside for _, beside in pairs]), 99) / percentile(_all([alone for alone, _ in pairs]), 99)
+    alone, beside = (
+        statistics.median(percentile(each.ms, 99) for each in rounds) for rounds in zip(*pairs, strict=True)
+    )
+    return beside / alone
 
 
 def _spread(pairs: Sequence[tuple[Ages, Ages]]) -> tuple[float, float]:

@@ -22,6 +22,9 @@ class Extent:
     latency_s: float = 3.0
     settle_s: float = 1.0
     """Left out after the first result of a process."""
+    viewer_rounds: int = 40
+    """Of the same length."""
+    recorder_rounds: int = 10
     cameras: tuple[int, ...] = (1, 2, 4, 8)
     cameras_s: float = 4.0
     ticks: int = 90
@@ -41,6 +44,8 @@ QUICK = Extent(
     latency_rounds=1,
     latency_s=2.0,
     settle_s=0.5,
+    viewer_rounds=12,
+    recorder_rounds=6,
     cameras=(1, 4),
     cameras_s=2.0,
     ticks=45,
@@ -60,6 +65,8 @@ TINY = Extent(
     latency_rounds=1,
     latency_s=0.5,
     settle_s=0.1,
+    viewer_rounds=2,
+    recorder_rounds=2,
     cameras=(1, 2),
     cameras_s=0.5,
     ticks=5,

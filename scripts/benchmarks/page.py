@@ -22,7 +22,7 @@ from appliance.result import FrameSize, Latency, ModelId, Result
 from capture.samples import Frame
 from engines.predictions import Detection
 from scripts.benchmarks.bench import Bench, frame
-from scripts.benchmarks.beside import SHORT_ROUNDS, Turns, ages
+from scripts.benchmarks.beside import Turns, ages
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.material import Unavailable
 from scripts.benchmarks.running import Running, configuration
@@ -112,7 +112,7 @@ def _viewers(bench: Bench, url: str) -> list[Figure]:
     ):
         subscriber.await_first()
         time.sleep(bench.extent.settle_s)
-        for _ in range(bench.extent.rounds * SHORT_ROUNDS):
+        for _ in range(bench.extent.viewer_rounds):
             turns.alone.append(ages(bench, subscriber, running))
             with viewers.watching():
                 turns.beside.append(ages(bench, subscriber, running))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from appliance.mqtt.broker import BrokerMissingError, LocalBroker
 from scripts.benchmarks.bench import Bench
-from scripts.benchmarks.beside import SHORT_ROUNDS, Turns, ages
+from scripts.benchmarks.beside import Turns, ages
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.material import Unavailable
 from scripts.benchmarks.running import Running, configuration
@@ -41,7 +41,7 @@ def _figure(bench: Bench, url: str) -> Figure:
     room, turns = bench.room("recorder"), Turns()
     with Subscriber(urlsplit(url).port or 0) as subscriber, Running(room, without) as running:
         subscriber.await_first()
-        for _ in range(bench.extent.rounds * SHORT_ROUNDS):
+        for _ in range(bench.extent.recorder_rounds):
             _begin(bench, subscriber, running, without)
             turns.alone.append(ages(bench, subscriber, running))
             since_ns = _begin(bench, subscriber, running, without + RECORDER)
