@@ -63,7 +63,7 @@ class Door:
             self._wrong.pop(address, None)
             return True
         tries = self._wrong.pop(address, (0, 0.0))[0] + 1
-        wait_s = 0.0 if tries < FREE_TRIES else min(LONGEST_WAIT_S, 2.0 ** (tries - FREE_TRIES))
+        wait_s = 0.0 if tries < FREE_TRIES else min(LONGEST_WAIT_S, 2.0 ** min(tries - FREE_TRIES, 10))
         self._wrong[address] = (tries, self._steady_s() + wait_s)
         while len(self._wrong) > ADDRESSES:
             self._wrong.popitem(last=False)

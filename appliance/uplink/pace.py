@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+_RISES_S = 2.0
+"""After so long, a third that doubles every second is more than all."""
+
+
 class Pace:
     """Starts full: what comes seldom never waits."""
 
@@ -41,6 +45,6 @@ class Ramp(Pace):
         if self._since_s is None:
             self._since_s = now_s
         most_per_s = max(self._most_per_s, 1.5 * self.incoming_per_s)
-        self._per_s = most_per_s * min(1.0, 2.0 ** (now_s - self._since_s) / 3.0)
+        self._per_s = most_per_s * min(1.0, 2.0 ** min(now_s - self._since_s, _RISES_S) / 3.0)
         self._at_once = max(10.0, self._per_s / 100.0)
         return super().wait_s(now_s)

@@ -94,6 +94,12 @@ def test_one_who_guesses_waits_longer_each_time_and_others_do_not(door: Door, cl
     assert door.wait_s("1.2.3.4") == 0.0
 
 
+def test_one_who_guesses_for_days_is_refused_as_before(door: Door) -> None:
+    for _ in range(1_200):
+        assert not door.opens("not this one", "192.0.2.7")
+    assert door.wait_s("192.0.2.7") == LONGEST_WAIT_S
+
+
 def test_no_more_addresses_are_remembered_than_there_is_room_for(door: Door) -> None:
     for number in range(ADDRESSES + 50):
         door.opens("a guess", f"10.0.{number // 256}.{number % 256}")

@@ -64,3 +64,10 @@ def test_a_ramp_always_keeps_up_with_what_comes_in() -> None:
     ramp.incoming_per_s = 2000.0
     done(ramp, 0.0, 3.0)
     assert done(ramp, 3.0, 4.0) == pytest.approx(3000, rel=0.02)
+
+
+def test_a_ramp_goes_on_for_months() -> None:
+    ramp = Ramp(per_s=900.0)
+    ramp.wait_s(0.0)
+    for now_s in (1_000.0, 1_024.0, 1e5, 1e7):
+        assert done(ramp, now_s, now_s + 1.0) == pytest.approx(900 + 9, rel=0.02)
