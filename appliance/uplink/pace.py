@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 _RISES_S = 2.0
 """After so long, a third that doubles every second is more than all."""
 
