@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.config import secret
 from appliance.metrics.settings import Metrics
 from appliance.oip.settings import address, is_loopback
+from appliance.secret import secret
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

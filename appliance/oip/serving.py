@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance.config import secret
 from appliance.config_errors import ConfigError
 from appliance.oip.desk import Desk
 from appliance.oip.settings import OFF, Oip, address, is_loopback
+from appliance.secret import secret
 
 if TYPE_CHECKING:
     from appliance.oip.attention import Attention, AttentionFigures

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance.config import Config, secret
+from appliance.config import Config
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.oip.settings import address, is_loopback
@@ -21,6 +21,7 @@ from appliance.page.record import Record
 from appliance.page.session import Door
 from appliance.page.settings import Page
 from appliance.page.viewers import Viewer, Viewers
+from appliance.secret import secret
 
 if TYPE_CHECKING:
     from appliance.oip.web_server import WebServer

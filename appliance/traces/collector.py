@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from appliance.config import secret
 from appliance.config_errors import ConfigError
 from appliance.info import appliance_version
 from appliance.mailbox import Mailbox
+from appliance.secret import secret
 from appliance.traces.settings import Traces
 from appliance.traces.spans import Span
 

@@ -10,9 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from appliance.assembly import check, read
-from appliance.config import Config, load, parse, secret
+from appliance.config import Config, load, parse
 from appliance.config_errors import ConfigError
 from appliance.mqtt.settings import LinkSettings
+from appliance.secret import secret
 
 CAMERA = '[[camera]]\nname = "front"\nuri = "scene:shapes"\n'
 PIPELINE = CAMERA + '[[pipeline]]\nname = "p"\nsource = "front"\nmodel = "m"\n'
