@@ -27,6 +27,17 @@ def secret(path: Path) -> str:
     return lines[0]
 
 
+def token(path: Path) -> str:
+    """As `secret`, of what programs send in a header of HTTP. Raises ConfigError for what a header cannot hold."""
+    found = secret(path)
+    if not (found.isascii() and found.isprintable() and found == found.strip()):
+        raise ConfigError(
+            f"{path}: a token is sent in a header of HTTP, which holds ASCII letters, digits and signs without spaces "
+            f"around them: make one with `openssl rand -hex 32 > {path.name}`"
+        )
+    return found
+
+
 def credential(path: Path) -> Path:
     """`credential:NAME` as the file that systemd has made of it, any other path as it is. Raises ConfigError."""
     text = str(path)

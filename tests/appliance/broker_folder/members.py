@@ -59,7 +59,7 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str = "local
     for _ in range(5):
         for side in sides:
             try:
-                side.dohandshake()
+                side.do_handshake()
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
