@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.catalogue import Catalogue
-from appliance.config import Config, secret
+from appliance.config import Config
 from appliance.config_errors import ConfigError
 from appliance.pipeline import fit
+from appliance.secret import secret
 from appliance.wiring import link_settings
 from engines.engine import EngineError
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from appliance.catalogue import Catalogue
-from appliance.config import Camera, Config, Microphone, load, secret
-from appliance.config import Pipeline as PipelineConfig
+from appliance.config import Config, load
 from appliance.config_errors import ConfigError
+from appliance.config_pipeline import Pipeline as PipelineConfig
+from appliance.config_sources import Camera, Microphone
 from appliance.gpu_options import gpu_options
 from appliance.mqtt.settings import BrokerAddress
 from appliance.mqtt.topics import Topics
@@ -21,6 +22,7 @@ from appliance.pipeline.pipeline import Pipeline, Show
 from appliance.pipeline.worker import Worker
 from appliance.remote.figures import RoutedFigures
 from appliance.result import Clock, Result
+from appliance.secret import secret
 from appliance.together.gathering import Gathering
 from appliance.uplink.outgoing import Outgoing
 from capture.geometry import Geometry

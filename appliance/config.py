@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from appliance.config_errors import ConfigError, explain
-from appliance.config_values import File, Name, Polygon, Seconds, Share, Table, Text
-from appliance.harvest.settings import Harvest
+from appliance.config_file import load_as, parse_as
+from appliance.config_pipeline import Pipeline
+from appliance.config_sources import ONE_READER, Camera, Microphone
+from appliance.config_values import File, Name, Table, Text, twins
 from appliance.home_assistant.settings import HomeAssistant
 from appliance.metrics.settings import Metrics
 from appliance.oip.settings import Oip
 from appliance.page.settings import Page
 from appliance.reconfigure.settings import Reconfigure
-from appliance.recorder.settings import Recorder
-from appliance.remote.settings import PipelineRemote, Remote
+from appliance.remote.settings import Remote
 from appliance.sync.settings import Models
-from appliance.text_file import NotText, read_text
 from appliance.together.settings import Together
 from appliance.traces.settings import Traces
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MOST_BYTES = 4 << 20
-"""A configuration is shorter; a log given by mistake is not read to its end."""
-
-SECRET_MOST_BYTES = 64 << 10
-
-Root = TypeVar("Root", bound=Table)
 
 
 def host_name() -> str:
@@ -156,147 +141,6 @@ class Outbox(Table):
     require_subscriber: bool = Field(True, description="keep events while nobody subscribes to them", examples=[True])
 
 
-class Source(Table):
-    """What cameras and microphones share."""
-
-    name: Name = Field(description="name of the source in pipelines, topics and results (letters, digits, . _ -)")
-    enabled: bool = Field(True, description="false leaves the device closed", examples=[True])
-    loop: bool = Field(False, description="start a file again at its end", examples=[True])
-    realtime: bool = Field(True, description="false reads a file as fast as possible", examples=[False])
-    stale_after_s: Seconds = Field(
-        3.0, description="seconds without new content until the source counts as stale", examples=[3.0]
-    )
-
-
-ONE_READER = ("camera:", "csi:")
-"""Devices that one reader at a time can open."""
-
-
-class Camera(Source):
-    """A source of pictures."""
-
-    uri: Text = Field(
-        description="camera:0, camera:/dev/v4l/by-id/…, csi:0, rtsp://…, file:…, images:…, scene:digits, scene:shapes",
-        examples=["rtsp://192.168.1.20/stream1"],
-    )
-    username: Text | None = Field(None, description="user name on an RTSP camera", examples=["viewer"])
-    password_file: File | None = Field(
-        None, description="file that holds the RTSP password; credential:NAME reads a systemd credential"
-    )
-    width: int | None = Field(None, ge=16, le=16384, description="width to ask for, in pixels", examples=[1280])
-    height: int | None = Field(None, ge=16, le=16384, description="height to ask for, in pixels", examples=[720])
-    fps: float | None = Field(
-        None, ge=0.001, le=1000, description="a number of pictures per second to ask for", examples=[15]
-    )
-    pixel_format: str | None = Field(
-        None, pattern=r"^[A-Z0-9 ]{4}$", description="four letters, such as YUYV or MJPG", examples=["MJPG"]
-    )
-    rotate: Literal[0, 90, 180, 270] = Field(0, description="degrees clockwise: 0, 90, 180 or 270", examples=[90])
-    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
-        "none", description="mirror after turning: none, horizontal, vertical or both", examples=["horizontal"]
-    )
-    crop: tuple[int, int, int, int] | None = Field(
-        None, description="the part to keep after turning: [x, y, width, height] in pixels", examples=[[0, 0, 640, 480]]
-    )
-    masks: list[Polygon] = Field(
-        [],
-        description="privacy masks, painted black before anything else sees the picture: lists of points "
-        "[x, y] in pixels of the final picture",
-        examples=[[[[0, 0], [200, 0], [200, 150]]]],
-    )
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of a synthetic scene", examples=[0])
-
-    @model_validator(mode="after")
-    def _login(self) -> Camera:
-        if self.username is not None and not self.uri.startswith(("rtsp://", "rtsps://")):
-            raise ValueError("username is for rtsp:// cameras: leave it out")
-        if self.password_file is not None and self.username is None:
-            raise ValueError("password_file is of no use without username: give both")
-        return self
-
-
-class Microphone(Source):
-    """A source of sound. Its rate is the one its models need."""
-
-    uri: Text = Field(description="mic: (the default), mic:name, or wav:file", examples=["mic:USB"])
-    zeros_after_s: Seconds | None = Field(
-        2.0,
-        description="seconds of exact silence after which the microphone counts as unplugged; a microphone with a "
-        "digital mute needs a longer time",
-        examples=[2.0],
-    )
-
-
-class Motion(Table):
-    """Run the model only while something moves."""
-
-    threshold: Share = Field(0.002, description="share of the picture that must change", examples=[0.002])
-    hold_s: Seconds = Field(2.0, description="seconds to go on after the last movement", examples=[2.0])
-
-
-class Zone(Table):
-    """A named part of the picture."""
-
-    name: Name = Field(description="name of the zone in events (letters, digits, . _ -)", examples=["gate"])
-    polygon: Polygon
-
-
-class Pipeline(Table):
-    """One model looking at, or listening to, one source."""
-
-    name: Name = Field(
-        description="name of the pipeline in topics and results (letters, digits, . _ -)", examples=["dock-people"]
-    )
-    source: Text = Field(description="name of a [[camera]] or [[microphone]]", examples=["dock"])
-    model: Text = Field(
-        description="an installed model (name or name@version), a bundle folder, or an .onnx file",
-        examples=["people"],
-    )
-    engine: Literal["auto", "onnxruntime", "tensorrt"] = Field(
-        "auto", description="auto takes the first that works on this machine", examples=["auto"]
-    )
-    enabled: bool = Field(True, description="false loads nothing until a command enables it", examples=[True])
-    threshold: Share | None = Field(None, description="least score from 0 to 1; left out: the model's", examples=[0.4])
-    labels: list[Text] | None = Field(None, description="only these labels; left out: all", examples=[["person"]])
-    every: bool = Field(
-        False,
-        description="true answers every sample in order (a short queue); false always takes the newest",
-        examples=[False],
-    )
-    hop_s: Seconds | None = Field(
-        None,
-        description="seconds between two windows of sound; left out: the model's, the only one for a voice detector",
-        examples=[0.2],
-    )
-    max_per_s: float | None = Field(None, ge=0.0001, le=10_000, description="most inferences per second", examples=[5])
-    timeout_s: Seconds = Field(2.0, description="seconds after which an inference counts as failed", examples=[2.0])
-    results: Literal["live", "spooled", "off"] = Field(
-        "live", description="live: QoS 0; spooled: kept like events; off: events only", examples=["live"]
-    )
-    events: bool = Field(True, description="follow objects and sounds and publish new, update and end", examples=[True])
-    confirm: int = Field(3, ge=1, le=100, description="sightings until a new object is believed", examples=[3])
-    forget_s: Seconds = Field(1.5, description="seconds unseen until an object has ended", examples=[1.5])
-    update_s: Seconds = Field(5.0, description="seconds between two update events of one object", examples=[5.0])
-    snapshot: bool = Field(False, description="publish a JPEG of the last event, retained", examples=[True])
-    motion: Motion | None = None
-    remote: PipelineRemote | None = None
-    recorder: Recorder | None = None
-    harvest: Harvest | None = None
-    zones: list[Zone] = Field([], description="named parts of the picture")
-
-    @model_validator(mode="after")
-    def _recorded_events(self) -> Pipeline:
-        if self.recorder is not None and not self.events:
-            raise ValueError("recorder: a clip begins with an event: leave out events = false")
-        return self
-
-    @model_validator(mode="after")
-    def _unique_zones(self) -> Pipeline:
-        for fault in _twins("zones", "name", [zone.name for zone in self.zones]):
-            raise ValueError(fault)
-        return self
-
-
 class Config(Table):
     """The whole file."""
 
@@ -324,9 +168,9 @@ class Config(Table):
     @model_validator(mode="after")
     def _references(self) -> Config:
         faults = [
-            *_twins("[[camera]] and [[microphone]]", "name", [source.name for source in self.sources]),
-            *_twins("[[pipeline]]", "name", [pipeline.name for pipeline in self.pipeline]),
-            *_twins("[[camera]]", "uri", [c.uri for c in self.camera if c.uri.startswith(ONE_READER)]),
+            *twins("[[camera]] and [[microphone]]", "name", [source.name for source in self.sources]),
+            *twins("[[pipeline]]", "name", [pipeline.name for pipeline in self.pipeline]),
+            *twins("[[camera]]", "uri", [c.uri for c in self.camera if c.uri.startswith(ONE_READER)]),
             *self._unknown_sources(),
             *self._mixed_streams(),
             *self._unknown_pairs(),
@@ -353,7 +197,7 @@ class Config(Table):
         cameras = {camera.name for camera in self.camera}
         pipelines = {pipeline.name: pipeline for pipeline in self.pipeline}
         taken = [*pipelines, *(f"{name}-results" for name in pipelines), *(each.name for each in self.together)]
-        yield from _twins("[[together]] and [[pipeline]]", "name", [n for n in taken if n in self._pairs])
+        yield from twins("[[together]] and [[pipeline]]", "name", [n for n in taken if n in self._pairs])
         for each in self.together:
             for key, name, seen in (("picture", each.picture, True), ("sound", each.sound, False)):
                 pipeline = pipelines.get(name)
@@ -421,79 +265,11 @@ class Config(Table):
             )
 
 
-def _twins(where: str, key: str, values: list[str]) -> Iterator[str]:
-    for value in sorted({value for value in values if values.count(value) > 1}):
-        more = "; one camera can serve several pipelines" if key == "uri" else ""
-        yield f'{where}: the {key} "{value}" is used twice; each needs its own{more}'
-
-
 def load(path: Path) -> Config:
     """Read and validate; raises ConfigError with every fault of the file at once."""
     return load_as(Config, path, "appliance config example")
 
 
-def load_as(root: type[Root], path: Path, example: str) -> Root:
-    """The file as another root than the appliance's; `example` is the command that writes one to start from."""
-    return validate(root, load_raw(path, example), str(path))
-
-
-def load_raw(path: Path, example: str = "appliance config example") -> dict[str, Any]:
-    """The tables of a file, not yet judged. Raises ConfigError."""
-    try:
-        text = read_text(path, MOST_BYTES)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `{example} > {path.name}` writes one to start from") from None
-    except (OSError, NotText) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{path}: cannot be read: {reason}") from error
-    return tables(text, str(path))
-
-
 def parse(text: str, where: str) -> Config:
     """Validate TOML text; `where` names it in errors. Raises ConfigError."""
     return parse_as(Config, text, where)
-
-
-def parse_as(root: type[Root], text: str, where: str) -> Root:
-    """As `parse`, for another root."""
-    return validate(root, tables(text, where), where)
-
-
-def tables(text: str, where: str) -> dict[str, Any]:
-    """The tables of TOML text, not yet judged. Raises ConfigError."""
-    try:
-        raw: dict[str, Any] = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError is one; a number of 5000 digits is another
-        raise ConfigError(f"{where}: not valid TOML: {error}") from error
-    except RecursionError:
-        raise ConfigError(f"{where}: not a configuration: its lists are nested too deep") from None
-    return raw
-
-
-def validate(root: type[Root], raw: dict[str, Any], where: str) -> Root:
-    """Judge tables; raises ConfigError with every fault at once."""
-    try:
-        return root.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError("\n".join(dict.fromkeys(explain(error, raw, where, root)))) from error
-
-
-def secret(path: Path) -> str:
-    """The first line of a secret's file; `credential:NAME` looks in systemd's $CREDENTIALS_DIRECTORY.
-
-    Raises ConfigError. The secret itself is never part of a message.
-    """
-    text = str(path)
-    if text.startswith("credential:"):
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if not folder:
-            raise ConfigError(f"{text}: no systemd credentials here; use a file, or run as the service")
-        path = Path(folder) / text.removeprefix("credential:")
-    try:
-        lines = read_text(path, SECRET_MOST_BYTES).splitlines()
-    except (OSError, NotText) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{path}: the secret cannot be read: {reason}") from None
-    if not lines or not lines[0]:
-        raise ConfigError(f"{path}: the file is empty; put the secret on its first line")
-    return lines[0]

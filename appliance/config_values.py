@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -46,3 +47,10 @@ class Table(BaseModel):
     """A table of the file: unknown keys are errors, values never change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+def twins(where: str, key: str, values: list[str]) -> Iterator[str]:
+    """A sentence for every value that stands there more than once."""
+    for value in sorted({value for value in values if values.count(value) > 1}):
+        more = "; one camera can serve several pipelines" if key == "uri" else ""
+        yield f'{where}: the {key} "{value}" is used twice; each needs its own{more}'

@@ -31,10 +31,12 @@ def hear(daemon: Daemon, incoming: Incoming) -> None:
         daemon.announcer.hear(incoming)
         return
     if incoming.topic == daemon.topics.models_desired:
-        daemon.desire(incoming.payload)
+        if daemon.models is not None:
+            daemon.models.wishes.desire(incoming.payload)
         return
     if incoming.topic == daemon.topics.config_desired:
-        daemon.reconfigure(incoming.payload)
+        if daemon.configuration is not None:
+            daemon.configuration.desire(incoming.payload)
         return
     levels = incoming.topic.removeprefix(daemon.topics.root + "/").split("/")
     if levels[0] == "request" or levels[2:] == ["set"]:
@@ -131,7 +133,7 @@ def _pipeline(daemon: Daemon, name: str) -> Pipeline:
 def _answer(daemon: Daemon, request: Request) -> Any:
     """The data of a response; raises BadCommand."""
     if request.name == "status":
-        return health.as_document(daemon.health(time.monotonic_ns()))
+        return health.as_document(daemon.reporter.health(time.monotonic_ns()))
     if request.name == "reload":
         daemon.reload()
         return {"restart_required": daemon.restart_required}
@@ -145,8 +147,18 @@ def _answer(daemon: Daemon, request: Request) -> Any:
         return {"topic": topic, "seq": frame.seq}
     if request.name == "install":
         model = commands.install_data(request.data).model
-        return {"model": model, "version": daemon.install(model)}
+        return {"model": model, "version": _install(daemon, model)}
     raise BadCommand(f"no request {request.name}; known: install, reload, snapshot, status")
+
+
+def _install(daemon: Daemon, model: str) -> str:
+    """Begin to put the version that is offered of a model in the place of the active one; which that is.
+
+    Raises BadCommand.
+    """
+    if daemon.models is None:
+        raise BadCommand(f"{model[:64]}: the configuration has no [models]: no version is offered")
+    return daemon.models.wishes.install(model)
 
 
 def _respond(

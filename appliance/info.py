@@ -12,7 +12,8 @@ from capture.open import redacted
 
 if TYPE_CHECKING:
     from appliance.assembly import Assembly
-    from appliance.config import Config, Pipeline
+    from appliance.config import Config
+    from appliance.config_pipeline import Pipeline
 
 PACKAGES = ("numpy", "onnxruntime", "opencv-python", "paho-mqtt", "pydantic", "sounddevice", "tensorrt", "pycuda")
 

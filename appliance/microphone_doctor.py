@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from appliance.assembly import DEFAULT_RATE_HZ
-from appliance.config import Config, Microphone
+from appliance.config import Config
+from appliance.config_sources import Microphone
 from appliance.finding import Finding
 from capture.open import open_source
 from capture.options import AudioOptions

@@ -1,5 +1,4 @@
-"""From the configuration's [mqtt] and [outbox] to the uplink, and from [oip] to the models for other programs, from
-[page] to the live page, from [metrics] to the numbers, from [traces] to the traces."""
+"""From the tables of a configuration to the connections, and to what brings models and configurations here."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from appliance.catalogue import Catalogue
 from appliance.config import Config, Mqtt
+from appliance.connections import Connections
 from appliance.gpu_options import gpu_options
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_status
@@ -42,6 +42,20 @@ def link_settings(mqtt: Mqtt, client_id: str) -> LinkSettings:
         cert_file=mqtt.cert_file,
         key_file=mqtt.key_file,
     )
+
+
+def make_connections(config: Config, catalogue: Catalogue, state_dir: Path) -> Connections:
+    """All that the configuration asks for. Raises as those do that make each."""
+    made = Connections(
+        uplink=make_uplink(config, state_dir),
+        oip=make_oip(config, catalogue),
+        page=make_page(config),
+        metrics=make_metrics(config),
+        traces=make_traces(config),
+    )
+    if made.uplink is not None and made.traces is not None:
+        made.uplink.tell_sent(made.traces.sent)
+    return made
 
 
 def make_uplink(config: Config, state_dir: Path) -> Uplink | None:

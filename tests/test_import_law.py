@@ -53,8 +53,8 @@ def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
     assert HEAVY & set(loaded) == set()
 
 
-def test_only_the_daemon_and_the_services_start_threads() -> None:
-    """A service has those of its process, and a room one for each model, which may be loaded and unloaded."""
+def test_threads_are_started_in_one_place_but_for_those_of_models_on_call_and_of_the_registry() -> None:
+    """A room has one for each model, which any thread may load and unload; a registry's listeners take no event."""
     starters = {
         path.relative_to(ROOT).as_posix()
         for package in OURS
@@ -62,5 +62,4 @@ def test_only_the_daemon_and_the_services_start_threads() -> None:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("threading.Thread", "Thread")
     }
-    services = {"appliance/service/service.py", "appliance/service/room.py", "appliance/registry/serving.py"}
-    assert starters == {"appliance/daemon.py"} | services
+    assert starters == {"appliance/threads.py", "appliance/service/room.py", "appliance/registry/serving.py"}

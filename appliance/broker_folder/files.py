@@ -8,6 +8,7 @@ import pwd
 from pathlib import Path
 
 from appliance.broker_folder.errors import FolderError
+from engines import durable
 
 SECRET = 0o600
 OPEN = 0o644
@@ -33,15 +34,7 @@ def replace(path: Path, content: str, mode: int = OPEN) -> None:
         if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
             os.chown(beside, before.st_uid, before.st_gid)
     beside.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    durable.sync(path.parent)
 
 
 def owner_ids(owner: str) -> tuple[int, int]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from appliance.cli.errors import BadInput, Failed
+from appliance.cli.errors import BadInput
+from appliance.cli.ledger import ledger_at
 from appliance.cli.run import DEFAULT_CONFIG
 from appliance.cli.turn import our_turn
 
 if TYPE_CHECKING:
     from appliance.reconfigure.standing import Standing
     from appliance.reconfigure.store import Store
-    from appliance.sync.ledger import Ledger
 
 BUSY = "the appliance is at work on its configuration; try again in a minute"
 CONFIG = click.option(
@@ -41,7 +39,7 @@ def history(path: Path, as_json: bool, most: int) -> None:
 
     store = _store(path)
     standing = store.standing()
-    with _ledger(store) as ledger:
+    with ledger_at(store.ledger) as ledger:
         lines = ledger.history(most=most)
     if as_json:
         events = [
@@ -68,7 +66,7 @@ def rollback(path: Path, reason: str) -> None:
     from appliance.reconfigure.store import HISTORY
 
     store = _store(path)
-    with our_turn(store.turn, BUSY), _ledger(store) as ledger:
+    with our_turn(store.turn, BUSY), ledger_at(store.ledger) as ledger:
         standing = store.standing()
         if standing.trial is None and standing.good == standing.before:
             raise BadInput("nothing came from afar that could be taken back; `appliance config history` shows what did")
@@ -101,14 +99,3 @@ def _store(path: Path) -> Store:
     if store is None:
         raise BadInput(f"{path}: has no [reconfigure] table: no configuration comes from afar")
     return store
-
-
-@contextmanager
-def _ledger(store: Store) -> Iterator[Ledger]:
-    from appliance.sync.ledger import Ledger, LedgerError
-
-    try:
-        with Ledger(store.ledger) as ledger:
-            yield ledger
-    except (LedgerError, OSError) as error:
-        raise Failed(str(error)) from error

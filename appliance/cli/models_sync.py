@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.cli.errors import BadInput, Failed
+from appliance.cli.ledger import ledger_at
 from appliance.cli.run import DEFAULT_CONFIG
 from appliance.cli.turn import our_turn
 
@@ -222,17 +223,14 @@ def _catalogue(ctx: click.Context, config: Config | None) -> Catalogue:
 
 @contextmanager
 def _ledger(catalogue: Catalogue) -> Iterator[Ledger]:
-    from appliance.sync.ledger import Ledger, LedgerError
     from appliance.sync.slots import Slots
     from engines.engine import EngineError
 
     try:
-        with Ledger(Slots(catalogue).ledger) as ledger:
+        with ledger_at(Slots(catalogue).ledger) as ledger:
             yield ledger
     except EngineError as error:
         raise BadInput(str(error)) from error
-    except (LedgerError, OSError) as error:
-        raise Failed(str(error)) from error
 
 
 def _turn(catalogue: Catalogue) -> AbstractContextManager[None]:

@@ -62,7 +62,7 @@ def keyring_of(folder: Path, more: tuple[Path, ...], passphrase_file: Path | Non
 
 def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
     """From the file, the environment, or whoever sits at the terminal; raises ConfigError, BadInput."""
-    from appliance.config import secret
+    from appliance.secret import secret
 
     if file is not None:
         return secret(file)

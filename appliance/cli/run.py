@@ -56,9 +56,10 @@ def execute(config: Config, path: Path | None, for_s: float | None, found: Effec
     comes from, if it may come from afar."""
     from appliance.assembly import state_folder
     from appliance.catalogue import Catalogue
-    from appliance.daemon import Broken, Daemon, StartAgain
+    from appliance.daemon import Daemon, StartAgain
     from appliance.outbox.file import NO_ROOM, OutboxError
-    from appliance.wiring import make_metrics, make_oip, make_page, make_traces, make_uplink, recover_models
+    from appliance.threads import Broken
+    from appliance.wiring import make_connections, recover_models
 
     folder = state_folder(config, dict(os.environ))
     try:
@@ -72,8 +73,7 @@ def execute(config: Config, path: Path | None, for_s: float | None, found: Effec
     try:
         catalogue = Catalogue.default(folder)
         recover_models(catalogue)
-        uplink, oip, page = make_uplink(config, folder), make_oip(config, catalogue), make_page(config)
-        daemon = Daemon(config, path, catalogue, uplink, oip, page, make_metrics(config), make_traces(config), found)
+        daemon = Daemon(config, path, catalogue, make_connections(config, catalogue, folder), found)
         daemon.run(for_s)
     except StartAgain as again:
         if not daemon.told_to_stop:

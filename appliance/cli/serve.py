@@ -57,9 +57,9 @@ def _run(path: Path | None, given: dict[str, Any], for_s: float | None) -> None:
     from appliance.config_errors import ConfigError
     from appliance.log import start_logging
     from appliance.service.backends import backends
-    from appliance.service.room import Broken
     from appliance.service.service import Service
     from appliance.service.settings import load
+    from appliance.threads import Broken
 
     try:
         config = _quick(given) if path is None else load(path)

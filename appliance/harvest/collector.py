@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from dataclasses import replace
 
 from appliance.harvest.barn import Barn, Receipt
 from appliance.harvest.message import MOST_BYTES, Reply, reply_to_json, unpack
-from appliance.mailbox import Mailbox
-from appliance.mqtt.connection import ConnectionGone, Greeting, Unsendable
+from appliance.mqtt.answering import Answering
 from appliance.mqtt.incoming import Incoming
-from appliance.mqtt.link import Link
 from appliance.mqtt.properties import Written
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics, every_harvest, harvesting
@@ -26,7 +23,6 @@ LONGEST_ID = 64
 HEADROOM_BYTES = 64 << 10
 """For topic and properties."""
 EXPIRES_S = 20
-IDLE_S = 0.2
 TRY_AGAIN_S = 10.0
 """A folder that cannot be made is tried again after so long."""
 
@@ -38,32 +34,18 @@ class Collector:
         """`link`: with a client id that nobody else has. `base`: first level of the devices' topics. `group`: services
         of one group share the samples."""
         self.stored = self.refused = 0
-        self.connected = threading.Event()
         self._barn = barn
         self._base = base
-        self._ready = threading.Condition()
-        self._waiting: Mailbox[Incoming] = Mailbox(MOST_WAITING, self._ready)
         settings = replace(link, largest_incoming_bytes=MOST_BYTES + HEADROOM_BYTES, receive_most=MOST_ON_THE_WAY)
-        self._link = Link(settings, Greeting(subscriptions=(every_harvest(group),)), self._waiting, self._ready)
+        self._link = Answering(settings, every_harvest(group), self._take, waiting=MOST_WAITING)
+        self.connected = self._link.connected
         self._told = ""
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping`."""
         while not stopping.is_set() and not self._prepared():
             stopping.wait(TRY_AGAIN_S)
-        try:
-            while not stopping.is_set():
-                now_s = time.monotonic()
-                self._link.tend(now_s)
-                self._link.events(now_s)
-                if self._link.up is not None:
-                    self.connected.set()
-                for incoming in self._waiting.take_all(0, most=1):
-                    self._take(incoming)
-                with self._ready:
-                    self._ready.wait_for(lambda: len(self._waiting) or self._link.has_events, IDLE_S)
-        finally:
-            self._link.finish(1.0)
+        self._link.run(stopping)
 
     def _prepared(self) -> bool:
         try:
@@ -88,12 +70,8 @@ class Collector:
         elif receipt.new:
             self._told = ""
         said = reply_to_json(Reply(correlation.decode("ascii"), receipt.status, receipt.words))
-        try:
-            if self._link.up is not None:
-                properties = Written(expires_s=EXPIRES_S, correlation=correlation)
-                self._link.publish(Topics(self._base, device).harvest_said, said, qos=1, properties=properties)
-        except (ConnectionGone, Unsendable) as error:
-            logger.debug("%s: not told what became of its sample: %s", device, error)
+        properties = Written(expires_s=EXPIRES_S, correlation=correlation)
+        self._link.answer(Topics(self._base, device).harvest_said, said, qos=1, properties=properties)
 
     def _say(self, words: str) -> None:
         if words != self._told:

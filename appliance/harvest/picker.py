@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from appliance import config
+from appliance.config_pipeline import Pipeline
 from appliance.harvest.basket import Basket, Candidate, Said
 from appliance.harvest.sample import Harvested, Opinion
 from appliance.harvest.store import NoRoom, Store
@@ -44,7 +44,7 @@ class Picker:
 
     def __init__(
         self,
-        settings: config.Pipeline,
+        settings: Pipeline,
         device: str,
         basket: Basket,
         store: Store,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.config import Config
-from appliance.config import Pipeline as PipelineConfig
+from appliance.config_pipeline import Pipeline as PipelineConfig
 from appliance.harvest.basket import Basket
 from appliance.harvest.harvester import Harvester
 from appliance.harvest.picker import Picker

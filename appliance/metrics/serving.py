@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.config import secret
 from appliance.metrics.settings import Metrics
 from appliance.oip.settings import address, is_loopback
+from appliance.secret import token
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -30,7 +30,7 @@ class MetricsServer:
         self.address = ""
         """Where it can be reached, as a URL; known once it listens."""
         self._settings = settings
-        self._token = secret(settings.token_file) if settings.token_file else None
+        self._token = token(settings.token_file) if settings.token_file else None
         self._socket: socket.socket | None = None
 
     def listen(self) -> str:

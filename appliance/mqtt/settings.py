@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from appliance.config import secret
 from appliance.config_errors import ConfigError
+from appliance.secret import credential, secret
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -108,7 +107,7 @@ class LinkSettings:
         return context
 
     def _show_certificate(self, context: ssl.SSLContext, cert_file: Path) -> None:
-        key_file = _credential(self.key_file) if self.key_file is not None else cert_file
+        key_file = credential(self.key_file) if self.key_file is not None else cert_file
         _look_at(cert_file, "cert_file names our certificate")
         _look_at(key_file, "key_file names the key of our certificate")
 
@@ -145,14 +144,3 @@ def _look_at(path: Path, role: str) -> None:
         raise ConfigError(f"{path}: cannot be read: {e.strerror}; [mqtt] {role}") from e
     if waits:
         raise ConfigError(f"{path}: a device or a pipe, not a file; [mqtt] {role}")
-
-
-def _credential(path: Path) -> Path:
-    """`credential:NAME` as the file systemd made of it."""
-    text = str(path)
-    if not text.startswith("credential:"):
-        return path
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ConfigError(f"{text}: no systemd credentials here; use a file, or run as the service")
-    return Path(folder) / text.removeprefix("credential:")

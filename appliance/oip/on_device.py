@@ -47,5 +47,5 @@ class OnDevice:
             self._serving.run(stopping)
 
     def check(self) -> None:
-        """To be called now and then; raises room.Broken when a model hangs and cannot be called off."""
+        """To be called now and then; raises Broken when a model hangs and cannot be called off."""
         self._room.check()

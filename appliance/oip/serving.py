@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance.config import secret
 from appliance.config_errors import ConfigError
 from appliance.oip.desk import Desk
 from appliance.oip.settings import OFF, Oip, address, is_loopback
+from appliance.secret import token
 
 if TYPE_CHECKING:
     from appliance.oip.attention import Attention, AttentionFigures
@@ -50,7 +50,7 @@ class Serving:
         self._metrics = metrics
         self._settings = settings
         self._desk = Desk(room, settings, name, lazy=lazy)
-        self._token = secret(settings.token_file) if settings.token_file else None
+        self._token = token(settings.token_file) if settings.token_file else None
         self._socket: socket.socket | None = None
         self._grpc: Any = None
         self._attentions: dict[str, Attention | GrpcAttention] = {}

@@ -11,6 +11,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines import durable
+
 _LENGTH = 64
 
 
@@ -69,7 +71,7 @@ class HighWater:
         os.ftruncate(self._file, _LENGTH)
         os.pwrite(self._file, mark.to_bytes(), 0)
         os.fsync(self._file)
-        sync_folder(self._path.parent)
+        durable.sync(self._path.parent)
 
     def write(self, mark: Mark) -> None:
         """Raise the mark. Raises OSError."""
@@ -80,17 +82,3 @@ class HighWater:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new, renamed and deleted names in it outlive a power cut."""
-    sync_file(folder)
-
-
-def sync_file(path: Path) -> None:
-    """Make its content outlive a power cut."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,6 +6,7 @@ Or in the place of one that is not there any more, although it is in use: then n
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -19,11 +20,11 @@ from appliance.outbox.books import Books, begin
 from appliance.outbox.database import Database
 from appliance.outbox.file import COMPANIONS, OutboxError, OutboxFull, Shape, no_room
 from appliance.outbox.gaps import Gaps, Gone
-from appliance.outbox.high_water import sync_file, sync_folder
 from appliance.outbox.room import OVERHEAD_BYTES, Room
 from appliance.outbox.rows import Document, Stream
 from appliance.outbox.salvage import remains, salvage
 from appliance.outbox.sqlite_pages import PAGE_BYTES
+from engines import durable
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def replace(path: Path, shape: Shape, ballast: Ballast) -> int:
     try:
         forget_damaged(path)
         saved = _build(building, path, shape, ballast)
-        sync_file(building)
+        _sync_file(building)
         building.rename(_complete(path))
         finish(path)
     except OSError as e:
@@ -75,22 +76,22 @@ def copy(database: Database, books: Books, path: Path, shape: Shape, ballast: Ba
             merged.never_wait()
             ours = Books(merged, books.epoch, [stream.copy() for stream in books.streams.values()])
             _merge(merged, ours, path, shape, ballast)
-    sync_file(building)
+    _sync_file(building)
     building.rename(_complete(path))
-    sync_folder(path.parent)
+    durable.sync(path.parent)
 
 
 def finish(path: Path) -> None:
     """Exchange the files if a new one is complete: now, or because a start was cut short. Raises OSError."""
     if not _complete(path).exists():
         return
-    sync_folder(path.parent)
+    durable.sync(path.parent)
     damaged = _damaged(path)
     damaged.mkdir(exist_ok=True)
     for part in _parts(path):
         part.rename(damaged / part.name)
     _complete(path).rename(path)
-    sync_folder(path.parent)
+    durable.sync(path.parent)
 
 
 def forget_damaged(path: Path) -> None:
@@ -106,6 +107,15 @@ def _building(path: Path) -> Path:
     for part in _parts(building):
         part.unlink()
     return building
+
+
+def _sync_file(path: Path) -> None:
+    """Make its content outlive a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _complete(path: Path) -> Path:

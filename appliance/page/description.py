@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.config import Camera, Config, Microphone, Pipeline
+from appliance.config import Config
+from appliance.config_pipeline import Pipeline
+from appliance.config_sources import Camera, Microphone
 from appliance.info import appliance_version
 from capture.open import redacted
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance.config import Config, secret
+from appliance.config import Config
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.oip.settings import address, is_loopback
@@ -21,6 +21,7 @@ from appliance.page.record import Record
 from appliance.page.session import Door
 from appliance.page.settings import Page
 from appliance.page.viewers import Viewer, Viewers
+from appliance.secret import secret, token
 
 if TYPE_CHECKING:
     from appliance.oip.web_server import WebServer
@@ -40,12 +41,11 @@ class LivePage:
     def __init__(self, settings: Page, topics: Topics) -> None:
         """Raises ConfigError for a password or token that cannot be read or is too short."""
         password = secret(settings.password_file) if settings.password_file else None
-        token = secret(settings.token_file) if settings.token_file else None
         self.hub = Hub()
         self.orders: Mailbox[Order] = Mailbox(ORDERS)
         """Commands of viewers, for the main thread."""
         self.viewers = Viewers()
-        self.door = Door(password, token)
+        self.door = Door(password, token(settings.token_file) if settings.token_file else None)
         self.root = topics.root
         self.address = ""
         """Where it can be reached, as a URL; known once it listens."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from appliance.config import Pipeline
+from appliance.config_pipeline import Pipeline
 from engines.manifest import AudioInput, Manifest
 
 SHOWN_LABELS = 8

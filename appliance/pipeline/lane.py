@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from appliance import config
+from appliance.config_pipeline import Pipeline
 from appliance.mailbox import Mailbox
 from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import Settings
@@ -21,7 +21,7 @@ class Lane(Protocol):
     def name(self) -> str: ...
 
     @property
-    def config(self) -> config.Pipeline: ...
+    def config(self) -> Pipeline: ...
 
     @property
     def settings(self) -> Settings: ...

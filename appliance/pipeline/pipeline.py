@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from appliance import config
+from appliance.config_pipeline import Pipeline as PipelineConfig
 from appliance.harvest.basket import Basket, Said
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
@@ -59,7 +59,7 @@ class Pipeline:
 
     def __init__(
         self,
-        settings: config.Pipeline,
+        settings: PipelineConfig,
         topics: Topics,
         post: Callable[[Outgoing], None],
         clock: Callable[[], Clock],

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.assembly import read, state_folder
-from appliance.config import Config, load_raw
+from appliance.config import Config
 from appliance.config_errors import ConfigError
+from appliance.config_file import load_raw
 from appliance.reconfigure.layers import layered
 from appliance.reconfigure.standing import FILE_ALONE, Standing, Version
 from appliance.reconfigure.store import HISTORY, Store

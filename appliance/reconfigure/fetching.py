@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.config import load_raw
+from appliance.config_file import load_raw
 from appliance.reconfigure.layers import layered
 from appliance.reconfigure.standing import Standing, Version
 from appliance.reconfigure.store import MOST_BYTES, Store

@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from appliance.assembly import check
-from appliance.config import Config, tables, validate
+from appliance.config import Config
 from appliance.config_errors import ConfigError
+from appliance.config_file import tables, validate
 
 LOCAL_TABLES = {
     "mqtt": "a device that lost its broker could not be put right from afar, and its credentials are its own",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from appliance import config
+from appliance.config_pipeline import Pipeline
 from appliance.pipeline.snapshot import LONGEST_SIDE
 from appliance.recorder.clip import Clip, Head, head_line
 from appliance.recorder.develop import Undeveloped, develop
@@ -52,7 +52,7 @@ class Deck:
 
     def __init__(
         self,
-        settings: config.Pipeline,
+        settings: Pipeline,
         device: str,
         kind: Literal["video", "sound"],
         tape: Tape,

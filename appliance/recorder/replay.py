@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import ValidationError
 
-from appliance.config import Pipeline as Settings
+from appliance.config_pipeline import Pipeline as Settings
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import Pipeline

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tuf.api.metadata import DelegatedRole, Metadata, TargetFile
 
-from appliance.config import load_raw
 from appliance.config_errors import ConfigError
+from appliance.config_file import load_raw
 from appliance.reconfigure.layers import layered, refusals
 from appliance.reconfigure.store import MOST_BYTES
 from appliance.registry.errors import RegistryError

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 
-from appliance.config_errors import ConfigError
-from appliance.mailbox import Mailbox
-from appliance.mqtt.connection import ConnectionGone, Greeting
+from appliance.mqtt.answering import Answering
 from appliance.mqtt.incoming import Incoming
-from appliance.mqtt.link import Link
 from appliance.mqtt.properties import Written
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import EVERY_FETCH, Topics, fetching
@@ -23,7 +19,6 @@ MOST_WAITING = 2048
 LONGEST_CORRELATION = 64
 EXPIRES_S = 20
 """Whoever asked has asked again by then."""
-IDLE_S = 0.2
 
 
 class MqttServer:
@@ -32,27 +27,13 @@ class MqttServer:
     def __init__(self, gives: Gives, settings: LinkSettings, base: str) -> None:
         """`base`: first level of the devices' topics."""
         self.answered = 0
-        self.connected = threading.Event()
         self._gives = gives
         self._base = base
-        self._ready = threading.Condition()
-        self._questions: Mailbox[Incoming] = Mailbox(MOST_WAITING, self._ready)
-        self._link = Link(settings, Greeting(subscriptions=(EVERY_FETCH,)), self._questions, self._ready)
+        self._link = Answering(settings, EVERY_FETCH, self._answer, waiting=MOST_WAITING)
+        self.connected = self._link.connected
 
     def run(self, stopping: threading.Event) -> None:
-        try:
-            while not stopping.is_set():
-                now_s = time.monotonic()
-                self._link.tend(now_s)
-                self._link.events(now_s)
-                if self._link.up is not None:
-                    self.connected.set()
-                for question in self._questions.take_all(0, most=64):
-                    self._answer(question)
-                with self._ready:
-                    self._ready.wait_for(lambda: len(self._questions) or self._link.has_events, IDLE_S)
-        finally:
-            self._link.finish(1.0)
+        self._link.run(stopping)
 
     @property
     def words(self) -> str:
@@ -73,10 +54,4 @@ class MqttServer:
             logger.error("%s: cannot be read: %s", asked.path, error)
             return
         properties = Written(expires_s=EXPIRES_S, correlation=incoming.correlation, user=user)
-        if self._link.up is None:
-            return
-        try:
-            self._link.publish(Topics(self._base, device).piece, content, qos=0, properties=properties)
-            self.answered += 1
-        except (ConnectionGone, ConfigError):
-            logger.debug("%s: the connection was lost before its answer", device)
+        self.answered += self._link.answer(Topics(self._base, device).piece, content, qos=0, properties=properties)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from appliance.config import Camera, Config
-from appliance.config import Pipeline as PipelineConfig
+from appliance.config import Config
+from appliance.config_pipeline import Pipeline as PipelineConfig
+from appliance.config_sources import Camera
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.pipeline import Pipeline
 from appliance.pipeline.worker import Worker

@@ -16,6 +16,7 @@ from appliance.service.backend import Backend
 from appliance.service.clerk import Clerk
 from appliance.service.figures import Figures
 from appliance.service.line import RoomLimits
+from appliance.threads import Broken
 from engines.engine import TensorSpec
 from engines.manifest import Manifest
 
@@ -24,10 +25,6 @@ logger = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
 HANGS_AFTER = 2.0
 """A run this many times over its limit, on top of it, does not react to being called off."""
-
-
-class Broken(Exception):
-    """A model's thread is gone or hangs: the process has to start afresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +226,8 @@ class Room:
             clerk.close("draining")
 
     def check(self) -> None:
-        """To be called now and then: calls off runs that take too long. Raises Broken."""
+        """To be called now and then: calls off runs that take too long. Raises Broken when a model's thread hangs or is
+        gone."""
         now_ns = time.monotonic_ns()
         for name, running in list(self._threads.items()):
             thread, stopping = running

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from appliance import long_lived
 from appliance.notify import Notifier
@@ -23,8 +23,9 @@ from appliance.service.intake import Intake, link_for_service
 from appliance.service.line import RoomLimits
 from appliance.service.outgoing import Outgoing
 from appliance.service.reader import Reader
-from appliance.service.room import Broken, Room, Standing
+from appliance.service.room import Room, Standing
 from appliance.service.settings import ServiceConfig
+from appliance.threads import Threads
 from appliance.wiring import link_settings
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Service:
         self.intake = Intake(link, self.door, outgoing, self._ready, self.announcement)
         self._collector = _collector(config)
         self._notifier = Notifier()
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._threads = Threads()
         self._told_ready = False
 
     def run(self, for_s: float | None = None) -> None:
@@ -70,13 +70,13 @@ class Service:
         end_s = None if for_s is None else time.monotonic() + for_s
         told = threading.Event()
         with self._signals(told), self.room, self._oip():
-            self._start("intake", self.intake.run)
+            self._threads.start("intake", self.intake.run)
             if self._collector is not None:
-                self._start("harvest", self._collector.run)
+                self._threads.start("harvest", self._collector.run)
             if self.traces is not None:
-                self._start("traces", self.traces.collector.run)
+                self._threads.start("traces", self.traces.collector.run)
             for number in range(self.config.serve.readers):
-                self._start(f"reader {number + 1}", self.reader.run)
+                self._threads.start(f"reader {number + 1}", self.reader.run)
             try:
                 while not told.wait(TICK_S) and (end_s is None or time.monotonic() < end_s):
                     self._watch()
@@ -116,26 +116,18 @@ class Service:
         serving = Serving(self.room, self.config.oip, self.config.serve.id, metrics=metrics)
         addresses = serving.listen()
         logger.info("Open Inference Protocol: %s", ", ".join(filter(None, (addresses.http, addresses.grpc))))
-        self._start("oip", serving.run)
+        self._threads.start("oip", serving.run)
         try:
             yield
         finally:
             serving.close()
-
-    def _start(self, name: str, body: Callable[[threading.Event], Any]) -> threading.Thread:
-        thread = threading.Thread(target=body, args=(self._stopping,), name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
-        return thread
 
     # -- at work --------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Raises Broken."""
         self.room.check()
-        dead = [thread.name for thread in self._threads if not thread.is_alive()]
-        if dead:
-            raise Broken(f"{dead[0]}: the thread ended unexpectedly; see the traceback above")
+        self._threads.watch()
         if not self._told_ready and self.room.settled:
             self._told_ready = True
             long_lived.settle()
@@ -183,14 +175,10 @@ class Service:
             self._ready.wait(0.02)
 
     def _stop(self) -> None:
-        self._stopping.set()
+        self._threads.ask_to_end()
         self.door.close()
         self.intake.wake()
-        end_s = time.monotonic() + STOP_WITHIN_S
-        for thread in self._threads:
-            thread.join(max(0.0, end_s - time.monotonic()))
-            if thread.is_alive():
-                logger.warning("%s: the thread does not end", thread.name)
+        self._threads.end(time.monotonic() + STOP_WITHIN_S)
 
 
 class _Busy:

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from appliance.config import Gpu, Mqtt, host_name, load_as
+from appliance.config import Gpu, Mqtt, host_name
 from appliance.config_errors import ConfigError
+from appliance.config_file import load_as
 from appliance.config_values import File, Name, Seconds, Table, Text
 from appliance.mqtt.settings import BrokerAddress
 from appliance.oip.settings import Oip

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ulid import ULID
 
-from appliance.config import Config, Pipeline
+from appliance.config import Config
+from appliance.config_pipeline import Pipeline
 from appliance.mailbox import Mailbox
 from appliance.mqtt.topics import Topics
 from appliance.result import Event, Part, Together

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from appliance.config import secret
 from appliance.config_errors import ConfigError
 from appliance.info import appliance_version
 from appliance.mailbox import Mailbox
+from appliance.secret import token
 from appliance.traces.settings import Traces
 from appliance.traces.spans import Span
 
@@ -98,7 +98,7 @@ class Collector:
                 '[traces]: they need more packages: pip install "edge-inference-appliance[otel]"'
             ) from error
         settings = self._settings
-        headers = {"authorization": f"Bearer {secret(settings.token_file)}"} if settings.token_file else {}
+        headers = {"authorization": f"Bearer {token(settings.token_file)}"} if settings.token_file else {}
         return OTLPSpanExporter(
             endpoint=settings.endpoint,
             certificate_file=None if settings.ca_file is None else str(settings.ca_file),

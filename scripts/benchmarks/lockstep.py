@@ -9,7 +9,7 @@ from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
-from appliance.config import Pipeline as PipelineSettings
+from appliance.config_pipeline import Pipeline as PipelineSettings
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.feed import Feed
 from appliance.pipeline.pipeline import Pipeline

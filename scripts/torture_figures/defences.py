@@ -31,7 +31,7 @@ FIGURES = (
         "G23",
         "every topic, every role, publishing and receiving: exactly what the table of rights allows; nobody "
         "without a certificate; who is removed is cut off within 2 s",
-        tests=("tests/appliance/test_broker_setup.py",),
+        tests=tuple(f"tests/appliance/broker_folder/test_{about}.py" for about in ("deeds", "entry", "renewal")),
         values=(Value("otherwise", most=0), Value("cut_after_s", most=2)),
         times=Times("tried"),
         wanted_times=72,

@@ -10,9 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from appliance.assembly import check, read
-from appliance.config import Config, load, parse, secret
+from appliance.config import Config, load, parse
 from appliance.config_errors import ConfigError
 from appliance.mqtt.settings import LinkSettings
+from appliance.secret import secret, token
 
 CAMERA = '[[camera]]\nname = "front"\nuri = "scene:shapes"\n'
 PIPELINE = CAMERA + '[[pipeline]]\nname = "p"\nsource = "front"\nmodel = "m"\n'
@@ -204,6 +205,15 @@ def test_a_secret_that_is_not_text_names_the_file_and_is_not_shown(tmp_path: Pat
     (tmp_path / "password").write_bytes("gehe\xefm\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"password: the secret cannot be read: it is not UTF-8 text$"):
         secret(tmp_path / "password")
+
+
+@pytest.mark.parametrize("written", ["schlüssel", "令牌", "two\x07", " before", "behind "])
+def test_a_token_that_no_header_can_hold_is_refused_with_one_that_can(tmp_path: Path, written: str) -> None:
+    (tmp_path / "token").write_text(f"{written}\n", encoding="utf-8")
+    assert secret(tmp_path / "token") == written
+    with pytest.raises(ConfigError, match=r"openssl rand -hex 32 > token`$") as refusal:
+        token(tmp_path / "token")
+    assert written not in str(refusal.value)
 
 
 def test_a_secret_that_is_not_there_names_the_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 import soxr  # type: ignore[import-untyped]  # nor does it
 
-from appliance import config
+from appliance.config_pipeline import Pipeline as PipelineConfig
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.compose import Served
 from appliance.pipeline.pipeline import Pipeline
@@ -128,7 +128,7 @@ def spoken(words: Sequence[Array], pause_s: float) -> Array:
 def events(bundle: Bundle, samples: Array) -> list[Event]:
     """What the appliance's own pipeline publishes, when a microphone delivers these samples in blocks of 20 ms."""
     posted: list[Outgoing] = []
-    table = config.Pipeline(name="digits", source="hall", model="spoken-digits")
+    table = PipelineConfig(name="digits", source="hall", model="spoken-digits")
     pipeline = Pipeline(
         table, Topics("appliance", "box"), posted.append, lambda: "synced", threading.Condition(), hears=True
     )

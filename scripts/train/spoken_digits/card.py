@@ -69,14 +69,17 @@ def measure(bundle: Bundle, words: list[Word], speech: Path | None, choice: Choi
 
 def text(held_out: str, measured: Measured, effort: Effort) -> str:
     """The model card, in Markdown."""
-    stream, threshold = measured.in_stream, measured.choice.threshold
-    false = "not measured"
-    if measured.false_words is not None:
-        false = f"{measured.false_words[threshold]} in {measured.speech_s:.0f} s"
-    accuracies = "\n".join(
-        f"| windows, the word at the {place} of the window | {100 * value:.1f} % of {measured.words} |"
-        for place, value in measured.by_place.items()
+    parts = (
+        _what(measured),
+        _data(held_out),
+        _method(held_out, measured.choice.threshold, effort),
+        _figures(held_out, measured),
+        _limits(measured),
     )
+    return "\n".join(parts)
+
+
+def _what(measured: Measured) -> str:
     return f"""# spoken-digits
 
 Hears the English words "zero" to "nine" in a microphone stream. Everything else is `silence` or `unknown`.
@@ -84,8 +87,11 @@ Hears the English words "zero" to "nine" in a microphone stream. Everything else
 - Input: one second of 16 kHz sound, every 100 ms. Only 60 to 3700 Hz are used, which is what a telephone passes.
 - Stage `spectrogram`: 32 log-mel bands, 79 frames of 12.5 ms. Stage `recogniser`: residual convolutional network.
 - {measured.bytes / 1e6:.2f} MB in 32-bit floats. Decoder `keywords`: one event for every time a word is said.
+"""
 
-## Data
+
+def _data(held_out: str) -> str:
+    return f"""## Data
 
 - Recordings: Free Spoken Digit Dataset, Zohar Jackson and others, github.com/Jakobovski/free-spoken-digit-dataset,
   CC BY-SA 4.0; the speakers george, jackson, lucas and nicolas but for {held_out}, who was held out altogether.
@@ -96,8 +102,11 @@ Hears the English words "zero" to "nine" in a microphone stream. Everything else
   hundreds of voices, and each time with another tempo and pitch, some with a foreign accent; other words, many of them
   close to a digit; sentences without digits.
 - Noise, music-like sound, babble, rooms and microphones are computed.
+"""
 
-## Method
+
+def _method(held_out: str, threshold: float, effort: Effort) -> str:
+    return f"""## Method
 
 Windows are drawn at random: a digit alone anywhere, between other words, cut off, without its soft first consonant,
 spoiled; other words; running speech; noise. Size of the speaker, pitch, tempo, room, noise (50 to 2 dB below),
@@ -113,8 +122,19 @@ nicolas, also said slowly: at as many of {held_out}'s words there were half as m
 fewer in each kind of speech that nothing was trained on: synthetic sentences full of words close to a digit, the
 prompts in Russian, and the English of the figures of two games that Debian packages, Hedgewars and Warzone 2100. The
 speech below was used to choose none of these.
+"""
 
-## Measured, on the exported graphs
+
+def _figures(held_out: str, measured: Measured) -> str:
+    stream, threshold = measured.in_stream, measured.choice.threshold
+    false = "not measured"
+    if measured.false_words is not None:
+        false = f"{measured.false_words[threshold]} in {measured.speech_s:.0f} s"
+    accuracies = "\n".join(
+        f"| windows, the word at the {place} of the window | {100 * value:.1f} % of {measured.words} |"
+        for place, value in measured.by_place.items()
+    )
+    return f"""## Measured, on the exported graphs
 
 Speaker {held_out}, of whom nothing was trained on. (Why an earlier version missed some of their words was looked into:
 the recordings lack soft first consonants. That is why digits without them are trained with; and that many more steps
@@ -136,8 +156,11 @@ What another threshold would change:
 What was heard (columns), for what was said (rows), the word in the middle:
 
 {_table(measured.confusion)}
+"""
 
-## Limits
+
+def _limits(measured: Measured) -> str:
+    return f"""## Limits
 
 {_goal(measured)}\
 - Natural speech makes it hear digits that nobody said. A higher threshold hears fewer of them, and misses more words;

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.config import Pipeline
+from appliance.config_pipeline import Pipeline
 from appliance.harvest.basket import Basket
 from appliance.harvest.picker import Picker
 from appliance.harvest.sample import Harvested

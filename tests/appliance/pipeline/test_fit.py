@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from appliance.config import Pipeline
+from appliance.config_pipeline import Pipeline
 from appliance.pipeline import fit
 from engines.manifest import AudioInput, Decoder, ImageInput, Manifest, Stage
 

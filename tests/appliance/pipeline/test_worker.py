@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from appliance import config
+from appliance.config_pipeline import Pipeline as PipelineConfig
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.compose import Seen, Served
 from appliance.pipeline.pipeline import Pipeline
@@ -95,7 +95,7 @@ class Bench:
         self.pipelines: list[Pipeline] = []
         self.worker = Worker("people", self._find, lambda bundle: model, ready, max_batch)  # type: ignore[arg-type,return-value]  # plays the part of a Model
         for name in names:
-            table = config.Pipeline(name=name, source="dock", model="people", **settings)
+            table = PipelineConfig(name=name, source="dock", model="people", **settings)
             pipeline = Pipeline(table, Topics("appliance", "box"), self.posted.append, lambda: "synced", ready)
             self.pipelines.append(pipeline)
             self.worker.pipelines.append(pipeline)

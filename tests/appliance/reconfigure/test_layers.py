@@ -8,8 +8,9 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from appliance.config import Config, tables
+from appliance.config import Config
 from appliance.config_errors import ConfigError
+from appliance.config_file import tables
 from appliance.reconfigure.layers import CREDENTIALS, LOCAL_TABLES, layered
 
 FILE = """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]  # it has no types
 
-from appliance import config
+from appliance.config_pipeline import Pipeline
 from appliance.recorder import develop as develop_module
 from appliance.recorder.deck import AGAIN_AFTER_S, Deck
 from appliance.recorder.recording import Recording
@@ -25,7 +25,7 @@ MEMORY: dict[str, object] = {"tracks": []}
 
 def deck_at(folder: Path, kind: str = "video", clock: Clock = "synced", **settings: object) -> Deck:
     kept = {"before_s": 1.0, "after_s": 1.0, "longest_s": 5.0, "leave_free_mb": 0, **settings}
-    table = config.Pipeline.model_validate({"name": "p", "source": "dock", "model": "shapes", "recorder": kept})
+    table = Pipeline.model_validate({"name": "p", "source": "dock", "model": "shapes", "recorder": kept})
     shelf = Shelf(folder, 50_000_000, 86_400.0, 0)
     deck = Deck(table, "box", "sound" if kind == "sound" else "video", Tape(100.0), shelf, lambda: clock)
     deck.prepare()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from appliance import config
+from appliance.config_pipeline import Pipeline as PipelineConfig
 from appliance.harvest.basket import Basket
 from appliance.mqtt.topics import Topics
 from appliance.pipeline.compose import Served
@@ -75,7 +75,7 @@ class World:
         self.inquiries: list[Inquiry] = []
         self.most_asked = 0
         settings = PipelineRemote(**remote)
-        table = config.Pipeline(name="p", source="dock", model="people", every=every, remote=settings)
+        table = PipelineConfig(name="p", source="dock", model="people", every=every, remote=settings)
         self.pipeline = Pipeline(
             *(table, Topics("appliance", "box"), self._post, lambda: "synced", ready or threading.Condition()),
             basket=basket,

@@ -15,7 +15,8 @@ import pytest
 from appliance.questions.question import Question, Refused, Reply
 from appliance.service import clerk as clerk_module
 from appliance.service.line import RoomLimits
-from appliance.service.room import Broken, Room
+from appliance.service.room import Room
+from appliance.threads import Broken
 from engines.engine import EngineError, EngineLost
 from tests.appliance.service.asking import Obedient, asked, refusal
 from tests.waiting import until
