@@ -263,7 +263,8 @@ class Model:
         inputs = self._opened.inputs
         sample, stream = question.sample, question.stream
         if isinstance(inputs, Sounds):
-            return Asked(question.threshold, question.labels, stream, None, heard=inputs.put(row, sample, stream))
+            heard = inputs.put(row, sample, stream)
+            return Asked(question.threshold, question.labels, stream, None, heard, sample)
         return Asked(question.threshold, question.labels, stream, placement=inputs.put(row, sample))
 
     def _infer(self, asked: Sequence[Asked]) -> Outputs | EngineError:

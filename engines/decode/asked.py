@@ -35,6 +35,8 @@ class Asked:
     """Where the picture lies in the input; None for sound."""
     heard: tuple[int, int] = (0, 0)
     """The stretch of the stream that the window covers, in samples; (0, 0) for a picture."""
+    sound: Array | None = None
+    """The window; None for a picture, and where only outputs are compared."""
 
     def wants(self, label: str) -> bool:
         return self.labels is None or label in self.labels

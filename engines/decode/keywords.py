@@ -1,8 +1,10 @@
 """Keywords: which word of a list was just said, once for every time it is said.
 
 Windows overlap, so that a word is heard in several of them. It begins when its score reaches the threshold: the mean of
-its scores in the last windows, or, where the manifest says so, the least of them. It is over with the first window that
-does not hold it any more, or holds another word. The same word can begin again once it was over for a moment.
+its scores in the last windows, or, where the manifest says so, the least of them. Where the manifest asks for a pause,
+it must stand apart from the sound around it, too; a lone window, about whose surroundings nothing is known, need not.
+It is over with the first window that does not hold it any more, or holds another word. The same word can begin again
+once it was over for a moment.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import numpy as np
 
 from engines.decode.activation import activation
 from engines.decode.asked import Asked, Shape, check_finite
+from engines.decode.loudness import Apart, Loudness
 from engines.engine import Array, EngineError
 from engines.manifest import AudioInput, Manifest
 from engines.predictions import Label, Prediction, Segment
 
 _BACKGROUND = "silence,unknown"
-_SMOOTH_MS, _REST_MS, _LOWER_BY = 200.0, 200.0, 0.2
+_SMOOTH_MS, _REST_MS, _LOWER_BY, _FAINT_DB = 200.0, 200.0, 0.2, 25.0
 _SCORE_DIGITS = 5
 
 
@@ -39,6 +42,8 @@ class Rules:
     least: bool = False
     """A word begins by the least of its scores in them, not by their mean: one that is said on its own is heard in
     each, what running speech has in common with it comes and goes."""
+    apart: Apart | None = None
+    """What the sound of a word must be, too; None: anything."""
 
 
 class Words:
@@ -46,6 +51,7 @@ class Words:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self._loudness = None if rules.apart is None else Loudness(rules.apart, rules.rate_hz)
         self._recent: deque[tuple[int, Array]] = deque()
         self._held: int | None = None
         self._span = (0, 0)
@@ -57,6 +63,11 @@ class Words:
     def held(self) -> int | None:
         """Class id of the word that is being said."""
         return self._held
+
+    def listen(self, sound: Array, start: int) -> None:
+        """The sound of the window whose scores come next, from sample `start` of the stream."""
+        if self._loudness is not None:
+            self._loudness.hear(sound, start)
 
     def hear(self, scores: Array, start: int, end: int, begin_at: float, end_below: float) -> list[Segment]:
         """The scores of one window of the stream, from sample `start` to `end`; returns the word that is over."""
@@ -71,7 +82,7 @@ class Words:
                 self._span = (start, self._span[1])
                 return []
             ended = self.finish(end)
-        if sure[best] >= begin_at and not self._resting(best, end):
+        if sure[best] >= begin_at and not self._resting(best, end) and self._apart(start, end):
             self._held, self._span = best, (start, end)
         return ended
 
@@ -98,6 +109,15 @@ class Words:
         """The stream goes on at sample `start`, after it was finished elsewhere."""
         self._recent.clear()
         self._last = None
+        if self._loudness is not None:
+            self._loudness.restart(start)
+
+    def _apart(self, start: int, end: int) -> bool:
+        """Whether what the last windows, the newest of which this is, have in common stands apart."""
+        if self._loudness is None or start == self._loudness.began:
+            return True
+        oldest_end, _ = self._recent[0]
+        return self._loudness.apart(start, oldest_end if oldest_end > start else end)
 
     def _resting(self, word: int, end: int) -> bool:
         return self._last is not None and self._last[0] == word and end - self._last[1] <= self._rules.rest
@@ -126,6 +146,12 @@ class KeywordDecoder:
         if smooth_by not in ("mean", "least"):
             raise EngineError(f"{manifest.name}: decoder.options.smooth_by {smooth_by!r}: expected mean or least")
         self._lower_by = float(settings.options.get("lower_by", _LOWER_BY))
+        pause_ms = float(settings.options.get("pause_ms", 0))
+        apart = Apart(
+            pause=pause_ms * spec.rate_hz / 1000,
+            longest=spec.samples,
+            faint_db=float(settings.options.get("faint_db", _FAINT_DB)),
+        )
         self._rules = Rules(
             labels=manifest.labels,
             words=words,
@@ -133,6 +159,7 @@ class KeywordDecoder:
             smooth=float(settings.options.get("smooth_ms", _SMOOTH_MS)) * spec.rate_hz / 1000,
             rest=float(settings.options.get("rest_ms", _REST_MS)) * spec.rate_hz / 1000,
             least=smooth_by == "least",
+            apart=apart if pause_ms > 0 else None,
         )
 
     def memory(self) -> Words:
@@ -145,6 +172,8 @@ class KeywordDecoder:
         assert isinstance(words, Words), "the stream was made by another model"
         check_finite(self._output, outputs[self._output])
         scores = self._activation(outputs[self._output]).copy()  # the output belongs to the engine
+        if asked.sound is not None:
+            words.listen(asked.sound, asked.heard[0])
         ended = words.hear(scores, *asked.heard, asked.threshold, max(asked.threshold - self._lower_by, 0.01))
         told: list[Prediction] = [*self._label(words, asked.threshold), *asked.stream.take_finished(), *ended]
         return tuple(prediction for prediction in told if asked.wants(prediction.label))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engines.decode.keywords import Rules, Words
-from engines.engine import EngineError
+from engines.engine import Array, EngineError
 from engines.manifest import Manifest
 from engines.model import Model
 from engines.predictions import Label, Prediction, Segment
@@ -135,6 +135,56 @@ def test_the_manifest_says_whether_the_mean_or_the_least_counts() -> None:
             stream = opened.new_stream()
             said = [only(opened.predict([np.zeros(WINDOW, np.float32)], [stream])).predictions for _ in range(4)]
         assert [any(each.label == "left" for each in window) for window in said].index(True) == first
+
+
+AROUND = {
+    "quiet": (0.001, 1000, 0.001, [16]),
+    "talk before it": (0.5, 0, 0.001, []),
+    "talk behind it": (0.001, 100, 0.5, []),
+    "a pause, then talk behind it": (0.001, 300, 0.5, [16]),
+}
+
+
+def said(before: float, pause_ms: int, behind: float, level: float = 0.5) -> Array:
+    """A word from 2.0 to 2.4 s; `before` and `behind` a pause of `pause_ms`: how loud it is there."""
+    levels = np.repeat([before, level, 0.001, behind], [2000, 400, pause_ms, 2000 - pause_ms])
+    return np.asarray(levels * np.random.default_rng(1).choice([-1, 1], len(levels)), np.float32)
+
+
+def windows_that_say_left(sound: Array, **options: Any) -> list[int]:
+    """Those in which a word goes on or begins, of a network that hears one wherever it lies whole in the window."""
+    starts = range(0, len(sound) - WINDOW + 1, HOP)
+    scores = [LEFT if 1400 <= start <= 2000 else QUIET for start in starts]
+    options = {"smooth_ms": 300, "smooth_by": "least", "pause_ms": 200} | options
+    with listening(scores, **options) as opened:
+        stream = opened.new_stream()
+        answers = [only(opened.predict([sound[start : start + WINDOW]], [stream])).predictions for start in starts]
+    return [number for number, window in enumerate(answers) if any(each.label == "left" for each in window)]
+
+
+@pytest.mark.parametrize(("before", "pause_ms", "behind", "begins"), AROUND.values(), ids=AROUND)
+def test_with_a_pause_asked_for_a_word_begins_where_quiet_is_around_it(
+    before: float, pause_ms: int, behind: float, begins: list[int]
+) -> None:
+    assert windows_that_say_left(said(before, pause_ms, behind))[:1] == begins
+    assert windows_that_say_left(said(before, pause_ms, behind), pause_ms=0)[:1] == [16]
+
+
+def test_a_word_waits_for_the_pause_behind_it() -> None:
+    assert windows_that_say_left(said(0.001, 1000, 0.001), pause_ms=350)[:1] == [18]
+
+
+def test_a_word_that_is_much_fainter_than_what_was_said_before_does_not_begin() -> None:
+    sound = said(0.001, 1000, 0.001, level=0.01)
+    sound[:1000] *= 500
+    assert windows_that_say_left(sound) == []
+    assert windows_that_say_left(sound, faint_db=40)[:1] == [16]
+
+
+def test_a_lone_window_needs_no_pause() -> None:
+    with listening([LEFT], pause_ms=200) as opened:
+        answer = only(opened.predict([np.full(WINDOW, 0.5, np.float32)], [opened.new_stream()]))
+    assert answer.predictions == (Label("left", 0, 0.9),)
 
 
 def test_a_way_of_smoothing_that_does_not_exist_is_named() -> None:

@@ -177,7 +177,6 @@ def test_a_word_that_is_understood_once_is_three_events_when_it_is_said_three_ti
         assert begun(bundle, spoken([said, said, said], pause_s=0.6)) == [label] * 3
 
 
-@pytest.mark.xfail(strict=True, reason="2 false words in this minute, as the model card says; the goal is none")
 @pytest.mark.data
 def test_speech_without_digits_raises_less_than_one_false_alarm_a_minute(bundle: Bundle, data: Path) -> None:
     speech, rate_hz = soundfile.read(data / "speech.wav", dtype="float32")

@@ -25,6 +25,9 @@ CARD, NOTICE = "MODEL_CARD.md", "NOTICE"
 SMOOTH_MS, LOWER_BY, REST_MS = 600, 0.4, 200
 """Of the decoder. A word that is said on its own is heard in about eight windows one after the other, all of them about
 as sure; what running speech has in common with a digit comes and goes. So six of them must be sure, each for itself."""
+PAUSE_MS, FAINT_DB = 200, 25
+"""Of the decoder. A syllable of running speech that is as good as a digit has no such pause around it, and a breath is
+fainter; of people's words none was lost, up to 20 dB apart in level and in noise down to 5 dB below them."""
 
 ATTRIBUTION = """\
 spoken-digits, a model that hears the English digits. Licence: CC BY-SA 4.0,
@@ -75,6 +78,8 @@ def _manifest(stages: list[Stage], files: Mapping[str, str], threshold: float) -
         "smooth_by": "least",
         "lower_by": LOWER_BY,
         "rest_ms": REST_MS,
+        "pause_ms": PAUSE_MS,
+        "faint_db": FAINT_DB,
     }
     return Manifest.model_validate(
         {

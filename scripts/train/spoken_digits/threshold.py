@@ -14,6 +14,7 @@ from spoken_digits.words import DIGITS
 
 from engines.bundle import Bundle
 from engines.decode.keywords import Rules, Words
+from engines.decode.loudness import Apart
 
 THRESHOLDS = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80)
 MOST_PER_MINUTE = 0.2
@@ -25,6 +26,7 @@ _RULES = Rules(
     smooth=export.SMOOTH_MS * RATE_HZ / 1000,
     rest=export.REST_MS * RATE_HZ / 1000,
     least=True,
+    apart=Apart(pause=export.PAUSE_MS * RATE_HZ / 1000, longest=WINDOW, faint_db=export.FAINT_DB),
 )
 
 
@@ -41,21 +43,22 @@ def choose(bundle: Bundle, speeches: Mapping[str, Sound]) -> Choice:
     """The lowest of `THRESHOLDS` at which none of the speeches, none of which holds a digit, makes more false words
     than is allowed; the highest where none is high enough."""
     heard = dict(zip(speeches, scores(bundle, list(speeches.values())), strict=True))
-    rates = {at: {name: per_minute(each, at) for name, each in heard.items()} for at in THRESHOLDS}
+    rates = {at: {name: per_minute(speeches[name], each, at) for name, each in heard.items()} for at in THRESHOLDS}
     good = [threshold for threshold, each in rates.items() if max(each.values()) <= MOST_PER_MINUTE]
     return Choice(min(good, default=THRESHOLDS[-1]), rates)
 
 
-def per_minute(speech: Scores, threshold: float) -> float:
+def per_minute(speech: Sound, heard: Scores, threshold: float) -> float:
     """False words."""
-    return len(begun(speech, threshold)) / (len(speech) * export.HOP / RATE_HZ / 60)
+    return len(begun(speech, heard, threshold)) / (len(heard) * export.HOP / RATE_HZ / 60)
 
 
-def begun(heard: Scores, threshold: float) -> list[str]:
+def begun(sound: Sound, heard: Scores, threshold: float) -> list[str]:
     """The words that begin in a stream, by the scores of all its windows: the decoder of the appliance."""
     words, found, before = Words(_RULES), [], None
     for number, each in enumerate(heard):
         start = number * export.HOP
+        words.listen(sound[start : start + WINDOW], start)
         words.hear(each, start, start + WINDOW, threshold, max(threshold - export.LOWER_BY, 0.01))
         if words.held is not None and words.held != before:
             found.append(LABELS[words.held])
