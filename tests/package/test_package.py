@@ -19,7 +19,9 @@ from tests.waiting import until
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 SUITE, PYTHON = "bookworm", "3.11"
+FILE = "/etc/appliance/appliance.toml"
 RESULTS = "appliance/+/pipeline/+/result"
+ENVIRONMENTS = "find /opt/appliance -mindepth 1 -maxdepth 1 -type d"
 EMPTY_TO_RESULTS_S = 300.0
 KILL_TO_READY_S = 5.0
 START_TO_EVENT_S = 3.0
@@ -36,6 +38,23 @@ patience_s = 20.0
 hold_s = 2.0
 """
 """Whom the device believes, and what for; added to its file."""
+HANGS = """
+import time
+from pathlib import Path
+from appliance.cli import main
+from engines.onnxrt import OnnxEngine
+
+run = OnnxEngine.run
+
+def hang(self, inputs):
+    while Path("/run/appliance/hang").exists():
+        time.sleep(0.01)
+    return run(self, inputs)
+
+OnnxEngine.run = hang
+main()
+"""
+"""The program, with an engine that stands still while a file says so, as a driver can."""
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +96,16 @@ def test_the_unit_is_as_closed_in_life_as_on_paper(box: Box) -> None:
 
 
 def test_the_doctor_finds_nothing_to_mend(box: Box) -> None:
-    box.run("appliance doctor --config /etc/appliance/appliance.toml")
+    box.run(f"appliance doctor --config {FILE}")
 
 
 def test_the_configuration_is_read_again_and_a_broken_one_is_refused(box: Box) -> None:
-    path = "/etc/appliance/appliance.toml"
-    box.run(f"cp {path} /root/good.toml; echo 'threshold = 0.9' >> {path}; systemctl reload appliance")
+    box.run(f"cp {FILE} /root/good.toml; echo 'threshold = 0.9' >> {FILE}; systemctl reload appliance")
     until(lambda: "reloaded" in _journal(box), 10, "the change is taken")
-    box.run(f"echo nonsense >> {path}; systemctl reload appliance")
+    box.run(f"echo nonsense >> {FILE}; systemctl reload appliance")
     until(lambda: "reload refused, going on as before" in _journal(box), 10, "nonsense is refused")
     assert box.run("systemctl is-active appliance") == "active"
-    box.run(f"cp /root/good.toml {path}; systemctl reload appliance")
+    box.run(f"cp /root/good.toml {FILE}; systemctl reload appliance")
 
 
 def test_a_restart_is_followed_by_a_result_within_seconds(box: Box, tmp_path: Path) -> None:
@@ -123,14 +141,33 @@ def test_a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back(box
     until(lambda: _pid(box) not in (0, before) and _is_active(box), 15, "it is ready again")
 
 
+def test_a_stage_that_stands_still_is_named_and_ended_by_the_watchdog(box: Box) -> None:
+    command = f"/opt/appliance/bin/python /srv/hangs.py run --config {FILE}"
+    (box.root / "srv/hangs.py").write_text(HANGS)
+    (box.root / "srv/hangs.conf").write_text(f"[Service]\nExecStart=\nExecStart={command}\n")
+    box.run("install -D /srv/hangs.conf /run/systemd/system/appliance.service.d/hangs.conf; systemctl daemon-reload")
+    try:
+        box.run("systemctl restart appliance")
+        before = _pid(box)
+        # Of the service: what is in it goes when it ends, so that the next one runs.
+        box.run("touch /run/appliance/hang")
+        began = time.monotonic()
+        until(lambda: _pid(box) not in (0, before), 60, "the watchdog ends it")
+        tell("package: watchdog on a stalled stage", ended_after_s=round(time.monotonic() - began, 1))
+        assert "no progress: digits" in _journal(box)
+        until(lambda: _is_active(box), 30, "it is ready again")
+        assert '"status":"ok"' in box.run(f"mosquitto_sub -t '{RESULTS}' -C 1 -W 20").replace(" ", "")
+    finally:
+        box.run("rm -r /run/systemd/system/appliance.service.d; systemctl daemon-reload; systemctl restart appliance")
+
+
 def test_a_signed_configuration_from_afar_is_used_under_the_unit(box: Box, tmp_path: Path) -> None:
     """One that needs a fresh process: systemd sees the same service go on, with its watchdog."""
-    path = "/etc/appliance/appliance.toml"
     device = box.run("mosquitto_sub -t 'appliance/+/health' -C 1 -W 40 -F %t").split("/")[1]
-    box.run(f"cp {path} /root/good.toml")
+    box.run(f"cp {FILE} /root/good.toml")
     box.run("echo a sentence for tests >/root/passphrase; appliance registry init /srv/registry " + SEALED)
     box.run("install -m 644 /srv/registry/metadata/root.json /etc/appliance/root.json")
-    box.run(f"cat >>{path} <<'END'\n{FROM_AFAR}END\nprintf '[outbox]\\nmax_mb = 17\\n' >/root/docks.toml")
+    box.run(f"cat >>{FILE} <<'END'\n{FROM_AFAR}END\nprintf '[outbox]\\nmax_mb = 17\\n' >/root/docks.toml")
     box.run("appliance registry publish-config /srv/registry /root/docks.toml docks@1 " + SEALED)
     serving = box.start(["appliance", "registry", "serve", "/srv/registry", "--broker", BROKER], tmp_path / "registry")
     try:
@@ -146,11 +183,11 @@ def test_a_signed_configuration_from_afar_is_used_under_the_unit(box: Box, tmp_p
         box.run(f"kill -STOP {pid}")
         until(lambda: _pid(box) not in (0, pid) and _is_active(box), 45, "the watchdog ends what stands still")
         as_the_service = "runuser -u appliance -- env STATE_DIRECTORY=/var/lib/appliance appliance"
-        assert "docks@1 is used" in box.run(f"{as_the_service} config history --config {path}")
+        assert "docks@1 is used" in box.run(f"{as_the_service} config history --config {FILE}")
     finally:
         serving.terminate()
         serving.wait()
-        box.run(f"cp /root/good.toml {path}; systemctl restart appliance")
+        box.run(f"cp /root/good.toml {FILE}; systemctl restart appliance")
 
 
 def test_an_upgrade_under_load_leaves_a_gap_of_a_restart(box: Box, tmp_path: Path) -> None:
@@ -158,27 +195,37 @@ def test_an_upgrade_under_load_leaves_a_gap_of_a_restart(box: Box, tmp_path: Pat
     listening = box.start(["mosquitto_sub", "-t", RESULTS, "-F", "%U"], said)
     try:
         until(lambda: _times(said), 10, "results come")
-        configuration = box.run("cat /etc/appliance/appliance.toml")
+        configuration = box.run(f"cat {FILE}")
         before = _pid(box)
         box.run("dpkg -i /root/appliance.deb")
         upgraded = time.time()
         until(lambda: any(at > upgraded for at in _times(said)), 20, "results come after the upgrade")
         assert _pid(box) != before
-        assert box.run("cat /etc/appliance/appliance.toml") == configuration
+        assert box.run(f"cat {FILE}") == configuration
         gaps = [later - earlier for earlier, later in itertools.pairwise(_times(said))]
         assert max(gaps) < LONGEST_GAP_S
         tell("package: upgrade under load", longest_gap_s=round(max(gaps), 2))
-        environments = box.run("find /opt/appliance -mindepth 1 -maxdepth 1 -type d").splitlines()
-        assert len(environments) == 1
+        assert len(box.run(ENVIRONMENTS).splitlines()) == 1
     finally:
         listening.terminate()
         listening.wait()
 
 
+def test_an_upgrade_without_room_leaves_the_old_version_at_work_and_nothing_half_made(box: Box) -> None:
+    before, environments = _pid(box), box.run(ENVIRONMENTS)
+    box.run("mount -t tmpfs -o size=1m tmpfs /mnt")
+    said = box.run("TMPDIR=/mnt dpkg -i /root/appliance.deb", check=False)
+    assert "No space left on device" in said
+    assert (_pid(box), box.run(ENVIRONMENTS)) == (before, environments)
+    box.run("umount /mnt; dpkg --configure -a")
+    assert len(box.run(ENVIRONMENTS).splitlines()) == 1
+    assert _pid(box) != before
+
+
 def test_removed_it_leaves_what_is_the_owners_and_purged_nothing(box: Box) -> None:
     box.run("apt-get remove -q -y edge-inference-appliance")
     assert box.run("ls -A /opt/appliance /run/appliance 2>/dev/null || true") == ""
-    assert "pipeline" in box.run("cat /etc/appliance/appliance.toml")
+    assert "pipeline" in box.run(f"cat {FILE}")
     assert box.run("ls /var/lib/appliance") != ""
     box.run("apt-get purge -q -y edge-inference-appliance")
     left = box.run(
