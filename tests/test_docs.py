@@ -82,6 +82,7 @@ def test_the_readme_has_the_two_commands_and_the_five_lines() -> None:
         "scripts/fuzz",
         "scripts/soak",
         "scripts/package",
+        "scripts/check_arm64",
         "scripts/gpu_check",
         "scripts/torture",
         ".ci/run",
