@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.torture_figures.figure import NOTHING_LOST, Figure, Program, Times, Value
+from scripts.torture_figures.figure import NOTHING_LOST, Figure, Program, Times, Value, none
 
 FAULTS = "tests/faults"
 
@@ -38,12 +38,7 @@ FIGURES = (
             "tests/appliance/sync/test_clock_and_ledger.py",
             "tests/appliance/sync/test_attacks.py::test_it_is_refused",
         ),
-        values=(
-            Value("lost", most=0),
-            Value("out_of_order", most=0),
-            Value("watchdog_hits", most=0),
-            Value("put_right_ms", most=50),
-        ),
+        values=(*none("lost", "out_of_order", "watchdog_hits"), Value("put_right_ms", most=50)),
         times=Times("steps"),
         wanted_times=109,
         exceptions="The clock of one process is stepped, by a library loaded before C's; a wait that began "
@@ -90,10 +85,14 @@ FIGURES = (
         "G28",
         "a GPU that is killed, lost or hangs, 50 times: back within 5 s, answers from the processor meanwhile, "
         "no event lost",
-        tests=("tests/appliance/test_handover.py",),
+        tests=(f"{FAULTS}/test_gpu_faults.py", "tests/appliance/test_handover.py"),
+        values=(Value("back_s", most=5), Value("from_processor", least=1), Value("lost", most=0)),
+        times=Times("ends"),
+        wanted_times=50,
         exceptions="On a fake GPU, where scripts/check_tensorrt has made one; on a real one: scripts/gpu_check. "
         "The model runs within the process: a GPU that is lost ends it, the supervisor starts a new "
-        "one, and after three such ends the GPU is left alone. Not counted up to 50.",
+        "one after a second, and after three such ends within an hour the processor answers. A GPU that hangs is an "
+        "inference that stands still: G25.",
     ),
     Figure(
         "G29",
