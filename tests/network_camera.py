@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import selectors
 import signal
 import socket
@@ -96,18 +97,19 @@ class NetworkCamera:
         self._process.send_signal(number)
 
 
-class StallingRelay:
-    """A TCP relay to a loopback port that can hold everything up for a while without losing a byte."""
+class Relay:
+    """A TCP relay to a camera on a loopback port: holds all up for a while without losing a byte, or spoils it."""
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
         self._flowing = threading.Event()
         self._flowing.set()
+        self._spoiling = threading.Event()
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
-    def __enter__(self) -> StallingRelay:
+    def __enter__(self) -> Relay:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -125,6 +127,13 @@ class StallingRelay:
         yield
         self._flowing.set()
 
+    @contextlib.contextmanager
+    def spoiled(self) -> Iterator[None]:
+        """What the camera sends becomes noise of the same length."""
+        self._spoiling.set()
+        yield
+        self._spoiling.clear()
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
@@ -132,11 +141,11 @@ class StallingRelay:
                 far = socket.create_connection(("127.0.0.1", self._to_port))
                 self._sockets += [near, far]
                 for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+                    threading.Thread(target=self._copy, args=(source, sink, source is far), daemon=True).start()
 
-    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+    def _copy(self, source: socket.socket, sink: socket.socket, of_camera: bool) -> None:
         with contextlib.suppress(OSError):  # closed
             while data := source.recv(65536):
                 self._flowing.wait()
-                sink.sendall(data)
+                sink.sendall(os.urandom(len(data)) if of_camera and self._spoiling.is_set() else data)
             sink.shutdown(socket.SHUT_WR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.torture_figures.figure import NOTHING_LOST, Figure, Times, Value
+from scripts.torture_figures.figure import NOTHING_LOST, Figure, Times, Value, none
 
 FAULTS = "tests/faults"
 
@@ -43,7 +43,7 @@ FIGURES = (
         tests=(
             f"{FAULTS}/test_killed_broker.py::test_end_to_end_nothing_is_lost_when_broker_and_daemon_are_killed_in_turn",
         ),
-        values=(Value("lost", most=0), Value("conflicts", most=0), Value("unidentified", most=0)),
+        values=none("lost", "conflicts", "unidentified"),
         times=Times("daemon_kills"),
         wanted_times=10,
     ),
@@ -51,7 +51,7 @@ FIGURES = (
         "G4",
         "nobody subscribes for 60 s: nothing lost in the default mode",
         tests=(f"{FAULTS}/test_killed_broker.py::test_events_wait_on_disk_while_nobody_subscribes_and_come_in_order",),
-        values=(Value("lost", most=0), Value("seconds", least=0)),
+        values=(Value("lost", most=0), Value("delivered_s")),
         times=Times("seconds"),
         wanted_times=60,
         exceptions="`times` are seconds without a subscriber.",
@@ -60,7 +60,7 @@ FIGURES = (
         "G5",
         "100 power cuts: nothing accepted is lost, every start succeeds, no file is damaged",
         tests=(f"{FAULTS}/test_power_cut.py",),
-        values=(Value("lost", most=0), Value("reused", most=0), Value("begun_anew", most=0)),
+        values=none("lost", "reused", "begun_anew"),
         times=Times("cuts"),
         wanted_times=100,
         exceptions="The disk is simulated at SQLite's own interface: of what was not synced, any sector may be lost.",
@@ -143,7 +143,7 @@ FIGURES = (
         "the n-th thing that the outbox asks of the disk fails, for every n, with EIO, ENOSPC or a file that "
         "does not open: nothing accepted is lost, no crash",
         tests=(f"{FAULTS}/test_fault_sweep.py",),
-        values=tuple(Value(name, most=0) for name in ("lost", "changed", "reused", "twice")),
+        values=none("lost", "changed", "reused", "twice"),
         times=Times("runs"),
         wanted_times=1000,
         exceptions="A life of 40 actions instead of 1 000 events, with every step of it; failing publications are G11.",

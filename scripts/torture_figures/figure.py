@@ -25,7 +25,7 @@ class Value:
 
     def worst(self, told: Sequence[Told]) -> float | None:
         """The largest where there is a most, else the smallest; None where nobody told it."""
-        found = [line[self.key] for line in told if line["goal"].startswith(self.of) and self.key in line]
+        found = _numbers(told, self.key, self.of)
         if not found:
             return None
         return float(max(found) if self.least is None else min(found))
@@ -39,12 +39,12 @@ class Value:
         return " and ".join(words + ([f"at least {self.least:g}"] if self.least is not None else []))
 
 
-NOTHING_LOST = (
-    Value("lost", most=0),
-    Value("out_of_order", most=0),
-    Value("conflicts", most=0),
-    Value("unidentified", most=0),
-)
+def none(*keys: str) -> tuple[Value, ...]:
+    """Counts that have to be 0."""
+    return tuple(Value(key, most=0) for key in keys)
+
+
+NOTHING_LOST = none("lost", "out_of_order", "conflicts", "unidentified")
 """Of the checker in tests/chaos: what was accepted against what was received."""
 
 
@@ -58,7 +58,12 @@ class Times:
     def count(self, told: Sequence[Told], passed: int) -> int:
         if not self.key:
             return passed
-        return int(sum(line[self.key] for line in told if line["goal"].startswith(self.of) and self.key in line))
+        return int(sum(_numbers(told, self.key, self.of)))
+
+
+def _numbers(told: Sequence[Told], key: str, of: str) -> list[float]:
+    """Under this key, in the lines whose goal begins so."""
+    return [line[key] for line in told if line["goal"].startswith(of) and key in line]
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ def _zombie(pid: int) -> bool:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(3600)
 def test_killed_at_any_moment_of_build_and_hand_over_the_next_start_is_right(
     broker: Broker, ear: Ear, plans: Path, tmp_path: Path, long_run: bool
 ) -> None:

@@ -12,11 +12,11 @@ import pytest
 from tests.appliance_process import ApplianceProcess, Ear
 from tests.chaos.telling import tell
 from tests.conftest import Broker
-from tests.network_camera import NetworkCamera
+from tests.network_camera import NetworkCamera, Relay
 from tests.rtsp_server import read_marks
 from tests.waiting import until
 
-pytestmark = [pytest.mark.faults, pytest.mark.broker, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.faults, pytest.mark.broker, pytest.mark.timeout(1200)]
 
 NOTICED_WITHIN_S = 3.0
 """As a subscriber sees it."""
@@ -26,13 +26,13 @@ GROWTH_MB = 20.0
 STATUS = "source/gate/available"
 
 
-def configuration(broker: Broker, camera: NetworkCamera) -> str:
+def configuration(broker: Broker, uri: str) -> str:
     return f"""
 [mqtt]
 broker = "{broker.url}"
 [[camera]]
 name = "gate"
-uri = "{camera.uri}"
+uri = "{uri}"
 stale_after_s = 2.5
 [[pipeline]]
 name = "shapes"
@@ -59,15 +59,19 @@ def results_flow(ear: Ear) -> None:
     assert lag_s(ear) < LAG_S
 
 
+def await_noticed(ear: Ear, since_s: float) -> None:
+    until(lambda: {b"stale", b"offline"} & set(ear.payloads(STATUS, since_s)), NOTICED_WITHIN_S, what="noticed")
+
+
 def test_a_camera_that_stops_and_freezes_is_noticed_and_taken_up_again(
     broker: Broker, tmp_path: Path, long_run: bool
 ) -> None:
     with (
         NetworkCamera() as camera,
         Ear(broker.port) as ear,
-        ApplianceProcess(tmp_path, configuration(broker, camera)) as appliance,
+        ApplianceProcess(tmp_path, configuration(broker, camera.uri)) as appliance,
     ):
-        ear.await_payload(STATUS, b"online", within_s=15)
+        ear.await_payload(STATUS, b"online", within_s=60)
         results_flow(ear)
         before_mb, handles, threads = 0.0, 0, 0
         cycles, noticed_s, back_s = 25 if long_run else 4, [], []
@@ -84,11 +88,7 @@ def test_a_camera_that_stops_and_freezes_is_noticed_and_taken_up_again(
 
             frozen_s = time.monotonic()
             camera.freeze()
-            until(
-                lambda: {b"stale", b"offline"} & set(ear.payloads(STATUS, frozen_s)),  # noqa: B023
-                NOTICED_WITHIN_S,
-                what="the frozen camera noticed",
-            )
+            await_noticed(ear, frozen_s)
             thawed_s = time.monotonic()
             noticed_s.append(thawed_s - frozen_s)
             camera.thaw()
@@ -108,3 +108,29 @@ def test_a_camera_that_stops_and_freezes_is_noticed_and_taken_up_again(
         back_s=round(max(back_s), 2),
         deaths=0,
     )
+
+
+def test_a_camera_that_sends_garbage_is_noticed_and_taken_up_again(
+    broker: Broker, tmp_path: Path, long_run: bool
+) -> None:
+    with (
+        NetworkCamera() as camera,
+        Relay(camera.port) as relay,
+        Ear(broker.port) as ear,
+        ApplianceProcess(
+            tmp_path, configuration(broker, camera.uri.replace(str(camera.port), str(relay.port)))
+        ) as appliance,
+    ):
+        ear.await_payload(STATUS, b"online", within_s=60)
+        cycles, noticed_s, back_s = 10 if long_run else 2, [], []
+        for _ in range(cycles):
+            results_flow(ear)
+            spoiled_s = time.monotonic()
+            with relay.spoiled():
+                await_noticed(ear, spoiled_s)
+                noticed_s.append(time.monotonic() - spoiled_s)
+            mended_s = time.monotonic()
+            ear.await_payload(STATUS, b"online", mended_s, BACK_WITHIN_S)
+            back_s.append(time.monotonic() - mended_s)
+        assert appliance.running
+    tell("G26 garbage", outages=cycles, noticed_s=round(max(noticed_s), 2), back_s=round(max(back_s), 2))

@@ -154,6 +154,7 @@ def check_start(folder: Path, known: dict[tuple[str, str, int], str], what: str)
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(1800)
 def test_after_any_of_200_damages_it_starts_and_uses_no_identity_twice(
     killed: tuple[Path, Path, dict[tuple[str, str, int], str]], tmp_path: Path, long_run: bool
 ) -> None:

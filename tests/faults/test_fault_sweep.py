@@ -150,6 +150,7 @@ def steps_of_a_life(tmp_path: Path) -> int:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("code", [FULL, IO_ERROR], ids=["disk full", "disk error"])
 def test_whatever_fails_at_whatever_moment_nothing_accepted_is_lost(tmp_path: Path, long_run: bool, code: int) -> None:
     started_s = time.monotonic()

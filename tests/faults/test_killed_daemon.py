@@ -18,7 +18,7 @@ RATE_HZ = 2000.0
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 def test_nothing_accepted_is_lost_when_the_daemon_is_killed_again_and_again(
     new_broker: type[Broker], tmp_path: Path, long_run: bool
 ) -> None:
@@ -39,8 +39,8 @@ def test_nothing_accepted_is_lost_when_the_daemon_is_killed_again_and_again(
                 kill(daemon)
         first = scene.next_number()
         with scene.generating(settings=wanted, first=first, count=events - first, rate_hz=RATE_HZ):
-            scene.wait_accepted(events, 60)
-            scene.wait_received(90)
+            scene.wait_accepted(events, 300)
+            scene.wait_received(300)
     report = scene.report()
     tell("G1 killed daemon", report, kills=kills, seconds=round(time.monotonic() - started_s, 1), seed=seed)
     assert report.lost == report.out_of_order == report.conflicts == report.unidentified == 0

@@ -24,7 +24,7 @@ from tests.children import children, open_files, resident_kb
 from tests.pulse import RATE_HZ, PulseAudio
 from tests.waiting import until
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 NOTICED_WITHIN_S = 3.0
 BACK_WITHIN_S = 5.0

@@ -16,11 +16,11 @@ from capture.open import open_source
 from capture.options import VideoOptions
 from capture.rtsp import RtspCamera
 from tests.conftest import free_port
-from tests.network_camera import NetworkCamera, StallingRelay
+from tests.network_camera import NetworkCamera, Relay
 from tests.rtsp_server import read_marks
 from tests.waiting import until
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 NOTICED_WITHIN_S = 3.0
 BACK_WITHIN_S = 5.0
@@ -134,7 +134,7 @@ def test_a_frozen_camera_is_noticed_and_no_old_picture_is_passed_on(camera: Netw
 
 def test_pictures_held_up_by_the_network_are_stamped_when_they_should_have_come(camera: NetworkCamera) -> None:
     """The camera goes on, but its pictures arrive a second late and all at once."""
-    with StallingRelay(camera.port) as relay, opened(camera.uri.replace(str(camera.port), str(relay.port))) as source:
+    with Relay(camera.port) as relay, opened(camera.uri.replace(str(camera.port), str(relay.port))) as source:
         frames = iter(source)
         for _ in range(30):
             assert_honest(next(frames))

@@ -42,19 +42,22 @@ class Target:
                 continue
         return seeds
 
-    def judge(self, data: bytes, patience: float = 1.0) -> None:
-        """Parse once; raises Broken, or whatever the parser should not have raised. `patience`: times `most_cpu_s`."""
+    def judge(self, data: bytes, patience: float = 1.0) -> float:
+        """Parse once; the seconds of processor time that it took. Raises Broken, or whatever the parser should not have
+        raised. `patience`: times `most_cpu_s`.
+        """
         Path("/proc/self/clear_refs").write_text("5")  # from now on the peak is of this input (proc(5))
-        began_mb, began_s = _memory_mb("VmRSS"), time.process_time()
+        began_mb, began_s = memory_mb("VmRSS"), time.process_time()
         try:
             self.parse(data)
         except self.refuses as refusal:
             _check_words(refusal, self.most_words)
-        took_s, grown_mb = time.process_time() - began_s, _memory_mb("VmHWM") - began_mb
+        took_s, grown_mb = time.process_time() - began_s, memory_mb("VmHWM") - began_mb
         if took_s > self.most_cpu_s * patience:
             raise Broken(f"{len(data)} bytes took {took_s:.2f} s of processor time, at most {self.most_cpu_s} s")
         if grown_mb > self.most_mb:
             raise Broken(f"{len(data)} bytes took {grown_mb:.0f} MB of memory, at most {self.most_mb}")
+        return took_s
 
 
 def _check_words(refusal: Exception, most: int) -> None:
@@ -70,7 +73,7 @@ def _check_words(refusal: Exception, most: int) -> None:
         raise Broken(f"a refusal that is no Unicode: {words!r}") from error
 
 
-def _memory_mb(line: str) -> float:
+def memory_mb(line: str) -> float:
     """Of this process: VmRSS now, VmHWM at its peak."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition(f"{line}:")[2].split(maxsplit=1)[0]) / 1024

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.amount import BUSY
 from tests.fuzz.mutations import mutated
+from tests.fuzz.run import FINDINGS
 from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Broken, Target
 
 pytestmark = pytest.mark.system
-
-FINDINGS = Path(__file__).parent / "findings"
-BUSY = 4.0
-"""Times the processor time that an input may take: the machine has other things to do."""
 
 
 @pytest.mark.parametrize("name", TARGETS)
