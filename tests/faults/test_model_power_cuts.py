@@ -95,7 +95,7 @@ def test_after_a_power_cut_at_any_moment_the_old_or_the_new_version_is_active(
         assert active[-1] in MAY_BE[said], f"after {at} of {len(recorded.acts)} calls, after {said!r}"
     tell(
         "G14 power cuts",
-        cuts=len(active),
+        deaths=len(active),
         unusable=0,
         of_calls=len(recorded.acts),
         old=active.count(OLD),
