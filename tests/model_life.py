@@ -1,9 +1,6 @@
 """Lives of a device that takes a version the whole way: each goes on from where the one before has ended.
 
-python -m tests.model_life FOLDER URL ROOT keep|return [things after which it was killed before...]
-python -m tests.model_life FOLDER URL ROOT there-and-back
-
-The first is killed after a thing that was not the end before; the second says every thing that is on the disk.
+python -m tests.model_life FOLDER URL ROOT      one that nobody ends; it says every thing that is on the disk
 """
 
 from __future__ import annotations
@@ -13,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from appliance.sync.machine import Machine, Tools
@@ -60,22 +58,13 @@ def live(folder: Path, url: str, root: Path, *, inspected: bool) -> None:
         there_and_back(at_work, inspected=inspected)
 
 
-def tell_life(folder: Path, url: str, root: Path) -> None:
-    """Unharmed; every thing that is on the disk is said, each with one write."""
-
-    def checkpoint(words: str) -> None:
-        os.write(1, words.encode())
-
-    with started(folder, tools(url, root, checkpoint)) as at_work:
-        there_and_back(at_work, inspected=False)
-
-
-def die(folder: Path, url: str, root: Path, ending: str, survived: list[str]) -> None:
-    """Be killed after the first thing that was not the end before; then, once there is none, reach the ending."""
+def die(folder: Path, url: str, root: Path, ending: str, survived: list[str], told: Connection) -> None:
+    """Body of a process that is killed after the first thing that was not the end before, and tells it; once there is
+    none, it reaches its ending, `keep` or `return`."""
 
     def checkpoint(words: str) -> None:
         if words not in survived:
-            print(words, flush=True)
+            told.send(words)
             os.kill(os.getpid(), signal.SIGKILL)
 
     made = tools(url, root, checkpoint)
@@ -90,9 +79,15 @@ def die(folder: Path, url: str, root: Path, ending: str, survived: list[str]) ->
             at_work.activation.give_back(job, "asked for", deny=True)
 
 
+def main(folder: Path, url: str, root: Path) -> None:
+    """Each thing is said with one write."""
+
+    def checkpoint(words: str) -> None:
+        os.write(1, words.encode())
+
+    with started(folder, tools(url, root, checkpoint)) as at_work:
+        there_and_back(at_work, inspected=False)
+
+
 if __name__ == "__main__":
-    place = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    if sys.argv[4] == "there-and-back":
-        tell_life(*place)
-    else:
-        die(*place, sys.argv[4], sys.argv[5:])
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +22,7 @@ from appliance.sync.states import State
 from tests.appliance.sync.machines import catalogue
 from tests.appliance.sync.world import Hands, served_http
 from tests.chaos.telling import tell
-from tests.model_life import NEW, OLD, WANTED, live
+from tests.model_life import NEW, OLD, WANTED, die, live
 from tests.outbox_life import in_memory
 from tests.registries import Owner, as_version, noise, shipped
 
@@ -64,19 +62,15 @@ class Site:
     def lives(self, device: Path, ending: str, survived: list[str]) -> Iterator[str]:
         """Each ends after a thing that none before ended after; the last reaches its end."""
         while True:
-            words = [str(device), self.url, str(self.root), ending, *survived]
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.model_life", *words],
-                stdout=subprocess.PIPE,
-                text=True,
-                timeout=120,
-                check=False,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            )
-            if done.returncode == 0:
+            hears, tells = NURSERY.Pipe(duplex=False)
+            life = NURSERY.Process(target=die, args=(device, self.url, self.root, ending, survived, tells))
+            life.start()
+            tells.close()
+            life.join(120)
+            life.kill()
+            if life.exitcode == 0:
                 return
-            assert done.returncode == -signal.SIGKILL
-            survived.append(done.stdout.strip())
+            survived.append(hears.recv())
             yield survived[-1]
 
     def deaths(self, device: Path, within_s: Callable[[], float], *, inspected: bool = False) -> Iterator[None]:
@@ -132,7 +126,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield Site(tmp_path, made.url, root, digests)
 
 
-@pytest.mark.parametrize("spared", [[], ["probation is written"]], ids=["each", "the pointer"])
+@pytest.mark.parametrize("spared", [[], WAY[:-1]], ids=["each", "the pointer"])
 def test_the_next_start_is_right_after_a_kill_at_any_step(site: Site, spared: list[str]) -> None:
     device, ended = site.folder / "device", []
     for thing in site.lives(device, "keep", list(spared)):
@@ -167,7 +161,7 @@ def test_the_next_start_is_right_after_a_kill_at_any_moment(site: Site, long_run
             device = folder / f"device-{devices}"
             inspected = long_run and devices % 20 == 19
             within_s = 10 * lasts_s if inspected else lasts_s
-            for _ in site.deaths(device, lambda most=within_s: chance.uniform(0, most), inspected=inspected):
+            for _ in site.deaths(device, partial(chance.uniform, 0, within_s), inspected=inspected):
                 found.append((site.state(device), site.active(device)))
                 assert found[-1] in AFTER_DEATH
             assert (site.state(device), site.active(device)) == (State.RETURNED, OLD)

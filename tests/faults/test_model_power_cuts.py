@@ -65,7 +65,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     with served_http(Hands(owner.folder)) as carrier:
         made: Carrier = carrier()
         assert isinstance(made, HttpCarrier)
-        life = [sys.executable, "-m", "tests.model_life", str(device), made.url, str(root), "there-and-back"]
+        life = [sys.executable, "-m", "tests.model_life", str(device), made.url, str(root)]
         yield Recorded(device, acts_of(life, device, tmp_path), tools(made.url, root))
 
 
