@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engines.digest import is_plain_file, of_open_file
-from engines.durable import copy, sync, sync_folders, write
+from engines.durable import copy, make_folder, sync, sync_folders, write
 from engines.engine import EngineError
 from engines.manifest import Manifest
 
@@ -136,7 +136,7 @@ def write_bundle(folder: Path, manifest: Manifest, sources: Mapping[str, Path]) 
     `sources`: where the content of each file of the manifest is. Raises BundleError when a content is not what the
     manifest says or `folder` is there already, OSError when the disk refuses.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     draft = folder.parent / f"{DRAFT_PREFIX}{folder.name}-{secrets.token_hex(4)}"
     draft.mkdir()
     try:

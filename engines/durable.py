@@ -54,6 +54,15 @@ def replace(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """It is there, with those above it; the names of those that had to be made are on the disk when this returns."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync(folder.parent)
+
+
 def sync(folder: Path) -> None:
     """The names in this folder are on the disk when this returns."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -16,30 +16,27 @@ from tests.sqlite_disk import Step
 SECTOR_BYTES = 512
 
 
-class _File:
-    """What is certain of a file, and what is pending."""
+class Content:
+    """Of a file: what is certain, and what is pending."""
 
-    def __init__(self, ghost: bytes | None = None) -> None:
+    def __init__(self) -> None:
         self.synced = bytearray()
         self.pending: list[Step] = []
-        self.was_synced = False
-        self.deleted = False
-        self.ghost = ghost
-        """Content of the file that had the name before, and may have it again."""
 
     def sync(self) -> None:
         for step in self.pending:
             _apply(self.synced, step, 0, len(step.data))
         self.pending.clear()
-        self.was_synced = True
-        self.ghost = None
 
-    def left(self, chance: random.Random) -> bytes | None:
-        """One of the contents that a power cut now may leave; None for no file."""
-        if self.ghost is not None and chance.random() < 0.5:
-            return self.ghost
-        if (self.deleted or not self.was_synced) and chance.random() < 0.5:
-            return None
+    def now(self) -> bytes:
+        """As a program reads it."""
+        content = bytearray(self.synced)
+        for step in self.pending:
+            _apply(content, step, 0, len(step.data))
+        return bytes(content)
+
+    def left(self, chance: random.Random) -> bytes:
+        """One of the contents that a power cut now may leave."""
         content = bytearray(self.synced)
         kept = chance.choice((0.0, 0.1, 0.5, 0.9, 1.0))
         for step in self.pending:
@@ -51,6 +48,30 @@ class _File:
                 if chance.random() < kept:
                     _apply(content, step, start, min(start + SECTOR_BYTES, len(step.data)))
         return bytes(content)
+
+
+class _File:
+    """A content, and whether it has a name."""
+
+    def __init__(self, ghost: bytes | None = None) -> None:
+        self.content = Content()
+        self.was_synced = False
+        self.deleted = False
+        self.ghost = ghost
+        """Content of the file that had the name before, and may have it again."""
+
+    def sync(self) -> None:
+        self.content.sync()
+        self.was_synced = True
+        self.ghost = None
+
+    def left(self, chance: random.Random) -> bytes | None:
+        """One of the contents that a power cut now may leave; None for no file."""
+        if self.ghost is not None and chance.random() < 0.5:
+            return self.ghost
+        if (self.deleted or not self.was_synced) and chance.random() < 0.5:
+            return None
+        return self.content.left(chance)
 
 
 def _apply(content: bytearray, step: Step, start: int, end: int) -> None:
@@ -82,12 +103,12 @@ class Files:
                     file.deleted = True
                 continue
             if file is None or file.deleted:
-                ghost = bytes(file.synced) if file is not None and file.was_synced else None
+                ghost = bytes(file.content.synced) if file is not None and file.was_synced else None
                 file = self._files[step.path] = _File(ghost)
             if step.kind == "sync":
                 file.sync()
             elif step.kind in ("write", "truncate"):
-                file.pending.append(step)
+                file.content.pending.append(step)
 
     def _sync_names(self) -> None:
         """A folder was synced: what was deleted stays deleted."""

@@ -30,6 +30,7 @@ WANTED = {
     "sound": {"C9"},
     "page": {"C14"},
     "recorder": {"C16"},
+    "fetch": {"C17"},
 }
 
 PEER_ONLY = {"C2"}

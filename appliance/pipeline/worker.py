@@ -102,19 +102,21 @@ class Worker:
                     self._opened(bundle, model)
                     self._streams = self._new_streams(model)
                     self._serve(model, stopping, backoff)
+                    self._rest()
+                    if self._makes_room():
+                        return
             except EngineError as error:
                 self._failed(error)
+                self._rest()
                 self._refuse_for(backoff.next_s(), error, stopping)
-            finally:
-                self._model, self._busy_since_ns, self._warming = None, None, False
-        if self._next_ready.is_set():
-            self._left.set()
+        self._makes_room()
 
     def take_over(self, stopping: threading.Event) -> None:
         """Body of the thread that goes on with the model opened anew, while the one before still answers: the next
         sample after the last of the old thread is the first of this one. Returns at once when the model cannot be
         opened, or is the same one on the same engine as before; then nothing has changed.
         """
+        took_over = False
         try:
             bundle = self._find()
             with self._open_model(bundle) as model:
@@ -124,18 +126,20 @@ class Worker:
                     raise EngineError(f"nothing to take over: {refused}")
                 if not self._relieve(stopping):
                     return
+                took_over = True
                 same = bundle.manifest.digest == self.manifest_id.digest and self._streams
                 self._began(bundle, model)
                 self._streams = self._streams if same else self._new_streams(model)
-                try:
-                    self._serve(model, stopping, Backoff(RETRY_FIRST_S, RETRY_MOST_S))
-                finally:
-                    self._model, self._busy_since_ns = None, None
+                self._serve(model, stopping, Backoff(RETRY_FIRST_S, RETRY_MOST_S))
+                self._rest()
+                if self._makes_room():
+                    return
         except EngineError as error:
-            if not self._left.is_set():
+            if not took_over:
                 logger.warning("%s: stays on %s: %s", self.name, self.engine, error)
                 return
             self._failed(error)
+            self._rest()
         self.run(stopping)
 
     def _relieve(self, stopping: threading.Event) -> bool:
@@ -151,6 +155,13 @@ class Worker:
             self._next_ready.clear()
         return True
 
+    def _makes_room(self) -> bool:
+        """For a successor, if one waits: before the model is closed, which may take longer than the next picture."""
+        waits = self._next_ready.is_set()
+        if waits:
+            self._left.set()
+        return waits
+
     @property
     def relieved(self) -> bool:
         """Whether the thread that served has made room for its successor."""
@@ -158,6 +169,10 @@ class Worker:
 
     def _leaves(self, stopping: threading.Event) -> bool:
         return stopping.is_set() or self._next_ready.is_set()
+
+    def _rest(self) -> None:
+        """No model runs on this thread any more."""
+        self._model, self._busy_since_ns, self._warming = None, None, False
 
     def _failed(self, error: EngineError) -> None:
         self._busy_since_ns = None

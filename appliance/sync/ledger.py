@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from appliance.sync.states import State
+from engines.durable import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Ledger:
     def __enter__(self) -> Ledger:
         """A file that is none is set aside: a device starts, whatever its disk did. Raises LedgerError."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             try:
                 self._raw = self._connect()
             except sqlite3.DatabaseError as error:

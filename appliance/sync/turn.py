@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engines.durable import make_folder
+
 
 class Turn:
     """A lock between processes; it is let go when its process ends, however that came."""
@@ -18,7 +20,7 @@ class Turn:
     @contextmanager
     def taken(self) -> Iterator[bool]:
         """Whether it is ours, until the block ends. Raises OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:

@@ -22,7 +22,7 @@ from scripts.benchmarks.material import Material, Unavailable
 from scripts.benchmarks.report import Report, machine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PARTS = ("picture", "latency", "sources", "idle", "options", "startup", "storage", "sound", "page", "recorder")
+PARTS = ("picture", "latency", "sources", "idle", "options", "startup", "storage", "sound", "page", "recorder", "fetch")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ GOALS: Mapping[str, str] = {
     "C14": "the live page: unwatched, watched, and with five viewers",
     "C15": "what the stage times in every result cost",
     "C16": "the recorder: what keeping clips costs the answers",
+    "C17": "a model on its way: what fetching costs the answers",
 }
 
 

@@ -1,12 +1,15 @@
-"""kill -9 after everything that a version's way leaves on the disk: never mixed, and the next life goes on."""
+"""Goal G14: kill -9 on a version's way there and back: never mixed, and the next life goes on."""
 
 from __future__ import annotations
 
-import os
+import multiprocessing
+import random
+import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,8 @@ from appliance.sync.states import State
 from tests.appliance.sync.machines import catalogue
 from tests.appliance.sync.world import Hands, served_http
 from tests.chaos.telling import tell
+from tests.model_life import NEW, OLD, WANTED, die, live
+from tests.outbox_life import in_memory
 from tests.registries import Owner, as_version, noise, shipped
 
 pytestmark = [pytest.mark.faults, pytest.mark.system, pytest.mark.timeout(600)]
@@ -37,71 +42,139 @@ WAY = [
     "kept",
 ]
 
+AFTER_DEATH = {(state, OLD) for state in (None, *State) if state is not State.KEPT} | {
+    (state, NEW) for state in (State.PROBATION, State.KEPT, State.RETURNED)
+}
+"""What the ledger says, and what is active before a start has made the two one."""
 
-class Device:
-    """Lives again and again."""
+NURSERY = multiprocessing.get_context("forkserver")
+NURSERY.set_forkserver_preload(["tests.model_life"])
 
-    def __init__(self, folder: Path, url: str, root: Path) -> None:
-        self.folder, self._url, self._root = folder, url, root
 
-    def lives(self, ending: str, survived: list[str]) -> Iterator[str]:
+class Site:
+    """A registry, and devices that live again and again."""
+
+    def __init__(self, folder: Path, url: str, root: Path, digests: dict[str, str]) -> None:
+        self.folder, self.url, self.root = folder, url, root
+        self.digests = digests
+        """Of what a version holds, by the version."""
+
+    def lives(self, device: Path, ending: str, survived: list[str]) -> Iterator[str]:
         """Each ends after a thing that none before ended after; the last reaches its end."""
         while True:
-            words = [str(self.folder), self._url, str(self._root), ending, *survived]
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.model_life", *words],
-                stdout=subprocess.PIPE,
-                text=True,
-                timeout=120,
-                check=False,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            )
-            if done.returncode == 0:
+            hears, tells = NURSERY.Pipe(duplex=False)
+            life = NURSERY.Process(target=die, args=(device, self.url, self.root, ending, survived, tells))
+            life.start()
+            tells.close()
+            life.join(120)
+            life.kill()
+            if life.exitcode == 0:
                 return
-            assert done.returncode == -signal.SIGKILL
-            survived.append(done.stdout.strip())
+            survived.append(hears.recv())
             yield survived[-1]
 
-    def active(self) -> str:
-        """What a start now would open: every file checked."""
-        return catalogue(self.folder).find("shapes").manifest.version
+    def deaths(self, device: Path, within_s: Callable[[], float], *, inspected: bool = False) -> Iterator[None]:
+        """Lives that are killed after so long; the last has reached its end before.
 
-    def state(self) -> State:
-        with Ledger(Slots(catalogue(self.folder)).ledger) as ledger:
-            job = ledger.job("shapes")
-            assert job is not None
-            return job.state
+        None ends otherwise: a start that finds another version active than the ledger says would.
+        """
+        while True:
+            words = {"inspected": inspected}
+            life = NURSERY.Process(target=live, args=(device, self.url, self.root), kwargs=words)
+            life.start()
+            life.join(within_s())
+            life.kill()
+            life.join()
+            if life.exitcode == 0:
+                return
+            assert life.exitcode == -signal.SIGKILL
+            yield
+
+    def lasts_s(self, device: Path) -> float:
+        """A life that nobody ends."""
+        began_s = time.monotonic()
+        assert not list(self.deaths(device, lambda: 60.0))
+        return time.monotonic() - began_s
+
+    def active(self, device: Path) -> str:
+        """The version that a start now would open; every file is that version's."""
+        found = catalogue(device).find(WANTED.model).manifest
+        assert found.digest == self.digests[found.version]
+        return found.version
+
+    def state(self, device: Path) -> State | None:
+        """None: nothing was wanted yet."""
+        slots = Slots(catalogue(device))
+        if not slots.ledger.exists():
+            return None
+        with Ledger(slots.ledger) as ledger:
+            job = ledger.job(WANTED.model)
+            return None if job is None else job.state
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
+def site(tmp_path: Path) -> Iterator[Site]:
     owner = Owner(tmp_path / "registry")
-    owner.publish(as_version(shipped("shapes"), "2", tmp_path / "bundles", noise(600_000)))
+    new = as_version(shipped("shapes"), NEW, tmp_path / "bundles", noise(600_000))
+    owner.publish(new)
     root = tmp_path / "root.json"
     root.write_bytes(owner.anchor)
     with served_http(Hands(owner.folder)) as carrier:
         made: Carrier = carrier()
         assert isinstance(made, HttpCarrier)
-        yield Device(tmp_path / "device", made.url, root)
+        digests = {OLD: shipped("shapes").manifest.digest, NEW: new.manifest.digest}
+        yield Site(tmp_path, made.url, root, digests)
 
 
-@pytest.mark.parametrize("spared", [[], ["probation is written"]], ids=["each", "the pointer"])
-def test_the_next_start_is_right_after_a_kill_at_any_step(device: Device, spared: list[str]) -> None:
-    ended = []
-    for thing in device.lives("keep", list(spared)):
+@pytest.mark.parametrize("spared", [[], WAY[:-1]], ids=["each", "the pointer"])
+def test_the_next_start_is_right_after_a_kill_at_any_step(site: Site, spared: list[str]) -> None:
+    device, ended = site.folder / "device", []
+    for thing in site.lives(device, "keep", list(spared)):
         ended.append(thing)
         late = {"kept", "probation is written", "the pointer has moved"} & set(ended)
-        assert device.active() == "1" or late, thing
-        assert device.active() in ("1", "2")
-    assert device.active() == "2"
-    assert device.state() is State.KEPT
+        assert site.active(device) == OLD or late, thing
+        assert site.active(device) in (OLD, NEW)
+    assert site.active(device) == NEW
+    assert site.state(device) is State.KEPT
     expected = [thing for thing in WAY if thing not in spared]
     if spared:
         expected.insert(-1, "the pointer has moved")
     assert ended == expected
-    for thing in device.lives("return", []):
+    for thing in site.lives(device, "return", []):
         ended.append(thing)
-        assert device.active() in ("1", "2"), thing
-    assert device.active() == "1"
-    assert device.state() is State.RETURNED
+        assert site.active(device) in (OLD, NEW), thing
+    assert site.active(device) == OLD
+    assert site.state(device) is State.RETURNED
     tell("G14 killed at every step", deaths=len(ended), unusable=0)
+
+
+@pytest.mark.timeout(1800)
+def test_the_next_start_is_right_after_a_kill_at_any_moment(site: Site, long_run: bool) -> None:
+    seed, wanted = 14, 500 if long_run else 30
+    chance = random.Random(seed)
+    began_s = time.monotonic()
+    found: list[tuple[State | None, str]] = []
+    with in_memory(site.folder) as folder:
+        lasts_s = [site.lasts_s(folder / name) for name in ("with the nursery", "alone")][-1]
+        devices = 0
+        while len(found) < wanted:
+            device = folder / f"device-{devices}"
+            inspected = long_run and devices % 20 == 19
+            within_s = 10 * lasts_s if inspected else lasts_s
+            for _ in site.deaths(device, partial(chance.uniform, 0, within_s), inspected=inspected):
+                found.append((site.state(device), site.active(device)))
+                assert found[-1] in AFTER_DEATH
+            assert (site.state(device), site.active(device)) == (State.RETURNED, OLD)
+            shutil.rmtree(device)
+            devices += 1
+    tell(
+        "G14 killed at any moment",
+        deaths=len(found),
+        unusable=0,
+        devices=devices,
+        states=Counter(state.value if state else "nothing wanted" for state, _ in found),
+        new=sum(version == NEW for _, version in found),
+        a_life_s=round(lasts_s, 2),
+        seconds=round(time.monotonic() - began_s, 1),
+        seed=seed,
+    )

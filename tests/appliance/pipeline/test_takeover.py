@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -77,6 +78,25 @@ def test_while_the_successor_opens_its_model_the_old_one_answers() -> None:
         assert [bench.ask().engine for _ in range(5)] == ["onnxruntime"] * 5
         go.set()
         until(lambda: bench.ask().engine == "tensorrt")
+
+
+def test_while_the_old_model_is_closed_the_successor_answers() -> None:
+    closing, go = threading.Event(), threading.Event()
+
+    class SlowToClose(Played):
+        def __exit__(self, *error: object) -> None:
+            closing.set()
+            assert go.wait(10)
+
+    with running(Bench(SlowToClose(answers))) as bench:
+        bench.ask()
+        with successor(bench, OnTheGpu(answers)):
+            assert closing.wait(5)
+            assert [bench.ask().engine for _ in range(3)] == ["tensorrt"] * 3
+            go.set()
+            assert bench.ask().engine == "tensorrt"
+            bench.worker.check(time.monotonic_ns())
+            assert bench.worker.state == "ready"
 
 
 @pytest.mark.parametrize("model", [NeverReady(answers), Played(answers)])
