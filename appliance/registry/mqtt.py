@@ -6,9 +6,8 @@ import logging
 import threading
 import time
 
-from appliance.config_errors import ConfigError
 from appliance.mailbox import Mailbox
-from appliance.mqtt.connection import ConnectionGone, Greeting
+from appliance.mqtt.connection import ConnectionGone, Greeting, Unsendable
 from appliance.mqtt.incoming import Incoming
 from appliance.mqtt.link import Link
 from appliance.mqtt.properties import Written
@@ -78,5 +77,5 @@ class MqttServer:
         try:
             self._link.publish(Topics(self._base, device).piece, content, qos=0, properties=properties)
             self.answered += 1
-        except (ConnectionGone, ConfigError):
-            logger.debug("%s: the connection was lost before its answer", device)
+        except (ConnectionGone, Unsendable) as error:
+            logger.debug("%s: not answered: %s", device, error)
