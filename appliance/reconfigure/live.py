@@ -17,7 +17,7 @@ from appliance.reconfigure.desired import ReportedConfig, read
 from appliance.reconfigure.effective import Effective, effective
 from appliance.reconfigure.fetching import Registry, Source, looked_at, mark
 from appliance.reconfigure.standing import FILE_ALONE, Standing, State, Version
-from appliance.reconfigure.store import HISTORY, Store
+from appliance.reconfigure.store import HISTORY, RETURNED, USED, Store
 from appliance.reconfigure.trial import Terms, Trial, faults
 from appliance.sync.carrier import CarrierError, NoSuchFile, Stopped
 from appliance.sync.ledger import Ledger, LedgerError
@@ -163,7 +163,7 @@ class LiveConfiguration:
         left = self._store.put(standing.revoke(revoked, f"{standing.active}: {REVOKED}"))
         self._store.tidy(left)
         for version in revoked:
-            ledger.tell(HISTORY, str(version), "returned", REVOKED)
+            ledger.tell(HISTORY, str(version), RETURNED, REVOKED)
             logger.warning("configuration: %s: returned: %s; %s is used", version, REVOKED, left.active)
         return left
 
@@ -187,7 +187,7 @@ class LiveConfiguration:
         trial = standing.begin(version, () if now is None else tuple(sorted(faults(now))))
         ledger.tell(HISTORY, str(version), "fetched and judged" if wanted else "wanted")
         standing = self._store.put(trial)
-        ledger.tell(HISTORY, str(version), "used, on trial")
+        ledger.tell(HISTORY, str(version), USED)
         logger.info("configuration: %s is used, on trial", version)
         self._trial, self._trouble = None, ""
         return standing
@@ -214,7 +214,7 @@ class LiveConfiguration:
         returned = standing.give_back(reason)
         logger.warning("configuration: %s: returned: %s", standing.wanted or FILE_ALONE, reason)
         self._trouble = ""
-        ledger.tell(HISTORY, standing.wanted or str(FILE_ALONE), "returned", reason)
+        ledger.tell(HISTORY, standing.wanted or str(FILE_ALONE), RETURNED, reason)
         return self._store.put(returned)
 
     # -- what is said -------------------------------------------------------------------------------------------------
