@@ -13,7 +13,7 @@ from appliance.sync.states import State
 logger = logging.getLogger(__name__)
 
 MOST_STARTS = 3
-"""So many starts in probation without being kept: the model, or what it does to us, ends the process."""
+"""So many starts in shadow, or in probation, without being kept: the model, or what it does to us, ends the process."""
 
 
 class Activation:
@@ -69,16 +69,16 @@ class Activation:
         self._checkpoint("the pointer is back")
 
     def recover(self) -> None:
-        """Before any model is opened: what a dead process left half done is completed, starts in probation are counted,
-        and what ended too many of them is returned. Needs no network."""
+        """Before any model is opened: what a dead process left half done is completed, starts in shadow and in
+        probation are counted, and what ended too many of them is returned. Needs no network."""
         for job in self.ledger.jobs():
             if job.state is State.RETURNED and job.previous:
                 self._point_back(job)
             elif job.state is State.KEPT:
                 self.slots.unstage(job)
-            elif job.state is State.PROBATION:
+            elif job.state in (State.SHADOW, State.PROBATION):
                 job = self.ledger.put(replace(job, starts=job.starts + 1))
                 if job.starts >= MOST_STARTS:
                     self.give_back(job, f"{MOST_STARTS} starts without being kept: it ends the process", deny=True)
-                else:
+                elif job.state is State.PROBATION:
                     self.slots.point(job.model, job.version)

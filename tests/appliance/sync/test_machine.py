@@ -111,6 +111,28 @@ def test_the_third_start_without_being_kept_goes_back_without_a_network(
     assert at_work.ledger.denied(job.digest)
 
 
+def test_the_third_start_in_shadow_gives_it_up(at_work: Machine, tmp_path: Path) -> None:
+    job = at_work.ledger.move(tried(at_work, "shapes@2", activate=True), State.SHADOW)
+    states = []
+    for _ in range(3):
+        at_work.activation.recover()
+        states.append((at_work.ledger.job("shapes") or job).state)
+        assert active(tmp_path) == "1"
+    assert states == [State.SHADOW, State.SHADOW, State.RETURNED]
+    assert at_work.ledger.denied(job.digest)
+
+
+def test_starts_in_shadow_do_not_count_in_probation(at_work: Machine, tmp_path: Path) -> None:
+    at_work.ledger.move(tried(at_work, "shapes@2", activate=True), State.SHADOW)
+    for _ in range(2):
+        at_work.activation.recover()
+    job = at_work.ledger.job("shapes")
+    assert job is not None
+    at_work.activation.activate(job)
+    at_work.activation.recover()
+    assert active(tmp_path) == "2"
+
+
 def test_a_person_may_choose_a_returned_version_again(at_work: Machine, tmp_path: Path) -> None:
     at_work.activation.give_back(activated(at_work, "shapes@2"), "asked for", deny=False)
     at_work.slots.point("shapes", "2")
