@@ -77,6 +77,36 @@ def test_a_version_is_fetched_tried_activated_and_kept_and_the_one_before_stays(
     assert list((at_work.slots.folder / "parts").iterdir()) == []
 
 
+def kept(at_work: Machine, bundle: Bundle) -> Job:
+    """Neither fetched nor tried."""
+    name, version = bundle.manifest.name, bundle.manifest.version
+    job = at_work.want(Reference(name, version), activate=True, now_s=0.0)
+    at_work.slots.stage(job, bundle.manifest, dict(bundle.files))
+    return at_work.activation.keep(at_work.activation.activate(job))
+
+
+def test_of_what_was_fetched_only_the_active_version_and_the_one_before_stay(at_work: Machine, tmp_path: Path) -> None:
+    made = {each: as_version(shipped("shapes"), each, tmp_path / "more") for each in ("2", "3", "4", "5", "by-hand")}
+    library = catalogue(tmp_path / "device").library
+    library.add(made["by-hand"].folder)
+    for version in ("2", "3", "4", "5"):
+        job = kept(at_work, made[version])
+        at_work.activation.tidy(job, ["shapes@2", "tones"])
+    assert set(library.list()[0].versions) == {"by-hand", "2", "4", "5"}
+    assert events(at_work).count("removed") == 1
+    at_work.activation.tidy(job, ["shapes"])
+    assert set(library.list()[0].versions) == {"by-hand", "4", "5"}
+    assert at_work.activation.give_back(job, "asked for", deny=False).state is State.RETURNED
+    assert active(tmp_path) == "4"
+
+
+def test_a_new_wish_begins_without_the_progress_of_the_one_before(at_work: Machine) -> None:
+    at_work.activation.keep(activated(at_work, "shapes@2"))
+    assert at_work.ledger.note("progress shapes") == 100
+    at_work.want(Reference("shapes", "3"), activate=True, now_s=0.0)
+    assert at_work.ledger.note("progress shapes") is None
+
+
 def test_a_candidate_is_no_version_that_a_restart_would_take(at_work: Machine, tmp_path: Path) -> None:
     tried(at_work, "shapes@2")
     assert [each.versions for each in catalogue(tmp_path / "device").library.list()] == []
