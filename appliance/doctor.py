@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from appliance.assembly import read, state_folder
+from appliance.assembly import state_folder
 from appliance.broker_doctor import broker_findings
 from appliance.catalogue import Catalogue
 from appliance.config import Config
-from appliance.config_errors import ConfigError
+from appliance.config_doctor import configuration
 from appliance.finding import Finding
 from appliance.gpu_doctor import gpu_findings
 from appliance.machine_doctor import machine_findings, secret_findings
@@ -29,11 +29,12 @@ LEAST_FREE_MB = 512
 
 
 def examine(path: Path | None) -> list[Finding]:
-    """Every finding, in the order a person would look; `path` is a configuration, if there is one."""
+    """Every finding, in the order a person would look; `path` is a configuration, if there is one;
+    where another one came from afar, that one is judged."""
     findings: list[Finding] = []
     config: Config | None = None
     if path is not None:
-        config, found = _configuration(path)
+        config, found = configuration(path)
         findings += found
     known = config or Config()
     findings += [
@@ -53,17 +54,6 @@ def examine(path: Path | None) -> list[Finding]:
             *broker_findings(config),
         ]
     return findings
-
-
-def _configuration(path: Path) -> tuple[Config | None, list[Finding]]:
-    try:
-        config = read(path)
-    except ConfigError as error:
-        return None, [
-            Finding("configuration", "problem", line, "mend the file; `appliance config check` says when it is fine")
-            for line in str(error).splitlines()
-        ]
-    return config, [Finding("configuration", "ok", f"{path} is fine")]
 
 
 def _opencv() -> Iterator[Finding]:

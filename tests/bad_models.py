@@ -166,12 +166,26 @@ def _now(model: Any) -> list[Any]:
 
 
 def crash_at_frame_50(model: Any) -> None:
-    """A division that has no result in 64 bits ends the process by SIGFPE."""
+    _crash(model, _now(model))
+
+
+def crash_in_the_light(model: Any) -> None:
+    """At the first white picture: no trial on what is usual finds that."""
+    bright = _constant(model, "bright", np.float32(250))
+    light = [
+        helper.make_node("Cast", ["picture"], ["shades"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["shades"], ["shade"], keepdims=0),
+        helper.make_node("Less", [bright, "shade"], ["now"]),
+    ]
+    _crash(model, light)
+
+
+def _crash(model: Any, now: list[Any]) -> None:
+    """A division that has no result in 64 bits ends the process by SIGFPE, once the nodes that make `now` say so."""
     names = {"lowest": -(1 << 63), "five": 5, "minus": -1, "one": 1}
     for name, value in names.items():
         _constant(model, name, np.array([value], np.int64))
     zero = _constant(model, "zero", np.float32(0))
-    now = _now(model)
     _after(
         model,
         "scores",

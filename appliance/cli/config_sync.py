@@ -63,7 +63,7 @@ def rollback(path: Path, reason: str) -> None:
 
     A running appliance follows at once. It stays so until a newer desired document comes.
     """
-    from appliance.reconfigure.store import HISTORY
+    from appliance.reconfigure.store import HISTORY, RETURNED
 
     store = _store(path)
     with our_turn(store.turn, BUSY), ledger_at(store.ledger) as ledger:
@@ -71,7 +71,7 @@ def rollback(path: Path, reason: str) -> None:
         if standing.trial is None and standing.good == standing.before:
             raise BadInput("nothing came from afar that could be taken back; `appliance config history` shows what did")
         leaves, back = standing.active, standing.go_back(reason)
-        ledger.tell(HISTORY, str(leaves), "returned", reason)
+        ledger.tell(HISTORY, str(leaves), RETURNED, reason)
         store.put(back)
     click.echo(f"{leaves} returned; {back.active} is used")
 

@@ -16,7 +16,8 @@ def doctor(path: Path | None, as_json: bool) -> None:
     """Look at what the appliance needs here; exit code 1 when something must be mended.
 
     Engines, cameras, microphones, temperature, power, clock and disk; with --config also the level of its microphones,
-    its models, its broker with certificates, and who may read its secrets. Each line that is not fine says what to do.
+    its models, its broker with certificates, and who may read its secrets. Where a configuration from afar is in force,
+    that one is judged. Each line that is not fine says what to do.
     """
     from appliance.doctor import examine
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.cli import parameters
-from appliance.cli.registry_configure import configure, publish_config
+from appliance.cli.registry_configure import configure, publish_config, revoke_config
 from appliance.cli.registry_rollout import rollout
 from appliance.cli.registry_serve import serve
 from appliance.cli.registry_signing import keyring_of, signing, told
@@ -36,6 +36,7 @@ def registry() -> None:
 registry.add_command(serve)
 registry.add_command(rollout)
 registry.add_command(publish_config)
+registry.add_command(revoke_config)
 registry.add_command(configure)
 
 
@@ -136,13 +137,15 @@ def publish(
 @FOLDER
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def list_models(folder: Path, as_json: bool) -> None:
-    """List what is published: the newest of each model first."""
+    """List what is published: the newest of each model first, then configurations."""
+    from appliance.registry.configurations import listed_configurations
     from appliance.registry.publish import listed
 
     with told():
-        rows = listed(_open(folder))
+        repository = _open(folder)
+        rows, configurations = listed(repository), listed_configurations(repository)
     if as_json:
-        documents = [
+        documents: list[dict[str, Any]] = [
             {
                 "model": row.reference.model,
                 "version": row.reference.version,
@@ -153,13 +156,26 @@ def list_models(folder: Path, as_json: bool) -> None:
             }
             for row in rows
         ]
+        documents += [
+            {
+                "configuration": each.reference.model,
+                "version": each.reference.version,
+                "serial": each.serial,
+                "bytes": each.bytes,
+                "devices": each.devices,
+            }
+            for each in configurations
+        ]
         click.echo(json.dumps(documents, indent=2))
         return
     for row in rows:
         click.echo(
             f"{row.reference}: {row.files} files, {row.bytes / 1e6:.1f} MB, signed by {row.family} ({row.serial})"
         )
-    if not rows:
+    for each in configurations:
+        whom = "all devices" if each.devices is None else ", ".join(each.devices)
+        click.echo(f"{each.reference}: configuration, {each.bytes} bytes, for {whom} ({each.serial})")
+    if not rows and not configurations:
         click.echo("nothing is published; `appliance registry publish` does it")
 
 

@@ -1,4 +1,5 @@
-"""`appliance registry publish-config|configure`: sign a configuration for devices, and tell them to use it."""
+"""`appliance registry publish-config|revoke-config|configure`: sign a configuration for devices, take it back, and
+tell them to use it."""
 
 from __future__ import annotations
 
@@ -65,6 +66,20 @@ def publish_config(
         )
     whom = "all devices" if made.devices is None else ", ".join(made.devices)
     click.echo(f"{made.reference}: {made.bytes} bytes, signed for {whom} ({made.serial})")
+
+
+@click.command("revoke-config")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("reference", metavar="NAME@VERSION", callback=_reference)
+@signing
+def revoke_config(folder: Path, reference: Reference, folders: tuple[Path, ...], passphrase_file: Path | None) -> None:
+    """Take the configuration NAME@VERSION back: no device takes it any more, and those that use it go back."""
+    from appliance.registry.configurations import revoke_configuration
+    from appliance.registry.repository import Repository
+
+    with told(), Repository(folder).changing():
+        revoke_configuration(Repository(folder), keyring_of(folder, folders, passphrase_file), reference)
+    click.echo(f"{reference}: revoked; devices that use it go back with their next look")
 
 
 @click.command()

@@ -26,15 +26,18 @@ class Books:
 
     def spent(self, size: int, unix_s: float) -> Books:
         """After one more sample of so many bytes. Any other day is a new one: the clock may be set back."""
-        day = _day(unix_s)
-        books = self if day == self.day else replace(self, day=day, samples=0, bytes=0)
+        books = self.of_day(unix_s)
         return replace(books, number=books.number + 1, samples=books.samples + 1, bytes=books.bytes + size)
 
     def left(self, unix_s: float, samples: int, size: int) -> tuple[int, int]:
         """Samples and bytes that this day may still have of so many."""
-        if _day(unix_s) != self.day:
-            return samples, size
-        return max(0, samples - self.samples), max(0, size - self.bytes)
+        books = self.of_day(unix_s)
+        return max(0, samples - books.samples), max(0, size - books.bytes)
+
+    def of_day(self, unix_s: float) -> Books:
+        """As they are on this day: nothing of it is spent when it is a new one."""
+        day = _day(unix_s)
+        return self if day == self.day else replace(self, day=day, samples=0, bytes=0)
 
 
 def _day(unix_s: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,10 @@ class PickerFigures:
     waiting: int
     """On disk now."""
     bytes: int
+    spent_bytes: int
+    """Of the day's budget."""
+    budget_bytes: int
+    """Of a day."""
     trouble: str | None = None
     """Why nothing is kept just now."""
 
@@ -57,7 +62,7 @@ class Picker:
         self.name = settings.name
         self.basket = basket
         self.store = store
-        self.figures = PickerFigures(0, 0, 0, 0, 0)
+        self.figures = PickerFigures(0, 0, 0, 0, 0, 0, store.bounds.bytes_per_day)
         self.trouble: str | None = None
         self._device = device
         self._viewer = viewer
@@ -87,7 +92,14 @@ class Picker:
     def count(self) -> None:
         """See what is on disk, and say how it is."""
         self.figures = PickerFigures(
-            self._kept, self._passed_over, self._lost, len(self.store), self.store.size, self.trouble
+            kept=self._kept,
+            passed_over=self._passed_over,
+            lost=self._lost,
+            waiting=len(self.store),
+            bytes=self.store.size,
+            spent_bytes=self.store.books.of_day(time.time()).bytes,
+            budget_bytes=self.store.bounds.bytes_per_day,
+            trouble=self.trouble,
         )
 
     def _keep(self, candidate: Candidate, unix_s: float) -> None:

@@ -49,7 +49,7 @@ class Store:
     def __init__(self, folder: Path, bounds: Bounds) -> None:
         self.folder = folder
         self.books = Books.begin()
-        self._bounds = bounds
+        self.bounds = bounds
         self._sizes: dict[str, int] = {}
         """Bytes of every sample, oldest first."""
 
@@ -83,7 +83,7 @@ class Store:
     def free(self) -> int:
         """Bytes of the disk that may be taken; below 0, others have taken of what is left to them."""
         disk = os.statvfs(self.folder)
-        return disk.f_bavail * disk.f_frsize - self._bounds.leave_free
+        return disk.f_bavail * disk.f_frsize - self.bounds.leave_free
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -103,12 +103,12 @@ class Store:
         Raises NoRoom. The oldest are deleted where the bound on disk asks for it.
         """
         needed = size + DOCUMENT_BYTES
-        samples, left = self.books.left(unix_s, self._bounds.per_day, self._bounds.bytes_per_day)
+        samples, left = self.books.left(unix_s, self.bounds.per_day, self.bounds.bytes_per_day)
         if not samples or size > left:
             raise NoRoom("the day's budget is spent")
-        if needed > self._bounds.most_bytes:
+        if needed > self.bounds.most_bytes:
             raise NoRoom(f"a sample of {size} bytes is more than max_mb allows")
-        while self._sizes and self.size + needed > self._bounds.most_bytes:
+        while self._sizes and self.size + needed > self.bounds.most_bytes:
             self.remove(next(iter(self._sizes)))
         if self.free < needed:
             raise OSError(errno.ENOSPC, "the disk is full", str(self.folder))
@@ -143,7 +143,7 @@ class Store:
 
     def expire(self, now_s: float | None = None) -> int:
         """Delete what is older than it may get; only to be called while the clock is right. How many."""
-        limit_s = (time.time() if now_s is None else now_s) - self._bounds.keep_s
+        limit_s = (time.time() if now_s is None else now_s) - self.bounds.keep_s
         old = [name for name in self._sizes if self._made_s(name) < limit_s]
         for name in old:
             self.remove(name)

@@ -35,4 +35,5 @@ class _Reading(Collector):
         yield from families.of_models(now)
         yield from families.of_pipelines(now)
         yield from families.of_routing(now.health.pipelines, now.health.remote)
+        yield from families.of_harvest(now.health.harvest)
         yield from families.of_uplink(now.health, now.live_times, now.stored_times)

@@ -20,6 +20,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from appliance.harvest.harvester import HarvestFigures
 from appliance.health import Health, PipelineFigures, State
 from appliance.histogram import BOUNDS_S, Histogram
 from appliance.info import PACKAGES, appliance_version, package_versions
@@ -219,6 +220,28 @@ def of_uplink(health: Health, live: Histogram | None, stored: Histogram | None) 
     yield publish
 
 
+def of_harvest(harvest: HarvestFigures | None) -> Iterator[Metric]:
+    """Samples for a model to learn from; nothing where none are kept."""
+    if harvest is None:
+        return
+    for name, words, field in (
+        ("harvest_kept", "Samples that were kept.", "kept"),
+        ("harvest_passed_over", "Samples that there was a reason to keep, and no room or no right.", "passed_over"),
+        ("harvest_lost", "Samples that the disk did not take.", "lost"),
+    ):
+        yield _each(_counter(name, words, "pipeline"), harvest.pipelines, field)
+    for name, words, field in (
+        ("harvest_waiting", "Samples on the disk.", "waiting"),
+        ("harvest_bytes", "Their size.", "bytes"),
+        ("harvest_spent_bytes", "Of the budget of this day.", "spent_bytes"),
+        ("harvest_budget_bytes", "Budget of a day.", "budget_bytes"),
+    ):
+        yield _each(_gauge(name, words, "pipeline"), harvest.pipelines, field)
+    if harvest.sending is not None:
+        yield _sum("harvest_sent", "Samples that a model service has stored.", harvest.sending.sent)
+        yield _sum("harvest_refused", "Samples that no model service takes: deleted.", harvest.sending.refused)
+
+
 # -- making families --------------------------------------------------------------------------------------------------
 
 
@@ -242,7 +265,7 @@ def _sum(name: str, words: str, value: float) -> Metric:
     return CounterMetricFamily(f"{PREFIX}_{name}", words, value)
 
 
-def _each(family: CounterMetricFamily, figures: dict[str, Any], field: str) -> Metric:
+def _each(family: CounterMetricFamily | GaugeMetricFamily, figures: dict[str, Any], field: str) -> Metric:
     for name, each in figures.items():
         family.add_metric([name], getattr(each, field))
     return family

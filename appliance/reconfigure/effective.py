@@ -13,7 +13,7 @@ from appliance.config_errors import ConfigError
 from appliance.config_file import load_raw
 from appliance.reconfigure.layers import layered
 from appliance.reconfigure.standing import FILE_ALONE, Standing, Version
-from appliance.reconfigure.store import HISTORY, Store
+from appliance.reconfigure.store import HISTORY, RETURNED, Store
 from appliance.sync.ledger import Ledger, LedgerError
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _write(store: Store, before: Standing, started: Standing) -> None:
         store.put(started)
         if started.trial is None:
             with Ledger(store.ledger) as ledger:
-                ledger.tell(HISTORY, str(before.trial), "returned", started.reason)
+                ledger.tell(HISTORY, str(before.trial), RETURNED, started.reason)
     except (OSError, LedgerError) as error:
         logger.error("%s: this start is not counted: %s", store.folder, error)
 

@@ -15,9 +15,9 @@ from appliance.health import Health
 from appliance.mailbox import Mailbox
 from appliance.reconfigure.desired import ReportedConfig, read
 from appliance.reconfigure.effective import Effective, effective
-from appliance.reconfigure.fetching import Source, bring, mark
+from appliance.reconfigure.fetching import Registry, Source, looked_at, mark
 from appliance.reconfigure.standing import FILE_ALONE, Standing, State, Version
-from appliance.reconfigure.store import HISTORY, Store
+from appliance.reconfigure.store import HISTORY, RETURNED, USED, Store
 from appliance.reconfigure.trial import Terms, Trial, faults
 from appliance.sync.carrier import CarrierError, NoSuchFile, Stopped
 from appliance.sync.ledger import Ledger, LedgerError
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.25
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 600.0
 AFTER_TROUBLE_S = 10.0
+FIRST_LOOK_S = 60.0
+"""After a start; later looks come at the configured pace."""
+REVOKED = "its owner has revoked it"
 
 
 class LiveConfiguration:
@@ -42,9 +45,10 @@ class LiveConfiguration:
         at_start: Effective,
         health: Callable[[], Health | None],
         apply: Callable[[], None],
+        look_s: float,
     ) -> None:
         """`at_start`: what this process began with. `health`: how the appliance is with what is in use. `apply`: asks
-        the main thread to `read_again`. Any thread."""
+        the main thread to `read_again`. `look_s`: between two looks for what was revoked. Any thread."""
         self.reports: Mailbox[ReportedConfig] = Mailbox(1)
         """The newest picture for the world, whenever it has changed."""
         self.used = at_start.version
@@ -62,6 +66,8 @@ class LiveConfiguration:
         self._trial: tuple[Version, Trial] | None = None
         self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
         self._next_try_s = float("-inf")
+        self._look_s = look_s
+        self._next_look_s: float | None = None
         self._asked: tuple[Version, Version] | None = None
         """What the main thread was asked for, in the place of what. Once: where it cannot, it says so."""
         self._reported: ReportedConfig | None = None
@@ -99,6 +105,7 @@ class LiveConfiguration:
             if mine:
                 standing = self._hear(standing)
                 self._report(standing)
+                standing = self._look(source, ledger, standing, now_s)
                 if standing.state is State.FETCH and now_s >= self._next_try_s:
                     standing = self._bring(source, ledger, standing, now_s)
                 elif standing.trial is not None:
@@ -133,11 +140,41 @@ class LiveConfiguration:
                 self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
         return standing
 
+    def _look(self, source: Source, ledger: Ledger, standing: Standing, now_s: float) -> Standing:
+        """Now and then. A registry that is away, or not believed, changes nothing."""
+        if self._next_look_s is None:
+            self._next_look_s = now_s + min(self._look_s, FIRST_LOOK_S)
+        if now_s < self._next_look_s or standing.active == standing.good == standing.before == FILE_ALONE:
+            return standing
+        self._next_look_s = now_s + self._look_s
+        try:
+            with looked_at(source, self._store, ledger) as registry:
+                return self._revoke(ledger, standing, registry)
+        except (Distrust, CarrierError) as error:
+            self._next_look_s = now_s + min(self._look_s, LONGEST_WAIT_S)
+            logger.warning("configuration: nothing could be learned of revoked ones: %s", error)
+        return standing
+
+    def _revoke(self, ledger: Ledger, standing: Standing, registry: Registry) -> Standing:
+        """What its owner has taken back is not used, nor kept to go back to."""
+        revoked = registry.revoked(standing)
+        if not revoked:
+            return standing
+        left = self._store.put(standing.revoke(revoked, f"{standing.active}: {REVOKED}"))
+        self._store.tidy(left)
+        for version in revoked:
+            ledger.tell(HISTORY, str(version), RETURNED, REVOKED)
+            logger.warning("configuration: %s: returned: %s; %s is used", version, REVOKED, left.active)
+        return left
+
     def _bring(self, source: Source, ledger: Ledger, standing: Standing, now_s: float) -> Standing:
         """Fetch and judge what is wanted, and put it on trial; what comes to nothing for good is returned."""
-        wanted = standing.wanted
+        wanted, version = standing.wanted, FILE_ALONE
         try:
-            version = bring(source, self._store, ledger, standing) if wanted else FILE_ALONE
+            if wanted:
+                with looked_at(source, self._store, ledger) as registry:
+                    standing = self._revoke(ledger, standing, registry)
+                    version = registry.bring(standing)
         except (Distrust, NoSuchFile, ConfigError) as error:
             return self._give_back(ledger, standing, str(error))
         except (CarrierError, OSError) as error:
@@ -150,7 +187,7 @@ class LiveConfiguration:
         trial = standing.begin(version, () if now is None else tuple(sorted(faults(now))))
         ledger.tell(HISTORY, str(version), "fetched and judged" if wanted else "wanted")
         standing = self._store.put(trial)
-        ledger.tell(HISTORY, str(version), "used, on trial")
+        ledger.tell(HISTORY, str(version), USED)
         logger.info("configuration: %s is used, on trial", version)
         self._trial, self._trouble = None, ""
         return standing
@@ -177,7 +214,7 @@ class LiveConfiguration:
         returned = standing.give_back(reason)
         logger.warning("configuration: %s: returned: %s", standing.wanted or FILE_ALONE, reason)
         self._trouble = ""
-        ledger.tell(HISTORY, standing.wanted or str(FILE_ALONE), "returned", reason)
+        ledger.tell(HISTORY, standing.wanted or str(FILE_ALONE), RETURNED, reason)
         return self._store.put(returned)
 
     # -- what is said -------------------------------------------------------------------------------------------------
@@ -191,7 +228,8 @@ class LiveConfiguration:
             "active": used.name or None,
             "digest": used.digest or None,
             "state": standing.state.value,
-            "reason": standing.reason or self._trouble or (self._complaint if used != standing.active else ""),
+            "reason": "; ".join(filter(None, (standing.reason, self._trouble)))
+            or (self._complaint if used != standing.active else ""),
             "error": self._error,
         }
         if report != self._reported:

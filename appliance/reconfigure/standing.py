@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -88,6 +89,16 @@ class Standing:
     def give_back(self, reason: str) -> Standing:
         """What is wanted is not to be used; what was good is used, or goes on being used."""
         return replace(self, state=State.RETURNED, reason=reason, trial=None, starts=0, faults=())
+
+    def revoke(self, versions: Collection[Version], reason: str) -> Standing:
+        """Their owner has taken these back: none of them is used, or gone back to. What is on its way goes on."""
+        good, before = self.good, FILE_ALONE if self.before in versions else self.before
+        if good in versions:
+            good, before = before, FILE_ALONE
+        rest = replace(self, good=good, before=before)
+        if self.active not in versions:
+            return rest
+        return replace(rest, reason=reason) if self.state is State.FETCH else rest.give_back(reason)
 
     def go_back(self, reason: str) -> Standing:
         """A person at the device wants the one before: a trial is given up, what was kept gives way to its

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 FOLDER = "configuration"
 HISTORY = "configuration"
 """In the place of a model's name in the ledger's history."""
+USED, RETURNED = "used, on trial", "returned"
+"""Events there: of a configuration that was put to use, and of one that is not used, or no more."""
 MOST_BYTES = 256 << 10
 """Of a configuration from afar."""
 _STANDING = TypeAdapter(Standing)
@@ -33,6 +35,11 @@ class Store:
         self._checkpoint = checkpoint
 
     @property
+    def standing_path(self) -> Path:
+        """Written at every move."""
+        return self.folder / "standing.json"
+
+    @property
     def ledger(self) -> Path:
         """History, and what was believed of the registry. A start does without it."""
         return self.folder / "ledger.db"
@@ -44,8 +51,7 @@ class Store:
 
     def standing(self) -> Standing:
         """As it was written last. Damaged, the last one that was kept: a device starts, whatever its disk did."""
-        for name in ("standing.json", "good.json"):
-            path = self.folder / name
+        for path in (self.standing_path, self.folder / "good.json"):
             try:
                 return _STANDING.validate_json(path.read_bytes())
             except FileNotFoundError:
@@ -58,7 +64,7 @@ class Store:
         """On the disk when this returns. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         content = _STANDING.dump_json(standing, indent=2) + b"\n"
-        replace(self.folder / "standing.json", content)
+        replace(self.standing_path, content)
         self._checkpoint(f"{standing.state.value} is written")
         if standing.trial is None:
             replace(self.folder / "good.json", content)

@@ -58,5 +58,5 @@ def make_live(
     read_root(models.root)
     terms = Terms(settings.patience_s, settings.hold_s)
     return LiveConfiguration(
-        store, lambda stopping: make_source(config, path, stopping), terms, at_start, health, apply
+        store, lambda stopping: make_source(config, path, stopping), terms, at_start, health, apply, models.look_s
     )

@@ -91,6 +91,19 @@ def publish_configuration(
     return next(each for each in listed_configurations(repository) if each.reference == reference)
 
 
+def revoke_configuration(repository: Repository, keyring: Keyring, reference: Reference) -> None:
+    """Take back what was signed. Devices that use it return by themselves to the one before.
+
+    Raises RegistryError, OSError.
+    """
+    family, path = repository.families.get(CONFIGURATION), configuration(reference)
+    target = None if family is None else family.signed.targets.pop(path, None)
+    if target is None:
+        raise RegistryError(f"{reference}: no such configuration is published; `appliance registry list` shows what is")
+    repository.commit(keyring, families=frozenset({CONFIGURATION}))
+    repository.path_of(stored(path, target.hashes["sha256"])).unlink(missing_ok=True)
+
+
 def _judge(file: Path, content: bytes, over: Path | None) -> None:
     """Alone, it can name what is in the file of a device: then only what no device takes is refused."""
     try:

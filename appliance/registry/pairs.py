@@ -11,11 +11,12 @@ from typing import Any
 
 from appliance.commands import BadCommand, strict_json
 from appliance.mailbox import Mailbox
-from appliance.mqtt.connection import ConnectionGone, Greeting
+from appliance.mqtt.connection import ConnectionGone, Greeting, Unsendable
 from appliance.mqtt.incoming import Incoming
 from appliance.mqtt.link import Link
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics
+from appliance.registry.errors import RegistryError
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +73,15 @@ class Pairs:
         return 1 + max(number for number in numbers if isinstance(number, int))
 
     def wish(self, device: str, document: dict[str, Any]) -> None:
-        """Desire this of one device."""
+        """Desire this of one device. Raises RegistryError for a name that no device has."""
         self.desired[device] = document
         topic = self._topic(Topics(self._base, device))
         try:
             self._link.publish(topic, json.dumps(document).encode(), qos=1, retain=True)
         except ConnectionGone:
             logger.warning("%s: the connection was lost while it was told; give the command again", device)
+        except Unsendable as error:
+            raise RegistryError(f"{device[:80]!r}: nobody can be told under this name: {error}") from error
 
     def turn(self, now_s: float) -> None:
         """Hear what has come; waits a moment when nothing has."""

@@ -64,7 +64,7 @@ class Job:
     """Version that was active before, to which it returns (`slots.NOTHING`: none was); empty before it was activated,
     and once it has returned."""
     starts: int = 0
-    """How often the appliance was started in its probation."""
+    """How often the appliance was started while it ran in shadow; then, in its probation."""
     done_bytes: int = 0
     total_bytes: int = 0
     reason: str = ""

@@ -204,7 +204,7 @@ class LiveModels:
         for worker in workers:
             worker.audience = probation
         if not workers:
-            machine.activation.keep(job)
+            self._keep(machine, job)
             return
         verdict = of_probation(probation.score(), self._terms, self._fault(workers, job, time.monotonic() - since_s))
         if verdict.word is Word.BACK:
@@ -212,8 +212,11 @@ class LiveModels:
             self._drop_probation(job.model)
             self._follow(job.model, machine.slots.active_version(returned.model))
         elif verdict.word is Word.GO_ON:
-            machine.activation.keep(job)
+            self._keep(machine, job)
             self._drop_probation(job.model)
+
+    def _keep(self, machine: Machine, job: Job) -> None:
+        machine.activation.tidy(machine.activation.keep(job), self._named())
 
     def _fault(self, workers: list[Worker], job: Job, seconds: float) -> str | None:
         """Why the version does not run, once that is sure."""
@@ -242,8 +245,11 @@ class LiveModels:
 
     def _used(self) -> frozenset[str]:
         """Models that pipelines run by a name alone, so that their versions may change."""
-        models = {pipeline.config.model for worker in self._workers().values() for pipeline in worker.pipelines}
-        return frozenset(model for model in models if is_name(model))
+        return frozenset(model for model in self._named() if is_name(model))
+
+    def _named(self) -> set[str]:
+        """Models as pipelines name them."""
+        return {pipeline.config.model for worker in self._workers().values() for pipeline in worker.pipelines}
 
     def _follow(self, model: str, version: str | None) -> None:
         """Workers that run another version are asked to go on with this one."""

@@ -78,6 +78,7 @@ class Machine:
             raise Unfit(f"{reference}: it is the active version already")
         if job is not None:
             self.slots.unstage(job)
+        self.ledger.put_note(f"progress {reference.model}", None)
         return self.ledger.put(Job(reference.model, reference.version, State.FETCH, now_s, activate), "wanted")
 
     # -- steps that need no daemon --------------------------------------------------------------------------------

@@ -93,6 +93,10 @@ class Slots:
         return any(each.pinned for each in self._library.list() if each.name == model)
 
     def withdraw(self, model: str, version: str) -> None:
-        """A model that was not there before is not there any more."""
-        if version in next((each.versions for each in self._library.list() if each.name == model), ()):
+        """A version is not installed any more."""
+        if self.has(model, version):
             self._library.remove(f"{model}@{version}")
+
+    def has(self, model: str, version: str) -> bool:
+        """Whether it is installed."""
+        return version in next((each.versions for each in self._library.list() if each.name == model), ())

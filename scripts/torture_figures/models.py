@@ -70,4 +70,24 @@ FIGURES = (
         times=Times("documents"),
         wanted_times=500,
     ),
+    Figure(
+        "G33",
+        "a new model ends the process over and over, the network cable out: within 60 s the old one answers, by itself",
+        tests=(f"{FAULTS}/test_crash_loop.py",),
+        values=(Value("returned_after_s", most=60), Value("crashes", most=3)),
+        times=Times("went_back"),
+        wanted_times=2,
+        exceptions="On probation and in shadow, by a picture that no trial holds. systemd's part is played as the unit "
+        "says.",
+    ),
+    Figure(
+        "G34",
+        "a bad model is rolled out to 100 devices: it stops by itself once more than 10 % have returned it",
+        tests=(f"{FAULTS}/test_rollout_stops.py",),
+        values=(Value("asked", most=25), Value("failed", least=1), Value("never_asked", least=75)),
+        times=Times("devices"),
+        wanted_times=200,
+        exceptions="100 connections, wishes, libraries and trials of the product in one process, without cameras. "
+        "`times` are devices: 100 for a model that is bad everywhere, 100 for one that suits only the first.",
+    ),
 )

@@ -16,6 +16,9 @@ from pathlib import Path
 from appliance.assembly import Assembly, assemble
 from appliance.catalogue import Catalogue
 from appliance.config import parse
+from appliance.harvest.harvester import HarvestFigures
+from appliance.harvest.picker import PickerFigures
+from appliance.harvest.sender import SenderFigures
 from appliance.health import Health, PipelineFigures, pipeline_figures
 from appliance.histogram import Histogram
 from appliance.metrics.exposition import exposition
@@ -84,6 +87,7 @@ def everything() -> Observed:
         remote=asdict(AskerFigures()),
         power=PowerFigures("measured: VDD_IN", watts=7.25),
         temperature_c=61.5,
+        harvest=HarvestFigures({"shapes": PickerFigures(0, 0, 0, 0, 0, 0, 0)}, SenderFigures()),
     )
     return replace(observed(health, joules=1.0), assembly=made, viewers=2)
 
@@ -133,6 +137,18 @@ def test_heat_and_power_are_told_where_they_are_known() -> None:
     assert now["appliance_temperature_celsius", frozenset()] == 61.5
     assert now["appliance_power_watts", frozenset()] == 7.25
     assert now["appliance_energy_joules_total", frozenset()] == 1234.5
+
+
+def test_the_harvest_is_told_with_the_budget_of_its_day() -> None:
+    picked = PickerFigures(5, 2, 1, 4, 3000, spent_bytes=7000, budget_bytes=9000)
+    health = replace(QUIET, harvest=HarvestFigures({"shapes": picked}, SenderFigures(sent=1, refused=0)))
+    found, shapes = told(health), frozenset(["shapes"])
+    counted = ("kept", "passed_over", "lost")
+    assert [found[f"appliance_harvest_{name}_total", shapes] for name in counted] == [5, 2, 1]
+    names = ("waiting", "bytes", "spent_bytes", "budget_bytes")
+    assert [found[f"appliance_harvest_{name}", shapes] for name in names] == [4, 3000, 7000, 9000]
+    assert [found[f"appliance_harvest_{name}_total", frozenset()] for name in ("sent", "refused")] == [1, 0]
+    assert not any("harvest" in name for name, _ in told(QUIET))
 
 
 def test_without_a_broker_nothing_is_said_of_one() -> None:

@@ -51,7 +51,7 @@ class Site:
         (folder / "root.json").write_bytes(owner.anchor)
         self.n = 0
 
-    def file(self, patience_s: float = 6.0, hold_s: float = 1.5) -> str:
+    def file(self, patience_s: float = 6.0, hold_s: float = 1.5, look_s: float = 21_600.0) -> str:
         """The file on the device."""
         return f"""
 [mqtt]
@@ -59,6 +59,7 @@ broker = "{self.broker.url}"
 [models]
 registry = "mqtt"
 root = "{self.folder}/root.json"
+look_s = {look_s}
 [reconfigure]
 patience_s = {patience_s}
 hold_s = {hold_s}

@@ -12,10 +12,10 @@ from typing import Any
 from appliance.config import Config
 from appliance.health import Health
 from appliance.pipeline.feed import FeedFigures
-from appliance.reconfigure.effective import begin
+from appliance.reconfigure.effective import Effective, begin
 from appliance.reconfigure.fetching import Source
 from appliance.reconfigure.live import LiveConfiguration
-from appliance.reconfigure.standing import Standing, Version
+from appliance.reconfigure.standing import Standing
 from appliance.reconfigure.store import Store
 from appliance.reconfigure.trial import Terms
 from appliance.registry.configurations import publish_configuration
@@ -28,7 +28,7 @@ from appliance.sync.published import Reference
 from tests.registries import Owner
 
 SICK = "# the camera of this one is not there\n"
-PATIENCE_S, HOLD_S, STEP_S = 6.0, 12.0, 2.0
+PATIENCE_S, HOLD_S, STEP_S, LOOK_S = 6.0, 12.0, 2.0, 40.0
 
 
 class AtHand:
@@ -100,9 +100,9 @@ uri = "scene:shapes"
         """A new process: nothing is in memory."""
         self.end()
         self.store = Store(self._folder, self._checkpoint)
-        self.found = begin(self.path)
+        self._use(begin(self.path))
         self.live = LiveConfiguration(
-            self.store, self._source, Terms(PATIENCE_S, HOLD_S), self.found, self._health, self._apply
+            self.store, self._source, Terms(PATIENCE_S, HOLD_S), self.found, self._health, self._apply, LOOK_S
         )
         self._due = False
         self._ledger = Ledger(self.store.ledger).__enter__()
@@ -120,7 +120,7 @@ uri = "scene:shapes"
         self.live.turn(self._source(threading.Event()), self._ledger, self.now_s)
         if self._due:
             self._due = False
-            self.found = self.live.read_again(self.path)
+            self._use(self.live.read_again(self.path))
             self.live.used = self.found.version
         self.report = next(iter(self.live.reports.take_all(0)), self.report)
         self.now_s += STEP_S
@@ -147,12 +147,14 @@ uri = "scene:shapes"
         return Source("box", self.path, self._anchor, lambda: self.registry, fetcher)
 
     def _health(self) -> Health:
-        sick = self.unplugged or self._sick(self.live.used)
+        sick = self.unplugged or self._sick
         source = FeedFigures("offline" if sick else "online", "no such camera" if sick else "", "", 1, 0, 0)
         return Health("ok", (), 1.0, "synced", 1.0, {"dock": source}, {}, {}, ())
 
-    def _sick(self, version: Version) -> bool:
-        return bool(version.digest) and self.store.text(version).startswith(SICK)
+    def _use(self, found: Effective) -> None:
+        version = found.version
+        self._sick = bool(version.digest) and self.store.text(version).startswith(SICK)
+        self.found = found
 
 
 def document(n: int, config: str | None) -> bytes:

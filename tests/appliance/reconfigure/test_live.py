@@ -10,6 +10,7 @@ import pytest
 from tests.appliance.reconfigure.conftest import DESIRED, Site, camera, pipeline
 from tests.appliance.sync.world import Hands
 from tests.appliance_process import ApplianceProcess, Ear
+from tests.registries import PASSPHRASE
 from tests.waiting import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.system, pytest.mark.timeout(240)]
@@ -147,6 +148,35 @@ def test_a_person_at_the_device_goes_back_and_stays_there(site: Site, ear: Ear) 
         assert (site.reported()["active"], site.reported()["state"]) == (None, "returned")
         site.desire("docks@1")
         assert site.await_state("kept")["active"] == "docks@1"
+
+
+def test_what_its_owner_revokes_gives_way_to_the_last_good_one(
+    site: Site, ear: Ear, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPLIANCE_REGISTRY_PASSPHRASE", PASSPHRASE)
+    registry = str(site.owner.folder)
+    site.publish("docks@1", YARD)
+    site.publish("docks@2", YARD + pipeline("more"), "box")
+    with ApplianceProcess(site.folder, site.file(look_s=2.0)) as appliance:
+        ear.await_document(RESULT, within_s=40, status="ok")
+        for name in ("docks@1", "docks@2"):
+            site.desire(name)
+            site.await_state("kept")
+        assert "docks@2: configuration" in site.command("registry", "list", registry)
+        assert "docks@2: revoked" in site.command("registry", "revoke-config", registry, "docks@2")
+        report = site.await_state("returned")
+        assert report["reason"] == "docks@2: its owner has revoked it"
+        until(lambda: site.reported()["active"] == "docks@1", 20)
+        since_s = time.monotonic()
+        until(lambda: results(ear, "yard-shapes", since_s) > 2, 20)
+        assert results(ear, "more", since_s + 1.0) == 0
+        hands.silent = True
+        appliance.send(signal.SIGKILL)
+        appliance.ends()
+        appliance.start()
+        until(lambda: site.reported()["active"] == "docks@1", 40)
+    assert "docks@2  returned: its owner has revoked it" in site.command("config", "history", *site.config)
+    assert "no such configuration" in site.command("registry", "revoke-config", registry, "docks@2", code=2)
 
 
 def test_without_the_table_nobody_can_reconfigure_a_device(site: Site, ear: Ear) -> None:

@@ -161,18 +161,6 @@ def test_a_good_version_reaches_all_devices(
 
 
 @pytest.mark.broker
-def test_a_bad_version_stops_by_itself_at_the_error_threshold(
-    folder: Path, broker: Broker, devices: Callable[[Callable[[str], bool]], Devices]
-) -> None:
-    fleet = devices(lambda _name: False)
-    done = rolled_out(folder, broker)
-    assert done.exit_code == 1
-    assert "stopped after 5 of 100 devices" in done.output
-    assert "bad here" in done.output
-    assert len(fleet.asked) == 5
-
-
-@pytest.mark.broker
 def test_a_group_is_named_device_by_device(
     folder: Path, broker: Broker, devices: Callable[[Callable[[str], bool]], Devices]
 ) -> None:

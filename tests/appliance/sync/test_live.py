@@ -170,23 +170,6 @@ def test_a_version_that_says_something_else_never_answers(site: Site, ear: Ear, 
         assert "was returned before" in site.command("pull", "shapes@2", code=1)
 
 
-def test_after_a_crash_loop_the_old_version_runs_with_the_network_cable_out(site: Site, ear: Ear, hands: Hands) -> None:
-    site.publish("2")
-    config = site.config(probation_s=600.0)
-    with ApplianceProcess(site.folder, config):
-        ear.await_document(RESULT, within_s=40, status="ok")
-        site.command("activate", "shapes@2")
-        site.await_state("probation")
-    hands.silent = True
-    for start in range(1, 4):
-        heard = len(versions(ear))
-        with ApplianceProcess(site.folder, config):
-            until(lambda heard=heard: len(versions(ear)) > heard + 3, 40)  # type: ignore[misc]
-            assert versions(ear)[-1] == ("2" if start < 3 else "1"), start
-    assert "3 starts without being kept" in site.now()["reason"]
-    assert site.active() == "1"
-
-
 def test_without_an_appliance_at_work_a_version_is_active_from_the_next_start_on(site: Site, ear: Ear) -> None:
     site.publish("2")
     appliance = ApplianceProcess(site.folder, site.config())

@@ -77,6 +77,36 @@ def test_a_version_is_fetched_tried_activated_and_kept_and_the_one_before_stays(
     assert list((at_work.slots.folder / "parts").iterdir()) == []
 
 
+def kept(at_work: Machine, bundle: Bundle) -> Job:
+    """Neither fetched nor tried."""
+    name, version = bundle.manifest.name, bundle.manifest.version
+    job = at_work.want(Reference(name, version), activate=True, now_s=0.0)
+    at_work.slots.stage(job, bundle.manifest, dict(bundle.files))
+    return at_work.activation.keep(at_work.activation.activate(job))
+
+
+def test_of_what_was_fetched_only_the_active_version_and_the_one_before_stay(at_work: Machine, tmp_path: Path) -> None:
+    made = {each: as_version(shipped("shapes"), each, tmp_path / "more") for each in ("2", "3", "4", "5", "by-hand")}
+    library = catalogue(tmp_path / "device").library
+    library.add(made["by-hand"].folder)
+    for version in ("2", "3", "4", "5"):
+        job = kept(at_work, made[version])
+        at_work.activation.tidy(job, ["shapes@2", "tones"])
+    assert set(library.list()[0].versions) == {"by-hand", "2", "4", "5"}
+    assert events(at_work).count("removed") == 1
+    at_work.activation.tidy(job, ["shapes"])
+    assert set(library.list()[0].versions) == {"by-hand", "4", "5"}
+    assert at_work.activation.give_back(job, "asked for", deny=False).state is State.RETURNED
+    assert active(tmp_path) == "4"
+
+
+def test_a_new_wish_begins_without_the_progress_of_the_one_before(at_work: Machine) -> None:
+    at_work.activation.keep(activated(at_work, "shapes@2"))
+    assert at_work.ledger.note("progress shapes") == 100
+    at_work.want(Reference("shapes", "3"), activate=True, now_s=0.0)
+    assert at_work.ledger.note("progress shapes") is None
+
+
 def test_a_candidate_is_no_version_that_a_restart_would_take(at_work: Machine, tmp_path: Path) -> None:
     tried(at_work, "shapes@2")
     assert [each.versions for each in catalogue(tmp_path / "device").library.list()] == []
@@ -109,6 +139,28 @@ def test_the_third_start_without_being_kept_goes_back_without_a_network(
     assert job is not None
     assert "3 starts without being kept" in job.reason
     assert at_work.ledger.denied(job.digest)
+
+
+def test_the_third_start_in_shadow_gives_it_up(at_work: Machine, tmp_path: Path) -> None:
+    job = at_work.ledger.move(tried(at_work, "shapes@2", activate=True), State.SHADOW)
+    states = []
+    for _ in range(3):
+        at_work.activation.recover()
+        states.append((at_work.ledger.job("shapes") or job).state)
+        assert active(tmp_path) == "1"
+    assert states == [State.SHADOW, State.SHADOW, State.RETURNED]
+    assert at_work.ledger.denied(job.digest)
+
+
+def test_starts_in_shadow_do_not_count_in_probation(at_work: Machine, tmp_path: Path) -> None:
+    at_work.ledger.move(tried(at_work, "shapes@2", activate=True), State.SHADOW)
+    for _ in range(2):
+        at_work.activation.recover()
+    job = at_work.ledger.job("shapes")
+    assert job is not None
+    at_work.activation.activate(job)
+    at_work.activation.recover()
+    assert active(tmp_path) == "2"
 
 
 def test_a_person_may_choose_a_returned_version_again(at_work: Machine, tmp_path: Path) -> None:
