@@ -132,7 +132,12 @@ FIGURES = (
         "G12",
         "an error in any callback, the death of the MQTT thread: over within 10 s, nothing lost; 10 minutes of four "
         "producers without a deadlock",
-        tests=(f"{FAULTS}/test_link_faults.py", f"{FAULTS}/test_many_producers.py"),
+        tests=(
+            f"{FAULTS}/test_link_faults.py::test_an_error_in_a_callback_of_ours_costs_no_event_and_seconds_at_most",
+            f"{FAULTS}/test_link_faults.py::test_an_error_while_the_end_is_noted_is_no_end_for_ever",
+            f"{FAULTS}/test_link_faults.py::test_a_network_thread_that_dies_is_missed_and_replaced",
+            f"{FAULTS}/test_many_producers.py",
+        ),
         values=(Value("lost", most=0), Value("seconds", most=10), Value("replaced_s", most=10)),
         times=Times("producing_s"),
         wanted_times=600,
