@@ -12,6 +12,8 @@ from collections import deque
 WITHIN_S = 60.0
 ODD = 2
 """So many closings without a reason, and we look whether it is somebody else."""
+LONGEST_S = 60.0
+"""A broker may keep sessions for days, whatever we ask for: staying away for longer is worse than not to know."""
 SLACK_S = 2.0
 """Brokers look for expired sessions now and then."""
 
@@ -57,4 +59,5 @@ class Eviction:
     @property
     def patience_s(self) -> float:
         """How long to stay away now, to find out."""
-        return self._kept_s + SLACK_S if len(self._closings) >= ODD and not self.proven else 0.0
+        odd = len(self._closings) >= ODD and not self.proven and self._kept_s <= LONGEST_S
+        return self._kept_s + SLACK_S if odd else 0.0

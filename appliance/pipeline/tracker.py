@@ -24,6 +24,8 @@ _NOTHING = float(np.finfo(np.float64).tiny)
 """Instead of no area at all: two boxes without any do not overlap."""
 VELOCITY_MEMORY = 0.5
 """Weight of the old velocity against the newest step."""
+MOST_VOTES = 30.0
+"""Sum of the scores that count for a label: what stood there for hours is outvoted within seconds."""
 
 
 @dataclass(slots=True)
@@ -70,6 +72,8 @@ class Track:
         self.sightings += 1
         vote = (detection.class_id, detection.label)
         self.votes[vote] = self.votes.get(vote, 0.0) + detection.score
+        if self.votes[vote] > MOST_VOTES:
+            self.votes = {each: score / 2 for each, score in self.votes.items()}
         self.class_id, self.label = max(self.votes, key=self.votes.__getitem__)
 
 

@@ -76,7 +76,9 @@ class Moment:
         starts = [place for place, each in enumerate(self._past) if each.memory is not None]
         wanted_s = entry.at_s - self._limits.before_s
         first = max((place for place in starts if self._past[place].at_s <= wanted_s), default=None)
-        for _ in range(first or 0):
+        if first is None:  # none is so old: while nothing is answered, there is no memory to begin with
+            first = next((place for place, each in enumerate(self._past) if each.at_s >= wanted_s), 0)
+        for _ in range(first):
             self._drop()
 
     def _drop(self) -> None:

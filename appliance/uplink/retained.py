@@ -24,6 +24,11 @@ class Post:
     result: Result | None = field(default=None, compare=False)
     """What it says, for whoever wants to know when that has gone out."""
 
+    @property
+    def is_answer(self) -> bool:
+        """To a request; whoever asked may have named its topic."""
+        return self.qos > 0 and not self.retain
+
 
 class Retained:
     """The newest post of each topic, birth first, then longest unchanged first, and which the broker has yet to get."""

@@ -216,15 +216,17 @@ class Sender:
                 self._asking.reset()
             return
         self.dropped["refused by the broker"] += 1
-        self._alarm(post.topic, puback_words(code))
+        self._complain(post, puback_words(code))
         self._retained.refused(post)
         if now_s >= self._ask_again_at_s:
             self._ask_again_at_s = now_s + self._asking.next_s()
 
-    def _alarm(self, topic: str, words: str) -> None:
-        if self.alarms.get(topic) != words:
-            logger.error("%s: %s", topic, words)
-        self.alarms[topic] = words
+    def _complain(self, post: Post, words: str) -> None:
+        """Until the topic is taken after all; of an answer once, for there is no end of topics to ask for."""
+        if self.alarms.get(post.topic) != words:
+            logger.error("%s: %s", post.topic, words)
+        if not post.is_answer:
+            self.alarms[post.topic] = words
 
     # To the broker.
 
@@ -277,7 +279,7 @@ class Sender:
         except Unsendable as e:
             self._retained.forget(post.topic)
             self.dropped["not sendable"] += 1
-            self._alarm(post.topic, str(e))
+            self._complain(post, str(e))
 
     def _launch_document(self, flow: Flow, kept: Kept, now_s: float) -> None:
         assert self.streams is not None

@@ -47,6 +47,15 @@ def test_a_session_that_ended_in_our_absence_was_ours_alone() -> None:
     assert eviction.patience_s == 0.0
 
 
+def test_where_the_broker_keeps_sessions_for_ever_nobody_stays_away_for_ever() -> None:
+    eviction = Eviction()
+    for now_s in (1.0, 2.0, 3.0):
+        eviction.connected(now_s, resumed=True, kept_s=2.0**32 - 1)
+        eviction.closed(now_s + 0.5)
+        assert eviction.patience_s == 0.0
+    assert not eviction.proven
+
+
 def test_a_quick_return_proves_nothing() -> None:
     eviction = Eviction()
     thrown_out(eviction, 20)

@@ -40,6 +40,18 @@ def test_a_wavering_label_is_one_object_with_the_label_seen_most() -> None:
     assert tracker.believed[0].label == "car"
 
 
+def test_what_takes_the_place_of_a_car_that_was_parked_for_long_is_named_within_seconds() -> None:
+    tracker = Tracker()
+    for step in range(6000):
+        tracker.update([seen(0)], step / 10)
+    labels = []
+    for step in range(6000, 6050):
+        tracker.update([seen(0, "truck")], step / 10)
+        labels.append(tracker.tracks[0].label)
+    assert labels[0] == "car", "one look may be a slip"
+    assert labels[-1] == "truck"
+
+
 def test_a_single_sighting_is_not_believed() -> None:
     tracker = Tracker(confirm=3)
     tracker.update([seen(0)], 0.0)

@@ -76,6 +76,16 @@ def test_the_past_in_memory_has_a_bound() -> None:
     assert moment.bytes > 50_000
 
 
+def test_an_hour_without_answers_is_no_part_of_the_clip_that_follows_it() -> None:
+    moment = Moment(LIMITS)
+    failed = [entry(seq, float(seq), data=b"x") for seq in range(3600)]
+    answered = [
+        entry(3600 + seq, 3600 + seq / 4, *([event(seq)] if seq == 2 else []), memory=seq % 4 == 0, data=b"x")
+        for seq in range(20)
+    ]
+    assert played(moment, failed + answered) == [[3600, *range(3601, 3611)]]
+
+
 def test_labels_are_told_once_and_in_order() -> None:
     assert labels_of([event(1, label="b"), event(2, label="a"), event(3, label="b"), event(4, "end", "c")]) == [
         "b",

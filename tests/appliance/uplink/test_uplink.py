@@ -16,6 +16,7 @@ from appliance.uplink.outgoing import Publish
 from appliance.uplink.uplink import Uplink
 from tests.chaos.scene import Scene, at_work
 from tests.conftest import Broker
+from tests.scripted_broker import ScriptedBroker
 from tests.uplinks import TOPICS, Listener, Running, connected, settings, spool
 from tests.waiting import until
 
@@ -250,3 +251,15 @@ def test_the_thread_shows_progress_with_and_without_a_broker(tmp_path: Path) -> 
         until(lambda: "nobody listens" in uplink.figures().broker)
         assert not uplink.stuck(time.monotonic_ns())
         assert uplink.stuck(time.monotonic_ns() + 60_000_000_000)
+
+
+def test_topics_for_answers_that_the_broker_refuses_are_not_remembered(tmp_path: Path) -> None:
+    """Whoever asks names the topic, perhaps another one each time, for months on one connection."""
+    with ScriptedBroker() as broker:
+        broker.puback = lambda topic: 0x87 if topic.startswith("asked/") else 0
+        with Running(settings(broker.url, tmp_path)) as uplink:
+            connected(uplink)
+            for number in range(50):
+                uplink.mailbox.put(Publish(f"asked/{number}", b"{}", qos=1, response_to=b"1"))
+            until(lambda: uplink.figures().posts_dropped.get("refused by the broker") == 50)
+            assert uplink.figures().alarms == ()
