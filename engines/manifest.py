@@ -190,8 +190,8 @@ class Decoder(_Strict):
       reaches the threshold when a word begins; `lower_by` (0.2), by which a window may fall below the threshold before
       the word is over; `rest_ms` (200), from then until the same word can begin again; `pause_ms` (0: not looked at),
       for which it must be quiet before and after a word, less than a window apart: 15 dB below the loudest of the word,
-      or in noise nearer to the quietest of the last 3 s; `faint_db` (25), by which the word may then be quieter than
-      the loudest of these 3 s.
+      or in noise nearer to the background; `faint_db` (25), by which the word may then be quieter than the loudest of
+      the last 3 s.
     - `vad`: `output` (batch, 1), `close_threshold`, `min_speech_ms`, `min_silence_ms`, `pad_ms`.
 
     `activation` is what remains to be applied to raw scores: `none` (default), `softmax` or `sigmoid`.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines.engine import Array
 
 _STEP_S, _MEMORY_S = 0.02, 3.0
-_QUIET_DB = 15.0
+_QUIET_DB, _BACKGROUND = 15.0, 0.1
 _LEAST_POWER = 1e-10
 
 
@@ -58,15 +58,16 @@ class Loudness:
     def apart(self, first: int, last: int) -> bool:
         """Whether the loudest sound between these samples, of which some were heard, stands apart.
 
-        Quiet is what lies 15 dB below it, or in noise at least nearer to the quietest of the last three seconds than
-        to it. Before the stream began it was quiet.
+        Quiet is what lies 15 dB below it, or in noise at least nearer to the background than to it: to the level above
+        which nine tenths of the last three seconds are. Before the stream began it was quiet.
         """
         levels = np.array(self._levels)
         place = self._number(first)
         place += int(levels[place : max(self._number(last), place + 1)].argmax())
         if levels[place] < levels.max() - self._rule.faint_db:
             return False
-        quiet = levels < max(levels[place] - _QUIET_DB, (levels[place] + levels.min()) / 2)
+        background = np.quantile(levels, _BACKGROUND)
+        quiet = levels < max(levels[place] - _QUIET_DB, (levels[place] + background) / 2)
         pause = max(1, math.ceil(self._rule.pause / self._step))
         earlier = np.full(pause, len(levels) < (self._levels.maxlen or 0))
         before = _until_true(np.concatenate([earlier, quiet[:place]])[::-1], pause)

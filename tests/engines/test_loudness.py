@@ -39,6 +39,7 @@ MOMENTS = {
     "no pause behind it heard yet": ([QUIET, (LOUD, 400), (NOTHING, 100)], False),
     "a word in noise": ([(HUM, 3000), (LOUD, 400), (HUM, 300)], True),
     "a word in noise that is hardly fainter": ([(-4.0, 3000), (LOUD, 400), (-4.0, 300)], True),
+    "a word in noise that stops for a moment": ([*[(HUM, 480), (NOTHING, 20)] * 6, (LOUD, 400), (HUM, 300)], True),
     "noise that goes on and on": ([TALK, (LOUD, 400), (LOUD, 300)], False),
 }
 
