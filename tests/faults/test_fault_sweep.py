@@ -54,6 +54,8 @@ class Noting(Outbox):
     def __init__(self, path: Path, quota_bytes: int) -> None:
         super().__init__(path, quota_bytes)
         self.said: list[Dropped] = []
+        self.perhaps_said: dict[Identity, Dropped] = {}
+        """Announcements whose commit failed, by the place they would have: some are on the disk all the same."""
         self.acknowledged: dict[Name, int] = {}
         """The highest ever; what is acknowledged may be deleted, and counting it as unsent brings it not back."""
 
@@ -64,7 +66,17 @@ class Noting(Outbox):
             self.acknowledged[name] = max(seq, self.acknowledged.get(name, 0))
 
     def announce(self, gap: Dropped, encode: Callable[[Spool], bytes]) -> Spool:
-        spool = super().announce(gap, encode)
+        places: list[Spool] = []
+
+        def noting(place: Spool) -> bytes:
+            places.append(place)
+            return encode(place)
+
+        try:
+            spool = super().announce(gap, noting)
+        except OutboxError:
+            self.perhaps_said |= {identity(place): gap for place in places}
+            raise
         self.said.append(gap)
         return spool
 
@@ -128,6 +140,7 @@ def judge(folder: Path, life: Life) -> Counter[str]:
         gone = life.outbox.said + outbox.said
         place = outbox.append([entry("after")])[0]
     toll["reused"] += identity(place) in life.accepted
+    gone += [gap for at, gap in life.outbox.perhaps_said.items() if there.get(at, {}).get("type") == "gap"]
     for at, content in life.accepted.items():
         if at in there:
             toll["changed"] += there[at]["content"] != content
