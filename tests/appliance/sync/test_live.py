@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,14 @@ def test_a_new_version_takes_over_between_two_pictures_and_rolls_back_on_demand(
     told = hand_overs(results)
     assert len(told) == 2 * len(wanted), "from one version to the other, once"
     for each in told:
-        tell("G15 hand-over", None, fps=site.fps, **asdict(each))
+        tell(
+            "G15 hand-over",
+            fps=site.fps,
+            lost=each.lost,
+            usual_lost=each.usual_lost,
+            gap_ms=each.gap_ms,
+            usual_gap_ms=each.usual_gap_ms,
+        )
     assert all(each.lost <= 1 for each in told if not each.usual_lost), told  # a machine that loses more is no judge
 
 
