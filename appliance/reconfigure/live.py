@@ -183,8 +183,8 @@ class LiveConfiguration:
             self._trouble = str(error)
             logger.warning("%s: %s; trying again in %.0f s", wanted, error, wait_s)
             return standing
-        now = self._health()
-        trial = standing.begin(version, () if now is None else tuple(sorted(faults(now))))
+        now = self._health() if self.used == standing.active else None  # what another trial lacks is its own doing
+        trial = standing.begin(version, standing.faults if now is None else tuple(sorted(faults(now))))
         ledger.tell(HISTORY, str(version), "fetched and judged" if wanted else "wanted")
         standing = self._store.put(trial)
         ledger.tell(HISTORY, str(version), USED)

@@ -58,7 +58,7 @@ class Standing:
     starts: int = 0
     """How often the appliance was started in this trial."""
     faults: tuple[str, ...] = ()
-    """What was away already before the trial: not its doing."""
+    """What was away already before the trial, with the good one in use: not its doing."""
 
     @property
     def active(self) -> Version:
@@ -73,7 +73,7 @@ class Standing:
         if self.trial is not None and self.trial.name == wanted:
             return replace(self, n=n)
         state = State.KEPT if wanted == self.good.name else State.FETCH
-        return replace(self, n=n, wanted=wanted, state=state, reason="", trial=None, starts=0, faults=())
+        return replace(self, n=n, wanted=wanted, state=state, reason="", trial=None, starts=0)
 
     def begin(self, version: Version, faults: tuple[str, ...]) -> Standing:
         """It has been judged, and its text is on the disk."""
@@ -88,7 +88,7 @@ class Standing:
 
     def give_back(self, reason: str) -> Standing:
         """What is wanted is not to be used; what was good is used, or goes on being used."""
-        return replace(self, state=State.RETURNED, reason=reason, trial=None, starts=0, faults=())
+        return replace(self, state=State.RETURNED, reason=reason, trial=None, starts=0)
 
     def revoke(self, versions: Collection[Version], reason: str) -> Standing:
         """Their owner has taken these back: none of them is used, or gone back to. What is on its way goes on."""

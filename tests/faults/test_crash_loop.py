@@ -20,6 +20,7 @@ import pytest
 from appliance.catalogue import Catalogue
 from capture.open import open_source
 from capture.options import VideoOptions
+from capture.samples import Frame
 from engines.library import Library
 from tests.appliance.sync.world import Hands, served_mqtt
 from tests.appliance_process import ApplianceProcess, Ear
@@ -35,6 +36,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.broker, pytest.mark.system, pytest
 
 UNIT = (REPOSITORY / "systemd" / "appliance.service").read_text(encoding="utf-8")
 WITHIN_S = 60.0
+ANSWERS = 30
+"""In one life: it does not end any more."""
 TERMS = {
     "on probation": "shadow_s = 1.0\nshadow_samples = 20",
     "in shadow": "shadow_s = 600.0\nshadow_samples = 1000000",
@@ -80,9 +83,8 @@ class Light:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "now.png"
         with open_source("dock", "scene:shapes", VideoOptions(width=320, height=192, fps=10)) as scene:
-            for frame in scene:
-                if frame.seq == 20:
-                    break
+            frame = next(each for each in scene if each.seq == 20)
+        assert isinstance(frame, Frame)
         self._show(frame.pixels)
 
     def on(self) -> None:
@@ -150,17 +152,21 @@ def test_after_a_crash_loop_the_old_model_runs_with_the_network_cable_out(
         cable.stalled = True
         light.on()
         until(lambda: not appliance.running, 60, "the model ends the process")
-        first_s, ended = time.monotonic(), 0
-        while answers(port) < 30:
+        first_s = answered_s = time.monotonic()
+        ended, heard = 0, 0.0
+        while heard < ANSWERS:
             if not appliance.running:
                 assert appliance.ends() < 0, "by a signal"
-                ended += 1
+                ended, heard = ended + 1, 0.0
                 assert ended < of_unit("StartLimitBurst"), "systemd gives up"
                 threading.Event().wait(of_unit("RestartSec"))
                 appliance.start()
             threading.Event().wait(0.05)
-            assert time.monotonic() - first_s < 200
-        took_s = time.monotonic() - first_s
+            before, heard = heard, answers(port)
+            if heard and not before:
+                answered_s = time.monotonic()
+            assert time.monotonic() - first_s < 300
+        took_s = answered_s - first_s
         assert appliance.running
         assert active() == "1"
         since_s = time.monotonic()

@@ -46,6 +46,7 @@ def device(tmp_path: Path, owner: Owner) -> Iterator[SimulatedDevice]:
     made.end()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(SEEDS))
 def test_the_highest_number_decides_whatever_came_when(
     first: int, tmp_path: Path, owner: Owner, long_run: bool
@@ -141,6 +142,15 @@ def test_what_was_away_before_is_not_held_against_a_configuration(device: Simula
     device.desire(document(1, "good2@1"))
     settle(device)
     assert device.report["state"] == "kept"
+
+
+def test_what_another_trial_lacked_is_held_against_a_configuration_that_lacks_it_too(device: SimulatedDevice) -> None:
+    for n, name in ((1, "sick0@1"), (2, "sick1@1")):
+        device.desire(document(n, name))
+        device.turn()
+        assert device.report["state"] == "trial"
+    settle(device)
+    assert (device.report["active"], device.report["state"]) == (None, "returned")
 
 
 def test_what_cannot_be_used_is_not_tried_over_and_over(device: SimulatedDevice) -> None:
