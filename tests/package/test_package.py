@@ -142,7 +142,7 @@ def test_a_process_that_stands_still_is_ended_by_the_watchdog_and_comes_back(box
 
 
 def test_a_stage_that_stands_still_is_named_and_ended_by_the_watchdog(box: Box) -> None:
-    command = f"/opt/appliance/bin/python /srv/hangs.py run --config {FILE}"
+    command = f"/opt/appliance/current/bin/python /srv/hangs.py run --config {FILE}"
     (box.root / "srv/hangs.py").write_text(HANGS)
     (box.root / "srv/hangs.conf").write_text(f"[Service]\nExecStart=\nExecStart={command}\n")
     box.run("install -D /srv/hangs.conf /run/systemd/system/appliance.service.d/hangs.conf; systemctl daemon-reload")
