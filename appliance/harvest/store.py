@@ -5,6 +5,7 @@ A sample is a picture or a sound and a document beside it; it is there once its 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -52,6 +53,8 @@ class Store:
         self.bounds = bounds
         self._sizes: dict[str, int] = {}
         """Bytes of every sample, oldest first."""
+        self._undated: dict[str, float] = {}
+        """When (monotonic) samples were kept whose files bear the time of a wall clock that was not set yet."""
 
     def prepare(self) -> None:
         """Make the folder, and take away what a kill or a power cut left unfinished. Before anything else."""
@@ -127,6 +130,8 @@ class Store:
             self.remove(about.name)
             raise
         self._sizes[about.name] = len(data) + len(document)
+        if about.clock != "synced":
+            self._undated[about.name] = time.monotonic()
 
     def read(self, name: str) -> tuple[Harvested, bytes] | None:
         """A sample; None, and away with it, when somebody took or damaged it."""
@@ -140,14 +145,25 @@ class Store:
         for ending in ("json", "jpg", "wav"):
             (self.folder / f"{name}.{ending}").unlink(missing_ok=True)
         self._sizes.pop(name, None)
+        self._undated.pop(name, None)
 
     def expire(self, now_s: float | None = None) -> int:
         """Delete what is older than it may get; only to be called while the clock is right. How many."""
-        limit_s = (time.time() if now_s is None else now_s) - self.bounds.keep_s
+        now_s = time.time() if now_s is None else now_s
+        self._date(now_s)
+        limit_s = now_s - self.bounds.keep_s
         old = [name for name in self._sizes if self._made_s(name) < limit_s]
         for name in old:
             self.remove(name)
         return len(old)
+
+    def _date(self, now_s: float) -> None:
+        """The clock is right now: samples of a time when it was not are as old as they are, not as their files say."""
+        for name, made_s in self._undated.items():
+            right_s = now_s - (time.monotonic() - made_s)
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self.folder / f"{name}.json", (right_s, right_s))
+        self._undated.clear()
 
     def _made_s(self, name: str) -> float:
         try:

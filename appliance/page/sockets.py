@@ -29,8 +29,9 @@ class Listener(socket.socket):
         # With the protocol named, asyncio sets TCP_NODELAY on what is accepted.
         super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._waiting: dict[Any, weakref.ref[socket.socket]] = {}
-        """By the other side's address, longest first: who has asked nothing, or has got its answer."""
+        self._waiting: weakref.WeakValueDictionary[Any, socket.socket] = weakref.WeakValueDictionary()
+        """By the other side's address, longest first: who has asked nothing, or has got its answer. Nobody tells of one
+        that gave up within the TLS handshake."""
         try:
             self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted ones inherit it
@@ -48,7 +49,7 @@ class Listener(socket.socket):
             accepted.close()
             raise ConnectionAbortedError("no room for another connection")  # asyncio goes on with the next
         self._open.add(accepted)
-        self._waiting[address] = weakref.ref(accepted)
+        self._waiting[address] = accepted
         return accepted, address
 
     def busy(self, address: Any) -> None:
@@ -57,15 +58,20 @@ class Listener(socket.socket):
 
     def idle(self, address: Any, accepted: socket.socket) -> None:
         """This one has got its answer and may ask again."""
-        self._waiting[address] = weakref.ref(accepted)
+        self._waiting[address] = accepted
 
     def gone(self, address: Any) -> None:
         self._waiting.pop(address, None)
 
+    @property
+    def waiting(self) -> int:
+        """Connections that would give way to a newcomer."""
+        return len(self._waiting)
+
     def _make_room(self) -> bool:
-        while self._waiting:
-            longest = self._waiting.pop(next(iter(self._waiting)))()
-            if longest is not None and longest.fileno() >= 0:
+        for address, longest in list(self._waiting.items()):
+            del self._waiting[address]
+            if longest.fileno() >= 0:
                 with contextlib.suppress(OSError):
                     longest.shutdown(socket.SHUT_RDWR)  # asyncio hears of it and closes it
                 self._open.discard(longest)

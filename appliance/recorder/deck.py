@@ -203,7 +203,7 @@ class Deck:
             if clip is not None:
                 self._rest()
                 del self._tries[clip.name]
-                self.shelf.settle(clip.name)
+                self.shelf.settle(clip.name, dated=clip.clock == "synced")
                 self.trouble = None
                 self._clips += 1
                 logger.info("%s: clip %s, %.1f s, %s", self.name, clip.name, clip.seconds, ", ".join(clip.labels))

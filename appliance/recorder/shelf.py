@@ -30,6 +30,8 @@ class Shelf:
         self._whole: dict[str, int] = {}
         """Bytes of every clip that is whole, oldest first."""
         self._unfinished: set[str] = set()
+        self._undated: dict[str, float] = {}
+        """When (monotonic) clips were made whose files bear the time of a wall clock that was not set yet."""
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -80,13 +82,15 @@ class Shelf:
         self.busy.add(name)
         return name
 
-    def settle(self, name: str) -> None:
-        """This clip is whole, or gone."""
+    def settle(self, name: str, *, dated: bool = True) -> None:
+        """This clip is whole, or gone. `dated`: the wall clock was right when it was begun."""
         self.busy.discard(name)
         self._unfinished.discard(name)
         size = self._size(name, set(ENDINGS))
         if size:
             self._whole[name] = size
+            if not dated:
+                self._undated[name] = time.monotonic()
             self._whole = dict(sorted(self._whole.items()))
 
     @property
@@ -105,7 +109,9 @@ class Shelf:
 
     def expire(self, now_s: float | None = None) -> int:
         """Delete what is older than it may get; only to be called while the clock is right. How many."""
-        limit_s = (time.time() if now_s is None else now_s) - self._keep_s
+        now_s = time.time() if now_s is None else now_s
+        self._date(now_s)
+        limit_s = now_s - self._keep_s
         old = [name for name in self._whole if self._made_s(name) < limit_s]
         for name in old:
             self.remove(name)
@@ -115,7 +121,16 @@ class Shelf:
         """All of a clip, the document first: without it, what is left is taken away at the next start."""
         self._unlink(name, set(ENDINGS))
         self._whole.pop(name, None)
+        self._undated.pop(name, None)
         self._unfinished.discard(name)
+
+    def _date(self, now_s: float) -> None:
+        """The clock is right now: clips of a time when it was not are as old as they are, not as their files say."""
+        for name, made_s in self._undated.items():
+            right_s = now_s - (time.monotonic() - made_s)
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self.path(name, ABOUT), (right_s, right_s))
+        self._undated.clear()
 
     # -- files ----------------------------------------------------------------------------------------------------
 

@@ -31,12 +31,14 @@ class Shadow:
         terms: Terms,
         stopped: Callable[[], bool],
         differed: Callable[[Heard, Answer], None] = lambda _heard, _answer: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`differed`: told what was heard, and what the new version says otherwise; must be quick."""
         self.score = Score()
         self._differed = differed
         self._terms = terms
         self._stopped = stopped
+        self._clock = clock
         self._mailbox: Mailbox[Heard] = Mailbox(WAITING)
 
     def hear(self, heard: Heard) -> None:
@@ -45,17 +47,19 @@ class Shadow:
             self._mailbox.put(heard)
 
     def run(self, model: Model, tell: Callable[[Score], None]) -> Verdict:
-        """Until there is a verdict; raises Stopped. Without samples it waits: nothing is known then."""
+        """Until there is a verdict; raises Stopped. Without samples it waits: nothing is known then, and its time
+        begins with the first."""
         streams: dict[str, Stream] = {}
-        began_s = time.monotonic()
+        began_s: float | None = None
         while True:
             if self._stopped():
                 raise Stopped
             heard = self._mailbox.take(TICK_S)
             if heard is not None:
+                began_s = self._clock() if began_s is None else began_s
                 took_s = self._try(model, heard, streams.setdefault(heard.pipeline, model.new_stream()))
                 time.sleep(took_s * (1 / SHARE - 1))
-            self.score.seconds = time.monotonic() - began_s
+            self.score.seconds = 0.0 if began_s is None else self._clock() - began_s
             tell(self.score)
             verdict = of_shadow(self.score, self._terms)
             if verdict.word is not Word.WAIT:

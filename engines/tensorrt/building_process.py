@@ -15,11 +15,9 @@ import os
 import select
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,14 +110,14 @@ def _build_one(job: Job, cache: PlanCache, precision: str, report: Report, refus
 
     begun_s = time.monotonic()
     recipe = job.recipe
-    with tempfile.TemporaryDirectory(prefix="appliance-build-") as scratch:
+    with cache.scratch() as scratch:
         network = recipe.network
         if precision == "int8":
             assert recipe.int8 is not None, "candidates has looked"
             network = recipe.int8
         elif precision == "fp16":
-            network = write_fp16(recipe.network, Path(scratch))
-        network = with_selection(network, recipe.manifest, Path(scratch)) or network
+            network = write_fp16(recipe.network, scratch)
+        network = with_selection(network, recipe.manifest, scratch) or network
         product = build(network, recipe.options, job.target, recipe.sizes, cache.timings(job.target), report)
     if product.timings:
         cache.keep_timings(job.target, product.timings)

@@ -79,8 +79,8 @@ def crashes(folder: Path) -> list[Path]:
     for path in folder.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError):
             boot, pid, _ = path.name.removeprefix(_PREFIX).rsplit("-", 2)
-            if boot != _boot() or time.time() - path.stat().st_mtime > FORGIVEN_S:
-                path.unlink(missing_ok=True)  # the power failed, or it is long ago
+            if boot != _boot() or abs(time.time() - path.stat().st_mtime) > FORGIVEN_S:
+                path.unlink(missing_ok=True)  # the power failed, it is long ago, or the clock was set back
             elif not Path(f"/proc/{pid}").exists():
                 found.append(path)
     return found

@@ -15,6 +15,8 @@ import json
 import logging
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -134,10 +136,16 @@ class PlanCache:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             for draft in self.folder.glob(_DRAFTS):
-                draft.unlink(missing_ok=True)
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
             yield
         finally:
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for whoever builds; where it is killed, the next one clears it away."""
+        with tempfile.TemporaryDirectory(prefix=".new-build-", dir=self.folder) as folder:
+            yield Path(folder)
 
     def _forget_the_oldest(self) -> None:
         plans = sorted(self.folder.glob("*.plan"), key=lambda path: path.stat().st_mtime)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,15 @@ def test_what_was_left_unfinished_is_taken_away_at_the_next_start(tmp_path: Path
     assert len(again) == 1
     assert {path.name for path in (tmp_path / "s").iterdir()} == {f"{whole.name}.jpg", f"{whole.name}.json", BOOKS}
     again.add(sample(series, name), PICTURE)
+
+
+def test_a_sample_of_before_the_clock_was_set_is_as_old_as_it_is(tmp_path: Path) -> None:
+    made = store(tmp_path / "s", keep_s=100.0)
+    series, name = made.begin(len(PICTURE), 1000.0)
+    made.add(replace(sample(series, name), clock="unsynced"), PICTURE)
+    os.utime(tmp_path / "s" / f"{name}.json", (1000, 1000))
+    assert made.expire(T0_S) == 0
+    assert made.expire(T0_S + 101) == 1
 
 
 def test_old_ones_are_deleted_and_what_a_person_took_is_not_missed(tmp_path: Path) -> None:

@@ -62,6 +62,15 @@ def test_clips_older_than_they_may_get_are_deleted(tmp_path: Path) -> None:
     assert clips(tmp_path) == [new]
 
 
+def test_a_clip_of_before_the_clock_was_set_is_as_old_as_it_is(tmp_path: Path) -> None:
+    shelf = shelf_at(tmp_path, keep_s=100.0)
+    made = developed(shelf, SCENE)
+    shelf.settle(made.name, dated=False)
+    os.utime(tmp_path / f"{made.name}.json", (1000, 1000))
+    assert shelf.expire(now_s=1_800_000_000.0) == 0
+    assert shelf.expire(now_s=1_800_000_000.0 + 101) == 1
+
+
 def test_numbers_go_on_counting_whatever_the_clock_says(tmp_path: Path) -> None:
     first = developed(shelf_at(tmp_path), SCENE)
     early = [entry(seq, seq / 10 - 1e9, data=each.data) for seq, each in enumerate(SCENE)]

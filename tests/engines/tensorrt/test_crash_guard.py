@@ -66,6 +66,16 @@ def test_after_an_hour_it_is_tried_again(tmp_path: Path) -> None:
         pass
 
 
+def test_a_clock_that_is_set_back_does_not_keep_the_gpu_alone_for_longer(tmp_path: Path) -> None:
+    for _ in range(3):
+        crash(tmp_path)
+    tomorrow = time.time() + 86_400
+    for marker in tmp_path.iterdir():
+        os.utime(marker, (tomorrow, tomorrow))
+    with CrashGuard(tmp_path):
+        pass
+
+
 def test_power_cuts_are_no_crashes(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"opened-another-boot-{number}-1").touch()

@@ -135,6 +135,8 @@ def test_timings_are_kept_for_each_machine(cache: PlanCache) -> None:
 def test_what_a_killed_build_left_behind_is_cleared_away_by_the_next(cache: PlanCache) -> None:
     cache.store(KEY, PLAN)
     (cache.folder / ".new-rubbish").write_bytes(b"half a plan")
+    (cache.folder / ".new-build-x").mkdir()
+    (cache.folder / ".new-build-x" / "half.onnx").write_bytes(b"a network")
     with cache.building():
         assert sorted(path.name for path in cache.folder.iterdir()) == [".lock", f"{KEY}.plan", "seal.key"]
 
