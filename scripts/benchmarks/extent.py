@@ -24,7 +24,8 @@ class Extent:
     """Left out after the first result of a process."""
     viewer_rounds: int = 40
     """Of the same length."""
-    recorder_rounds: int = 10
+    beside_rounds: int = 10
+    """Of something else at work beside the pipeline."""
     cameras: tuple[int, ...] = (1, 2, 4, 8)
     cameras_s: float = 4.0
     ticks: int = 90
@@ -45,7 +46,7 @@ QUICK = Extent(
     latency_s=2.0,
     settle_s=0.5,
     viewer_rounds=12,
-    recorder_rounds=6,
+    beside_rounds=6,
     cameras=(1, 4),
     cameras_s=2.0,
     ticks=45,
@@ -66,7 +67,7 @@ TINY = Extent(
     latency_s=0.5,
     settle_s=0.1,
     viewer_rounds=2,
-    recorder_rounds=2,
+    beside_rounds=2,
     cameras=(1, 2),
     cameras_s=0.5,
     ticks=5,

@@ -23,7 +23,7 @@ from appliance.registry.http import HttpServer
 from appliance.registry.shelf import Shelf
 from appliance.sync.carrier import Piece
 from scripts.benchmarks.bench import Bench
-from scripts.benchmarks.beside import SHORT_ROUNDS, Turns, ages
+from scripts.benchmarks.beside import Turns, ages
 from scripts.benchmarks.goals import Figure, missing
 from scripts.benchmarks.material import Unavailable
 from scripts.benchmarks.running import Running, configuration
@@ -60,7 +60,7 @@ def _figure(bench: Bench, url: str) -> Figure:
             subscriber.await_first()
             time.sleep(bench.extent.settle_s)
             _desire(url)
-            for _ in range(bench.extent.rounds * SHORT_ROUNDS):
+            for _ in range(bench.extent.beside_rounds):
                 turns.alone.append(ages(bench, subscriber, running))
                 with link.flowing(breaks_after_s=bench.extent.latency_s / 2):
                     turns.beside.append(ages(bench, subscriber, running))

@@ -41,7 +41,7 @@ def _figure(bench: Bench, url: str) -> Figure:
     room, turns = bench.room("recorder"), Turns()
     with Subscriber(urlsplit(url).port or 0) as subscriber, Running(room, without) as running:
         subscriber.await_first()
-        for _ in range(bench.extent.recorder_rounds):
+        for _ in range(bench.extent.beside_rounds):
             _begin(bench, subscriber, running, without)
             turns.alone.append(ages(bench, subscriber, running))
             since_ns = _begin(bench, subscriber, running, without + RECORDER)
