@@ -8,7 +8,7 @@
 
 Scenes are rendered by worker processes, the detector is trained on the CPU, exported, and judged through the
 appliance's own engine and decoder on scenes with fonts that neither training nor any decision has seen. The model card
-in the bundle is written from what was measured. Two processor cores need about half an hour.
+in the bundle is written from what was measured. Two processor cores need about forty minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, STEPS, CHOOSING, JUDGED = 24_000, 8_000, 1_000, 1_500
+SCENES, STEPS, CHOOSING, JUDGED = 24_000, 11_000, 1_000, 1_500
 """Scenes to train on, steps of the training, scenes to choose the threshold on, and to judge with."""
 
 

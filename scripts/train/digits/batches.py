@@ -20,7 +20,7 @@ from digits.ink import Dice, Picture
 from digits.loss import Truth
 from digits.scene import NARROWEST, PAD, wide
 
-SHELF_PX = (24.0, 150.0)
+SHELF_PX = (24.0, 170.0)
 """How tall a row of a sheet is."""
 ZOOM = (0.7, 1.35)
 """Of a window that is cut from a scene."""
@@ -49,7 +49,7 @@ class Batches:
     def mixed(self, many: int, side: int) -> tuple[Tensor, Truth]:
         """(many, 3, side, side): sheets and, between them, windows and single displays in turn."""
         window, sheet, alone = self._window, self._sheet, self._alone
-        kinds = (window, sheet, window, sheet, alone, sheet, window, sheet)
+        kinds = (window, sheet, alone, sheet, window, sheet, alone, sheet)
         return _tensors([kinds[place % len(kinds)](side) for place in range(many)])
 
     def plain(self, many: int, side: int) -> tuple[Tensor, Truth]:

@@ -15,7 +15,7 @@ ABOUT = {
     "author": "the appliance's own script scripts/train/make_digits.py",
     "data": "scenes rendered by us from free fonts of Debian; no photographs",
     "what": "finds and reads the digits 0 to 9: meters, displays, counters, labels, paper",
-    "limits": "upright digits of at least 10 pixels in 256; see MODEL_CARD.md",
+    "limits": "upright digits of at least 12 pixels in 320; see MODEL_CARD.md",
 }
 WORDS = {
     "dots": "dot matrix displays",

@@ -14,11 +14,11 @@ from digits.kit import Kit
 from digits.plates import plate
 from digits.surfaces import clutter, surface, words
 
-SIDE = 256
+SIDE = 320
 """Of the square picture, and of the network's input."""
 PAD = 114
 """Grey of what the scene's proportions leave empty: the appliance pads with the same."""
-SMALLEST_PX = 10.0
+SMALLEST_PX = 12.0
 """A digit less tall, in the picture as it was taken, is not expected to be read."""
 NARROWEST = 0.4
 """Width of the box that is asked for in the end, in shares of its height, at least; see `wide`."""
@@ -78,7 +78,7 @@ def render(kit: Kit, dice: Dice, styles: dict[str, float] | None = None) -> Scen
 
 def _view_size(dice: Dice) -> tuple[int, int]:
     """Height and width of a picture in which digits are one thing among others."""
-    longer = SIDE if dice.random() < 0.6 else int(dice.integers(160, SIDE))
+    longer = SIDE if dice.random() < 0.6 else int(dice.integers(SIDE * 5 // 8, SIDE))
     shorter = int(longer * dice.choice([9 / 16, 3 / 4, 1.0, dice.uniform(0.5, 1)]))
     return (shorter, longer) if dice.random() < 0.75 else (longer, shorter)
 
@@ -98,7 +98,7 @@ def _view(kit: Kit, dice: Dice, styles: list[str]) -> tuple[Picture, list[Placed
     taken = np.zeros((height, width), np.uint8)
     placed = []
     for style in styles:
-        tall = float(np.exp(dice.uniform(np.log(11), np.log(0.42 * height))))
+        tall = float(np.exp(dice.uniform(np.log(1.1 * SMALLEST_PX), np.log(0.42 * height))))
         made = plate(style, kit, dice, max(12, round(tall * 1.15)))
         drawn = _drawn_height(made)
         if not made.strings or drawn is None:
