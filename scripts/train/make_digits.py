@@ -63,7 +63,9 @@ def _make(folder: Path, options: argparse.Namespace, scratch: Path) -> None:
     golden = np.array(judged.pixels[0])
     draft = export.bundle(scratch / "draft", network, golden, threshold=0.4, card="A draft.\n", about={})
     threshold = best_threshold(looked(draft, choosing), choosing)
-    scores = scored(looked(draft, judged), judged, threshold)
+    seen = looked(draft, judged)
+    scores = scored(seen, judged, threshold)
+    others = {each: scored(seen, judged, each) for each in card.OTHER_THRESHOLDS}
     story = card.Story(
         scenes=options.scenes,
         recipe=recipe,
@@ -75,7 +77,7 @@ def _make(folder: Path, options: argparse.Namespace, scratch: Path) -> None:
         threshold=threshold,
         judged=options.judged,
     )
-    text = card.written(story, scores)
+    text = card.written(story, scores, others)
     made = export.bundle(folder, network, golden, threshold=threshold, card=text, about=card.ABOUT)
     logger.info("%s in %s", made.manifest.digest, made.folder)
     print(text)

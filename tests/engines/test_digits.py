@@ -143,13 +143,13 @@ def test_a_string_is_read_from_what_lies_in_its_place_only(renderer: dict[str, M
     assert renderer["evaluate"].read([*one, *found(renderer, (110, 1, 0.5))], string) == "417"
 
 
-def test_the_threshold_is_chosen_with_which_most_scenes_are_understood(renderer: dict[str, ModuleType]) -> None:
+def test_the_threshold_is_chosen_with_which_most_strings_are_read(renderer: dict[str, ModuleType]) -> None:
     string = renderer["scene"].String("print", "4", np.array([[100, 50, 110, 70]], np.float32))
     everything = [found(renderer, (100, 4, 0.6), (200, 8, 0.3)), found(renderer, (100, 4, 0.5)), found(renderer)]
     strings: tuple[Any, ...] = ((string,), (string,), ())
     data = renderer["dataset"].Dataset(Path("nowhere"), ("view",) * 3, ((0, 0, 256, 256),) * 3, strings)
     evaluate = renderer["evaluate"]
-    assert 0.3 < evaluate.best_threshold(everything, data) <= 0.5
+    assert evaluate.best_threshold(everything, data) <= 0.5
     assert evaluate.scored(everything, data, 0.4).understood == 1
     assert evaluate.scored(everything, data, 0.2).understood == pytest.approx(2 / 3)
     assert evaluate.scored(everything, data, 0.2).reading.strings_right == 1

@@ -31,7 +31,7 @@ from engines.model import Model
 from engines.predictions import Answer, Detection
 
 LOWEST = 0.01
-MOST_STRAY = 0.25
+MOST_STRAY = 0.5
 """False digits per picture without any that a threshold may let pass."""
 THRESHOLDS = tuple(round(0.2 + 0.02 * step, 2) for step in range(26))
 
@@ -136,15 +136,17 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def best_threshold(everything: list[list[Found]], data: Dataset) -> float:
-    """With which most scenes are understood, of those with at most MOST_STRAY (or of none but the highest).
+    """With which most strings are read exactly, of those with at most MOST_STRAY (or of none but the highest).
 
     Too low reads what is no digit, too high misses digits.
     """
 
-    def understood(threshold: float) -> int:
+    def exact(threshold: float) -> int:
+        sure = [[each for each in found if each.score >= threshold] for found in everything]
         return sum(
-            _understood([each for each in found if each.score >= threshold], strings)
-            for found, strings in zip(everything, data.strings, strict=True)
+            read(found, string) == string.digits
+            for found, strings in zip(sure, data.strings, strict=True)
+            for string in strings
         )
 
     def stray(threshold: float) -> float:
@@ -152,7 +154,7 @@ def best_threshold(everything: list[list[Found]], data: Dataset) -> float:
         return sum(each.score >= threshold for found in empty for each in found) / max(1, len(empty))
 
     allowed = [threshold for threshold in THRESHOLDS if stray(threshold) <= MOST_STRAY]
-    return max(allowed or THRESHOLDS[-1:], key=understood)
+    return max(allowed or THRESHOLDS[-1:], key=exact)
 
 
 def _understood(sure: list[Found], strings: tuple[String, ...]) -> bool:
