@@ -112,4 +112,4 @@ def test_every_digit_of_a_display_is_read_right(display: str, text: str, rendere
 def test_hardly_ever_is_something_read_on_an_empty_wall(renderer: dict[str, ModuleType]) -> None:
     walls = [renderer["surfaces"].surface(480, 640, np.random.default_rng(seed)) for seed in range(100)]
     with Model(Bundle.open(FOLDER)) as model:
-        assert sum(bool(read(model, wall)) for wall in walls) <= 3
+        assert sum(bool(read(model, wall)) for wall in walls) <= 5

@@ -121,9 +121,9 @@ it was taken, and the shot keeps a contrast of {contrast} of 255 at them and a c
 - {scores.stray:.2f} false digits per picture that has none,
 - {understood:.1f} % of scenes with every string right and nothing else found.
 
-All at the bundle's threshold {story.threshold}, which was chosen on other scenes with other fonts: of those with at most
-{stray} false digits per picture that has none (a wall, machines, words, much of which looks like digits) the one with
-which most strings are read exactly. A higher one reads less and makes up less:
+All at the bundle's threshold {story.threshold}, which was chosen on other scenes with other fonts: of those with at
+most {stray} false digits per picture that has none (a wall, machines, words, much of which looks like digits) the one
+with which most strings are read exactly. A higher one reads less and makes up less:
 
 | threshold | digits read right | strings read exactly | false digits per picture without | scenes without a mistake |
 | --- | --- | --- | --- | --- |

@@ -31,7 +31,7 @@ from engines.model import Model
 from engines.predictions import Answer, Detection
 
 LOWEST = 0.01
-MOST_STRAY = 0.5
+MOST_STRAY = 0.3
 """False digits per picture without any that a threshold may let pass."""
 THRESHOLDS = tuple(round(0.2 + 0.02 * step, 2) for step in range(26))
 
