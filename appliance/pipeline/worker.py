@@ -96,6 +96,7 @@ class Worker:
         """Body of the thread."""
         backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
         while self._await_use(stopping):
+            relieved = False
             try:
                 bundle = self._find()
                 with self._open_model(bundle) as model:
@@ -103,12 +104,16 @@ class Worker:
                     self._streams = self._new_streams(model)
                     self._serve(model, stopping, backoff)
                     self._rest()
-                    if self._makes_room():
-                        return
+                    relieved = self._makes_room()
             except EngineError as error:
+                if relieved:
+                    self._not_closed(error)
+                    return
                 self._failed(error)
                 self._rest()
                 self._refuse_for(backoff.next_s(), error, stopping)
+            if relieved:
+                return
         self._makes_room()
 
     def take_over(self, stopping: threading.Event) -> None:
@@ -116,7 +121,7 @@ class Worker:
         sample after the last of the old thread is the first of this one. Returns at once when the model cannot be
         opened, or is the same one on the same engine as before; then nothing has changed.
         """
-        took_over = False
+        took_over = relieved = False
         try:
             bundle = self._find()
             with self._open_model(bundle) as model:
@@ -132,15 +137,18 @@ class Worker:
                 self._streams = self._streams if same else self._new_streams(model)
                 self._serve(model, stopping, Backoff(RETRY_FIRST_S, RETRY_MOST_S))
                 self._rest()
-                if self._makes_room():
-                    return
+                relieved = self._makes_room()
         except EngineError as error:
+            if relieved:
+                self._not_closed(error)
+                return
             if not took_over:
                 logger.warning("%s: stays on %s: %s", self.name, self.engine, error)
                 return
             self._failed(error)
             self._rest()
-        self.run(stopping)
+        if not relieved:
+            self.run(stopping)
 
     def _relieve(self, stopping: threading.Event) -> bool:
         """Ask the thread that serves to leave, and wait for it; false when everything stops first."""
@@ -173,6 +181,10 @@ class Worker:
     def _rest(self) -> None:
         """No model runs on this thread any more."""
         self._model, self._busy_since_ns, self._warming = None, None, False
+
+    def _not_closed(self, error: EngineError) -> None:
+        """What the model that made room had left to say: its successor is not to be touched any more."""
+        logger.warning("%s: the model before could not be closed: %s", self.name, error)
 
     def _failed(self, error: EngineError) -> None:
         self._busy_since_ns = None

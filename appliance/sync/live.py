@@ -216,7 +216,11 @@ class LiveModels:
             self._drop_probation(job.model)
 
     def _keep(self, machine: Machine, job: Job) -> None:
-        machine.activation.tidy(machine.activation.keep(job), self._named())
+        kept = machine.activation.keep(job)
+        try:
+            machine.activation.tidy(kept, self._named())
+        except (EngineError, OSError) as error:
+            logger.warning("%s: its older versions stay on the disk until the next one is kept: %s", job.model, error)
 
     def _fault(self, workers: list[Worker], job: Job, seconds: float) -> str | None:
         """Why the version does not run, once that is sure."""

@@ -20,6 +20,14 @@ class OnTheGpu(Played):
     engine_name = "tensorrt"
 
 
+class NotToBeClosed(Played):
+    go = threading.Event()
+
+    def __exit__(self, *_: object) -> None:
+        assert self.go.wait(10)
+        raise EngineError("the GPU does not take its memory back")
+
+
 class NeverReady(OnTheGpu):
     def warm_up(self) -> None:
         raise EngineError("the GPU has no room")
@@ -96,6 +104,19 @@ def test_while_the_old_model_is_closed_the_successor_answers() -> None:
             go.set()
             assert bench.ask().engine == "tensorrt"
             bench.worker.check(time.monotonic_ns())
+            assert bench.worker.state == "ready"
+
+
+def test_what_cannot_be_closed_leaves_its_successor_alone() -> None:
+    with running(Bench(NotToBeClosed(answers))) as bench:
+        bench.ask()
+        with successor(bench, OnTheGpu(answers)):
+            until(lambda: bench.ask().engine == "tensorrt")
+            NotToBeClosed.go.set()
+            until(lambda: "first" not in {thread.name for thread in threading.enumerate()})
+            assert [bench.ask().engine for _ in range(3)] == ["tensorrt"] * 3
+            assert bench.worker.engine == "tensorrt"
+            assert bench.worker.fault is None
             assert bench.worker.state == "ready"
 
 

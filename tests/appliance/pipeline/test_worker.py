@@ -134,7 +134,7 @@ class Bench:
 @contextmanager
 def running(bench: Bench) -> Iterator[Bench]:
     stopping = threading.Event()
-    thread = threading.Thread(target=bench.worker.run, args=(stopping,))
+    thread = threading.Thread(target=bench.worker.run, args=(stopping,), name="first")
     thread.start()
     assert bench.worker.settled.wait(5)
     try:
