@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,10 @@ EVERY_S = 2.0
 WARM_UP = 0.2
 """Share of the time that is not judged, and at least WARM_UP_S: caches fill, allocators settle."""
 WARM_UP_S = 60.0
+BURDENED_S = 30.0, 50.0
+"""From when to when, in the warm-up, other programs want every processor: what waits in queues is then as much as ever
+will, and the memory for it has been taken before anything is judged."""
+BUSY = "import sys, time; end = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end: pass"
 SILENT_S = 30.0
 """Without a document or a record for so long, nothing is at work."""
 START_S = 180.0
@@ -110,7 +115,10 @@ def _sampled(process: subprocess.Popen[bytes], seconds: float, signs: tuple[Hear
     """Raises RuntimeError when the appliance ends or falls silent."""
     began_s = time.monotonic()
     samples: list[tuple[float, Held]] = []
+    burden: list[subprocess.Popen[bytes]] = []
     while (at_s := time.monotonic() - began_s) < seconds:
+        if not burden and at_s >= BURDENED_S[0]:
+            burden = _burdened(BURDENED_S[1] - BURDENED_S[0])
         if process.poll() is not None:
             raise RuntimeError(f"the appliance ended by itself after {at_s:.0f} s with {process.returncode}")
         for sign in signs:
@@ -119,7 +127,16 @@ def _sampled(process: subprocess.Popen[bytes], seconds: float, signs: tuple[Hear
                 raise RuntimeError(f"{sign.what}: silent for {silent_s:.0f} s, after {sign.count} of them")
         samples.append((at_s, held(process.pid)))
         time.sleep(EVERY_S)
+    for each in burden:
+        each.wait()
     return samples
+
+
+def _burdened(seconds: float) -> list[subprocess.Popen[bytes]]:
+    """Two programs for every processor, which end by themselves."""
+    return [
+        subprocess.Popen([sys.executable, "-c", BUSY, str(seconds)]) for _ in range(2 * len(os.sched_getaffinity(0)))
+    ]
 
 
 def _judged(samples: list[tuple[float, Held]], seconds: float) -> dict[str, Any]:

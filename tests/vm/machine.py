@@ -15,6 +15,10 @@ REPOSITORY = Path(__file__).parent.parent.parent
 GUEST_PYTHON = (3, 11)
 """Debian 12's; the packages of the test's virtual environment run in the machine only when they are made for it."""
 
+ALONE = "init=/sbin/appliance-init"
+SYSTEMD = "systemd.run=/sbin/appliance-inside systemd.run_success_action=poweroff systemd.run_failure_action=poweroff"
+"""What the kernel is told: who is to be the first process."""
+
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs"}
 
 
@@ -26,25 +30,27 @@ def machine_image() -> Path:
         pytest.skip(f"no virtual machine: apt-get install {' '.join(missing)}")
     if sys.version_info[:2] != GUEST_PYTHON:
         pytest.skip(f"the machine has Python {'.'.join(map(str, GUEST_PYTHON))}, the tests run on another")
-    if not (folder / "image").exists():
+    build, built_by = Path(__file__).parent / "build", folder / "built-by"
+    if not built_by.exists() or built_by.read_bytes() != build.read_bytes():
         if os.geteuid() != 0:
             pytest.skip(f"building the virtual machine needs root: sudo tests/vm/build {folder}")
-        subprocess.run([Path(__file__).parent / "build", folder], check=True)
+        subprocess.run([build, folder], check=True)
     return folder
 
 
-def run_in_machine(script: str, share: Path, within_s: float) -> str:
+def run_in_machine(script: str, share: Path, within_s: float, first: str = ALONE, memory_mb: int = 1024) -> str:
     """What the shell `script` wrote, run as root in a fresh machine; fails the test when it does not end with 0.
 
-    In the machine /mnt/share is `share` (writable), /mnt/repository the repository, /mnt/site the packages of the
-    virtual environment. The image itself never changes.
+    `first`: nothing else runs (ALONE), or a systemd that has booted (SYSTEMD). In the machine /mnt/share is `share`
+    (writable), /mnt/repository the repository, /mnt/site the packages of the virtual environment. The image itself
+    never changes.
     """
     folder = machine_image()
     (share / "run").write_text(script)
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"]
+    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", f"{memory_mb}"]
     command += ["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio", "-device", "virtio-rng-pci"]
     command += ["-kernel", str(folder / "kernel"), "-initrd", str(folder / "initrd")]
-    command += ["-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off init=/sbin/appliance-init"]
+    command += ["-append", f"root=/dev/vda rw console=ttyS0 quiet mitigations=off {first}"]
     command += ["-drive", f"file={folder / 'image'},if=virtio,format=raw,snapshot=on,cache=unsafe"]
     shared = {"share": share, "repository": REPOSITORY, "site": Path(sysconfig.get_path("purelib"))}
     for tag, path in shared.items():
