@@ -183,6 +183,8 @@ class Decoder(_Strict):
     - `ssd`: `boxes` (batch, n, 4) corners, `scores` (batch, n, columns), `normalised` (true: corners of 0 to 1),
       `background` (true: column 0 is "nothing" and has no label), `activation`.
     - `fastestdet`: `output` (batch, 5 + classes, rows, columns).
+    - all of these that find upright boxes: `beside` (1: not looked at), the share of the threshold that is enough for a
+      box that stands in a line with one that reaches it, as the digits of a display do.
     - `classify`, `audio-labels`: `output` (batch, classes), `activation`; with `frames` true (frames, classes) for one
       sample, of which the mean counts.
     - `keywords`: `output` (batch, classes), `activation`; `background`, the labels that are no words, between commas
@@ -209,10 +211,13 @@ class Decoder(_Strict):
     options: dict[str, Scalar] = {}
 
     @model_validator(mode="after")
-    def _known_activation(self) -> Decoder:
+    def _possible_options(self) -> Decoder:
         activation = self.options.get("activation", "none")
         if activation not in ("none", "softmax", "sigmoid"):
             raise ValueError(f"activation {activation!r}: expected none, softmax or sigmoid")
+        beside = self.options.get("beside", 1.0)
+        if isinstance(beside, str) or not 0 < beside <= 1:
+            raise ValueError(f"beside {beside!r}: expected a share of the threshold, more than 0 and at most 1")
         return self
 
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from engines.decode.asked import Asked, Shape
+from engines.decode.beside import beside
 from engines.decode.nms import suppress
 from engines.engine import Array
 from engines.manifest import Manifest
@@ -72,16 +73,19 @@ class BoxDecoder:
         self._suppress = suppress
         self._labels = manifest.labels
         self._settings = manifest.decoder
+        self._beside = float(manifest.decoder.options.get("beside", 1.0))
         self._wanted: dict[frozenset[str], Array] = {}
 
     def decode(self, outputs: Mapping[str, Array], asked: Asked) -> tuple[Detection, ...]:
         assert asked.placement is not None, "a detector is asked about pictures"
-        found = self._family.candidates(outputs, asked.threshold)
+        found = self._family.candidates(outputs, asked.threshold * self._beside)
         if len(found.scores) == 0:
             return ()
         if asked.labels is not None:
             found = _only(found, self._classes(asked.labels)[found.classes])
         found = _only(found, self._best(found))
+        if self._beside < 1:
+            found = _only(found, beside(found.corners, found.scores, asked.threshold))
         boxes = asked.placement.to_picture(found.corners).round(_BOX_DIGITS).tolist()
         scores = found.scores.astype(np.float64).round(_SCORE_DIGITS).tolist()
         labels = self._labels

@@ -100,6 +100,8 @@ def test_a_streaming_model_names_its_state() -> None:
         ({"decoder": {"name": "yolo-v8", "threshold": float("nan")}}, "threshold"),
         ({"decoder": {"name": "yolo-v8", "threshold": 1.5}}, "threshold"),
         ({"decoder": {"name": "ssd", "threshold": 0.5, "options": {"activation": "tanh"}}}, "activation 'tanh'"),
+        ({"decoder": {"name": "ssd", "threshold": 0.5, "options": {"beside": "near"}}}, "beside 'near'"),
+        ({"decoder": {"name": "ssd", "threshold": 0.5, "options": {"beside": 1.5}}}, "beside 1.5"),
         ({"files": {"bundle.json": "sha256:" + "0" * 64}}, "bundle.json cannot be a stage"),
         ({"files": {"people.onnx": "sha256:" + "0" * 64}}, "two stages or files have the same name"),
         ({"input": PEOPLE["input"] | {"width": 0}}, "width"),

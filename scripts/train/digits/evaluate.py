@@ -1,8 +1,9 @@
 """How well a bundle reads scenes: through the appliance's own preparation, engine and decoder.
 
-What was read of a string (the digits of one display, counter, or line of print) are the detections at or above the
-bundle's threshold whose centre lies in the string's place (the rectangle around its digits, wider by a third of a
-digit's width at both ends and higher by a quarter of its height), sorted by the x of their centre.
+What was read of a string (the digits of one display, counter, or line of print) are the detections that count, as the
+decoder says (from the bundle's threshold on, and from BESIDE of it on in a line with one that reaches it), whose centre
+lies in the string's place (the rectangle around its digits, wider by a third of a digit's width at both ends and higher
+by a quarter of its height), sorted by the x of their centre.
 
 Digits read right: 1 less the edit distance (digits wrong, missing or too many) of what was read from what is there,
 summed over all strings, divided by the number of digits there.
@@ -27,9 +28,12 @@ from numpy.typing import NDArray
 from digits.dataset import Dataset
 from digits.scene import NARROWEST, String, wide
 from engines.bundle import Bundle
+from engines.decode.beside import beside
 from engines.model import Model
 from engines.predictions import Answer, Detection
 
+BESIDE = 0.75
+"""Share of the threshold that is enough for a digit beside a sure one. Chosen with the threshold's scenes and fonts."""
 LOWEST = 0.01
 MOST_STRAY = 0.3
 """False digits per picture without any that a threshold may let pass."""
@@ -93,7 +97,7 @@ def scored(everything: list[list[Found]], data: Dataset, threshold: float) -> Sc
     kinds: dict[str, list[tuple[str, str]]] = defaultdict(list)
     wrong, stray, understood = [], [], []
     for number, strings in enumerate(data.strings):
-        sure = [each for each in everything[number] if each.score >= threshold]
+        sure = _sure(everything[number], threshold)
         texts = [read(sure, string) for string in strings]
         for string, text in zip(strings, texts, strict=True):
             styles[string.style].append((string.digits, text))
@@ -142,7 +146,7 @@ def best_threshold(everything: list[list[Found]], data: Dataset) -> float:
     """
 
     def exact(threshold: float) -> int:
-        sure = [[each for each in found if each.score >= threshold] for found in everything]
+        sure = [_sure(found, threshold) for found in everything]
         return sum(
             read(found, string) == string.digits
             for found, strings in zip(sure, data.strings, strict=True)
@@ -151,10 +155,19 @@ def best_threshold(everything: list[list[Found]], data: Dataset) -> float:
 
     def stray(threshold: float) -> float:
         empty = [found for found, strings in zip(everything, data.strings, strict=True) if not strings]
-        return sum(each.score >= threshold for found in empty for each in found) / max(1, len(empty))
+        return sum(len(_sure(found, threshold)) for found in empty) / max(1, len(empty))
 
     allowed = [threshold for threshold in THRESHOLDS if stray(threshold) <= MOST_STRAY]
     return max(allowed or THRESHOLDS[-1:], key=exact)
+
+
+def _sure(found: list[Found], threshold: float) -> list[Found]:
+    """What counts of what was found, as in the bundle's decoder."""
+    likely = [each for each in found if each.score >= threshold * BESIDE]
+    if not likely:
+        return []
+    counts = beside(np.stack([each.box for each in likely]), np.array([each.score for each in likely]), threshold)
+    return [each for each, counted in zip(likely, counts, strict=True) if counted]
 
 
 def _understood(sure: list[Found], strings: tuple[String, ...]) -> bool:

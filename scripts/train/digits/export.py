@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 
+from digits.evaluate import BESIDE
 from digits.ink import DIGITS, Picture
 from digits.network import Detector, Exported
 from digits.scene import PAD, SIDE
@@ -83,7 +84,14 @@ def _manifest(stage: Stage, files: dict[str, str], threshold: float, about: dict
         labels=tuple(DIGITS),
         input=INPUT,
         stages=(stage,),
-        decoder=Decoder(name="yolo-v8", threshold=threshold, nms_iou=NMS_IOU, class_aware=False, max_detections=100),
+        decoder=Decoder(
+            name="yolo-v8",
+            threshold=threshold,
+            nms_iou=NMS_IOU,
+            class_aware=False,
+            max_detections=100,
+            options={"beside": BESIDE},
+        ),
         files=files,
         about=about,
     )
