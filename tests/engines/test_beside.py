@@ -14,7 +14,7 @@ THRESHOLD = 0.6
 def counted(*boxes: tuple[float, float, float, float, float]) -> list[bool]:
     """Of boxes given as left, top, right, bottom, score."""
     rows = np.array(boxes)
-    return beside(rows[:, :4], rows[:, 4], THRESHOLD).tolist()
+    return [bool(each) for each in beside(rows[:, :4], rows[:, 4], THRESHOLD)]
 
 
 SURE = (100, 100, 120, 140, 0.9)
