@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 logger = logging.getLogger("make_digits")
 
-SCENES, STEPS, CHOOSING, JUDGED = 24_000, 11_000, 1_000, 1_500
+SCENES, STEPS, CHOOSING, JUDGED = 28_000, 16_000, 1_000, 1_500
 """Scenes to train on, steps of the training, scenes to choose the threshold on, and to judge with."""
 
 
