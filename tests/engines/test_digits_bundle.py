@@ -29,6 +29,7 @@ COLOURS = {
 """Blue, green and red of the back and of the digits."""
 TEXTS = ("0123456789", "40751", "8866", "1127", "3")
 
+
 @pytest.fixture
 def renderer(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """The modules of the renderer that draw, by name."""
