@@ -201,7 +201,7 @@ class Decoder(_Strict):
 
     name: DecoderName
     threshold: float = Field(ge=0, le=1)
-    """Predictions that score less are not reported."""
+    """Predictions that score less are not reported, but for those that the option `beside` lets pass."""
     nms_iou: float | None = Field(None, ge=0, le=1)
     """Of two boxes that overlap more, the better stays; None: the network has done it."""
     class_aware: bool = True

@@ -27,7 +27,7 @@ class Asked:
     """What one sample asks for."""
 
     threshold: float
-    """Predictions that score less are not reported."""
+    """Predictions that score less are not reported, but for those beside a sure one (`beside` in the manifest)."""
     labels: frozenset[str] | None
     """Predictions with another label are not reported; None: all are."""
     stream: Stream
