@@ -16,7 +16,7 @@ from engines.predictions import Answer
 STOP_WITHIN_S = 8.0
 """One deadline for every thread to end; systemd's own comes later."""
 
-MOST_ABANDONED = 3
+MOST_HANGING = 3
 """So many capture threads left hanging below Python, and the process starts afresh."""
 
 
@@ -79,8 +79,8 @@ class Running:
         for feed in self.assembly.feeds.values():
             if not feed.hung(now_ns):
                 continue
-            if feed.abandoned >= MOST_ABANDONED:
-                raise Broken(f"{feed.name}: {feed.abandoned} capture threads hang in the driver; starting afresh")
+            if feed.hanging >= MOST_HANGING:
+                raise Broken(f"{feed.name}: {feed.hanging} capture threads hang in the driver; starting afresh")
             feed.abandon()
             self.threads.start(_capture(feed.name), feed.run)
 

@@ -27,6 +27,8 @@ from appliance.questions.tensors import BadTensor, Limits, TooLarge
 
 THREADS = UNDER_WAY + 16
 """More than there are calls under way: some are always there to turn away what is too much."""
+CONNECTIONS = 256
+"""From everybody together: a device has only so many handles, and its cameras want some. What is more is closed."""
 STREAMS = 32
 """Calls on one connection; a client keeps further ones to itself."""
 ARRIVED = 1024
@@ -67,6 +69,7 @@ def start_server(
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),
         ("grpc.max_connection_idle_ms", 300_000),
+        ("grpc.max_allowed_incoming_connections", CONNECTIONS),
         ("grpc.max_concurrent_streams", STREAMS),
     ]
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="oip grpc")

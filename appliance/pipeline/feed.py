@@ -78,6 +78,8 @@ class Feed:
         self._pictures = False
         """Whether the content's own age counts: pictures of a sensor were seen."""
         self._generation = 0
+        self._hanging: set[int] = set()
+        """Generations that were left behind, and whose thread has not come back."""
         self._open: Source | None = None
         self._description = ""
         self._reason = NOT_OPENED
@@ -91,6 +93,12 @@ class Feed:
     def run(self, stopping: threading.Event) -> None:
         """Body of a capture thread: until `stopping`, or until a newer thread has taken over."""
         generation = self._generation
+        try:
+            self._keep_reading(stopping, generation)
+        finally:
+            self._hanging.discard(generation)
+
+    def _keep_reading(self, stopping: threading.Event, generation: int) -> None:
         backoff = Backoff(REOPEN_FIRST_S, REOPEN_MOST_S)
         while not stopping.is_set() and generation == self._generation and not self._finished:
             self._sign_ns = time.monotonic_ns()
@@ -200,8 +208,14 @@ class Feed:
         """No sign from the capture thread for HUNG_AFTER_S."""
         return not self._finished and now_ns - self._sign_ns > HUNG_AFTER_S * 1e9
 
+    @property
+    def hanging(self) -> int:
+        """Capture threads that were left behind and have not come back."""
+        return len(self._hanging)
+
     def abandon(self) -> None:
         """Leave the present capture thread behind: whatever it still delivers is ignored. Start a new one after."""
+        self._hanging.add(self._generation)
         self._generation += 1
         self.abandoned += 1
         self._delivering = False

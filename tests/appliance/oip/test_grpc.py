@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import grpc  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 import pytest
 
-from appliance.oip import grpc_tensors
+from appliance.oip import grpc_server, grpc_tensors
 from appliance.oip.proto import messages
 from appliance.oip.serving import Addresses
 from appliance.oip.settings import Oip
@@ -141,6 +142,19 @@ def test_a_message_that_is_too_long_is_refused(room: Room) -> None:
             caller.send("ModelInfer", request)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert caller.send("ModelInfer", _request()).model_name == "shapes"
+
+
+def test_only_so_many_connections_are_kept(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_server, "CONNECTIONS", 4)
+    with offered(room, Oip(http="off", grpc="127.0.0.1:0")) as addresses:
+        port = int(addresses.grpc.rpartition(":")[2])
+        crowd = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(6)]
+        greeted = [bool(each.recv(1)) for each in crowd]
+        for each in crowd:
+            each.close()
+        assert greeted == [True] * 4 + [False] * 2
+        with grpc.insecure_channel(addresses.grpc) as channel:
+            assert Caller(channel).send("ModelInfer", _request()).model_name == "shapes"
 
 
 def test_a_version_that_is_not_here_is_not_found(caller: Caller) -> None:

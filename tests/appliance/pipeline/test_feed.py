@@ -209,10 +209,12 @@ def test_a_capture_thread_that_hangs_in_a_driver_is_left_behind_and_ignored() ->
     assert feed.hung(later_ns)
     feed.abandon()
     assert not feed.hung(time.monotonic_ns())
+    assert feed.hanging == 1
     fresh = Running(feed)
     until(lambda: len(taker.taken) > 3)
     driver.set()
     hanging.thread.join(5)
     assert all(sample.seq != 999 for sample in taker.taken)
+    assert feed.hanging == 0, "a driver that comes back is no reason to start afresh"
     stop.set()
     fresh.stop()
