@@ -179,7 +179,7 @@ def test_device_and_service_are_killed_again_and_again_and_every_sample_comes_on
     device, chance, pause = ApplianceProcess(tmp_path, config(broker)), random.Random(4), threading.Event()
     kills = 0
     with service, device:
-        for turn in range(20 if long_run else 4):
+        for turn in range(20 if long_run else 2):
             before = len(pictures(barn))
             until(lambda before=before: len(pictures(barn)) > before + 2, 120, "samples come")  # type: ignore[misc]
             pause.wait(chance.uniform(0, 0.5))
