@@ -55,6 +55,15 @@ OnnxEngine.run = hang
 main()
 """
 """The program, with an engine that stands still while a file says so, as a driver can."""
+WHEEL = """
+from zipfile import ZipFile
+with ZipFile("ours-1-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("ours.py", "HERE = \\"yes\\"")
+    wheel.writestr("ours-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: ours\\nVersion: 1\\n")
+    wheel.writestr("ours-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr("ours-1.dist-info/RECORD", "")
+"""
+"""Makes the smallest wheel there is."""
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +191,7 @@ def test_a_signed_configuration_from_afar_is_used_under_the_unit(box: Box, tmp_p
         until(lambda: _petted(box) > petted, 10, "the watchdog is told that all is well")
         box.run(f"kill -STOP {pid}")
         until(lambda: _pid(box) not in (0, pid) and _is_active(box), 45, "the watchdog ends what stands still")
-        as_the_service = "runuser -u appliance -- env STATE_DIRECTORY=/var/lib/appliance appliance"
+        as_the_service = "runuser -u appliance -- appliance"
         assert "docks@1 is used" in box.run(f"{as_the_service} config history --config {FILE}")
     finally:
         serving.terminate()
@@ -209,6 +218,35 @@ def test_an_upgrade_under_load_leaves_a_gap_of_a_restart(box: Box, tmp_path: Pat
     finally:
         listening.terminate()
         listening.wait()
+
+
+def test_a_new_python_of_the_system_has_the_environment_made_anew(box: Box) -> None:
+    before = _pid(box)
+    box.run("cd /opt/appliance/current/lib && mv python3.11 python3.10")
+    assert "No module named" in box.run("appliance --version", check=False)
+    box.run("dpkg-trigger --no-await /usr/bin/python3 && dpkg --triggers-only edge-inference-appliance")
+    box.run("appliance --version")
+    assert _pid(box) != before
+    environments = box.run(ENVIRONMENTS)
+    box.run("dpkg-trigger --no-await /usr/bin/python3 && dpkg --triggers-only edge-inference-appliance")
+    assert box.run(ENVIRONMENTS) == environments, "nothing is made where nothing is broken"
+
+
+def test_what_was_built_on_the_device_is_in_every_version_and_an_environment_of_ones_own_in_none(box: Box) -> None:
+    box.run(f"mkdir /opt/appliance/wheels && cd /opt/appliance/wheels && python3 -c '{WHEEL}'")
+    box.run("echo no wheel >/opt/appliance/wheels/other-1-cp39-cp39-linux_x86_64.whl")
+    box.run("rm /opt/appliance/bin && mkdir /opt/appliance/bin && touch /opt/appliance/bin/python")
+    assert "other-1-cp39-cp39-linux_x86_64.whl: left out" in box.run("dpkg -i /root/appliance.deb")
+    assert box.run("/opt/appliance/bin/python -c 'import ours; print(ours.HERE)'") == "yes"
+    box.run("rm -r /opt/appliance/wheels")
+
+
+def test_the_cameras_of_a_jetson_can_be_asked_for_in_the_closed_unit(box: Box) -> None:
+    box.run("python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/tmp/argus_socket\")'")
+    box.run("systemctl restart appliance")
+    assert box.run(f"ls /proc/{_pid(box)}/root/tmp") == "argus_socket"
+    box.run("rm /tmp/argus_socket; systemctl restart appliance")
+    assert box.run(f"ls /proc/{_pid(box)}/root/tmp") == ""
 
 
 def test_an_upgrade_without_room_leaves_the_old_version_at_work_and_nothing_half_made(box: Box) -> None:
