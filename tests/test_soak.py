@@ -154,6 +154,13 @@ def test_a_part_that_never_begins_has_as_long_as_models_take_to_open() -> None:
     assert signs.fault(START_S + 1) == "results of digits: silent for 181 s, after 0 of them"
 
 
+def test_what_never_came_is_named_however_short_the_time() -> None:
+    signs = Signs(NAMES, 0.0)
+    signs.document(DIGITS, OK, 1.0)
+    signs.record({"type": "sound"}, 1.0)
+    assert signs.never_came == ["results of words", "pictures of the page"]
+
+
 def test_the_demo_says_where_its_pipelines_publish(tmp_path: Path) -> None:
     config = write_config(tmp_path, "mqtt://127.0.0.1:1", Choice(SCENE, ""), Choice("wav:words.wav", ""))
     assert result_topics(load(config)) == NAMES

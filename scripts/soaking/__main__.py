@@ -121,6 +121,8 @@ def _sampled(process: subprocess.Popen[bytes], seconds: float, signs: Signs) -> 
         time.sleep(EVERY_S)
     for each in burden:
         each.wait()
+    if signs.never_came:
+        raise RuntimeError(f"in {seconds:.0f} s there were no {', no '.join(signs.never_came)}")
     return samples
 
 

@@ -67,8 +67,15 @@ class Signs:
 
     def fault(self, now_s: float) -> str | None:
         """Which of them is silent; None while none is."""
-        signs = [*(sign for _, sign in self._results.values()), *self._shown.values()]
-        return next((words for sign in signs if (words := sign.fault(now_s)) is not None), None)
+        return next((words for sign in self._every() if (words := sign.fault(now_s)) is not None), None)
+
+    @property
+    def never_came(self) -> list[str]:
+        """What there was not one of."""
+        return [sign.what for sign in self._every() if sign.count == 0]
+
+    def _every(self) -> list[Sign]:
+        return [*(sign for _, sign in self._results.values()), *self._shown.values()]
 
     @property
     def results(self) -> dict[str, int]:
