@@ -16,8 +16,9 @@ import paho.mqtt.publish
 import pytest
 
 from appliance.config import load
-from appliance.demo import SCENE, Choice, write_config
-from scripts.soaking.__main__ import subscribed, succeeded
+from appliance.demo import SCENE, Choice, page_address, start_appliance, write_config
+from appliance.spoken import write_spoken
+from scripts.soaking.__main__ import end, subscribed, succeeded, watched
 from scripts.soaking.held import held
 from scripts.soaking.signs import NO_PICTURE_S, SILENT_S, START_S, Signs, result_topics
 from scripts.soaking.trend import BLOCKS, trend
@@ -184,6 +185,22 @@ def test_what_the_broker_passes_on_is_counted(broker: Broker) -> None:
 
         until(heard)
     assert signs.results["digits"] == 0
+
+
+@pytest.mark.system
+@pytest.mark.broker
+def test_every_part_of_the_demo_gives_signs_and_it_ends_in_order(broker: Broker, tmp_path: Path) -> None:
+    page, sounds = page_address(), write_spoken(tmp_path / "words.wav", count=3)
+    config = write_config(tmp_path, broker.url, Choice(SCENE, ""), Choice(f"wav:{sounds}", ""), page)
+    signs = Signs(result_topics(load(config)), time.monotonic())
+    process = start_appliance(config)
+    try:
+        with subscribed(broker.url, signs), watched(page, signs):
+            until(lambda: not signs.never_came, within_s=60)
+            ended = end(process)
+    finally:
+        process.kill()
+    assert ended == 0
 
 
 ENDS: dict[str, tuple[dict[str, Any], bool]] = {

@@ -90,12 +90,12 @@ def soak(seconds: float, folder: Path) -> dict[str, Any]:
             with subscribed(broker.url, signs), watched(page, signs):
                 samples = _sampled(process, seconds, signs)
         finally:
-            ended = _ended(process)
+            ended = end(process)
     counts = {"documents": signs.documents, "results": signs.results, "page_records": signs.shown}
     return _judged(samples, seconds) | counts | {"exit_code": ended}
 
 
-def _ended(process: subprocess.Popen[bytes]) -> int:
+def end(process: subprocess.Popen[bytes]) -> int:
     """Its exit code, once it has been told to end."""
     process.terminate()
     try:
