@@ -14,6 +14,8 @@ import pytest
 from tests.waiting import until
 
 REPOSITORY = Path(__file__).parent.parent
+LEFT_TO_LONG = "takes minutes; run with --long"
+"""Why a test marked `long` is skipped; scripts/torture tells it from a test that something is missing for."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         if item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --long"))
+            item.add_marker(pytest.mark.skip(reason=LEFT_TO_LONG))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -12,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from scripts.torture_figures.catalogue import FIGURES
-from scripts.torture_figures.figure import Figure, Outcome, Ran, Times, Value, judge
-from scripts.torture_figures.running import read, verdicts
+from scripts.torture_figures.figure import Figure, Outcome, Ran, Skip, Times, Value, judge
+from scripts.torture_figures.running import broke_off, read, run, verdicts
 from scripts.torture_figures.table import as_markdown, as_text
 from tests.chaos.checker import Report
 from tests.chaos.telling import TOLD, tell
-from tests.conftest import REPOSITORY
+from tests.conftest import LEFT_TO_LONG, REPOSITORY
 
 FIGURE = Figure(
     "G1",
@@ -29,8 +30,9 @@ FIGURE = Figure(
 GOOD = {"goal": "G1 killed", "lost": 0, "per_s": 150, "seed": 3, "kills": 10}
 
 
-def ran(*told: dict[str, object], passed: int = 1, failed: str = "", skipped: str = "") -> Ran:
-    return Ran(told, passed, (failed,) if failed else (), (skipped,) if skipped else (), 1.0)
+def ran(*told: dict[str, object], passed: int = 1, failed: str = "", skipped: str = "", short: bool = False) -> Ran:
+    skips = (Skip("tests/test_it.py::test_that", skipped, long=skipped == LEFT_TO_LONG),) if skipped else ()
+    return Ran(told, passed, (failed,) if failed else (), skips, 1.0, short)
 
 
 VERDICTS = {
@@ -44,6 +46,13 @@ VERDICTS = {
     "nothing could run": (ran(passed=0, skipped="not root"), "absent", None),
     "the measurement could not run": (ran(passed=3, skipped="not root"), "absent", None),
     "one of several could not run": (ran(GOOD, skipped="no camera"), "reached", True),
+    "nothing was run": (ran(passed=0), "missed", False),
+    "a test too long for the short form": (ran(GOOD, skipped=LEFT_TO_LONG, short=True), "reached", True),
+    "a long test excuses no number": (
+        ran({"goal": "G1 killed", "lost": 0, "kills": 10}, skipped=LEFT_TO_LONG, short=True),
+        "missed",
+        False,
+    ),
 }
 
 
@@ -52,6 +61,37 @@ def test_a_figure_is_judged_by_the_worst_that_was_told(case: str) -> None:
     found, state, passed = VERDICTS[case]
     outcome = judge(FIGURE, found, "scripts/torture --only G1")
     assert (outcome.state, outcome.passed) == (state, passed), outcome.why
+
+
+COUNTED = Figure("G2", "refused", wanted_times=24)
+"""Shown by tests that only pass or fail."""
+LENGTHY = Figure("G3", "noticed", values=(Value("seconds", most=5), Value("hours", most=9, long_only=True)))
+PARTED = Figure("G4", "noticed", values=(Value("seconds", most=5, told_by="test_it.py"),))
+TOLD_SHORT = {"goal": "G3 it", "seconds": 4}
+OTHERS = {
+    "tests alone": (COUNTED, ran(passed=24), "reached"),
+    "tests alone, and none ran": (COUNTED, ran(passed=0), "missed"),
+    "tests alone, and all too long": (COUNTED, ran(passed=0, skipped=LEFT_TO_LONG, short=True), "missed"),
+    "tests alone, and nothing to run them": (COUNTED, ran(passed=0, skipped="no broker"), "absent"),
+    "the long form's number, in the short form": (LENGTHY, ran(TOLD_SHORT, skipped=LEFT_TO_LONG, short=True), "fewer"),
+    "the long form's number, not told in the long form": (LENGTHY, ran(TOLD_SHORT), "missed"),
+    "the long form's number, too large": (LENGTHY, ran({**TOLD_SHORT, "hours": 10}), "missed"),
+    "the long form's number, without its disk": (LENGTHY, ran(TOLD_SHORT, skipped="not root"), "absent"),
+    "the short form's number is not told": (LENGTHY, ran(skipped=LEFT_TO_LONG, short=True), "missed"),
+    "its own test was skipped": (PARTED, ran(skipped="no camera"), "absent"),
+    "another test was skipped": (PARTED, Ran((), 1, (), (Skip("tests/test_vm.py::test_it", "no VM"),), 1.0), "missed"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_number_that_nobody_told_is_excused_by_its_own_test_and_by_what_the_machine_lacks(case: str) -> None:
+    figure, found, state = OTHERS[case]
+    assert judge(figure, found, "").state == state
+
+
+def test_what_is_left_to_the_long_form_is_named() -> None:
+    outcome = judge(LENGTHY, ran(TOLD_SHORT, skipped=LEFT_TO_LONG, short=True), "")
+    assert outcome.why == f"hours: only the long form tells it; skipped: {LEFT_TO_LONG}"
 
 
 def test_the_reason_names_the_number_and_its_bound() -> None:
@@ -84,6 +124,69 @@ def test_a_figure_names_tests_and_programs_that_exist_and_numbers_that_they_tell
         assert re.search(rf"\b{key.partition('.')[0]}\b", told), f"nobody tells {key}"
 
 
+def without_long_tests(path: str) -> str:
+    """The text of a file of tests as far as the short form runs it."""
+    source = (REPOSITORY / path).read_text(encoding="utf-8")
+    kept = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark" and is_long(node.value):
+            return ""
+        if not isinstance(node, ast.FunctionDef) or not any(is_long(each) for each in node.decorator_list):
+            kept.append(ast.unparse(node))
+    return "\n".join(kept)
+
+
+def is_long(marks: ast.expr) -> bool:
+    """Of one mark or a list of them; a long parameter leaves the others to the short form."""
+    each = marks.elts if isinstance(marks, ast.List) else [marks]
+    return any(ast.unparse(mark) == "pytest.mark.long" for mark in each)
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if not FIGURES[name].programs])
+def test_a_number_is_left_to_the_long_form_exactly_where_only_long_tests_tell_it(name: str) -> None:
+    figure = FIGURES[name]
+    content = "".join(without_long_tests(test.partition("::")[0]) for test in figure.tests)
+    content += json.dumps(Report(*[0] * 8).as_dict())
+    for value in figure.values:
+        told = re.search(rf"\b{value.key.partition('.')[0]}\b", content) is not None
+        assert told is not value.long_only, value.key
+
+
+def test_a_number_names_a_test_of_its_figure() -> None:
+    for figure in FIGURES.values():
+        tests = []
+        for test in figure.tests:
+            path = test.partition("::")[0]
+            source = (REPOSITORY / path).read_text(encoding="utf-8")
+            tests += [f"{path}::{name}" for name in re.findall(r"^def (test_\w+)", source, re.MULTILINE)]
+        for value in figure.values:
+            assert not value.told_by or any(value.told_by in test for test in tests), value.told_by
+
+
+def rows() -> dict[str, list[str]]:
+    """Of the table in docs/reliability.md, by figure: what is wanted, …, the command, the exceptions."""
+    page = (REPOSITORY / "docs" / "reliability.md").read_text(encoding="utf-8")
+    cells = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| G\d", line)]
+    return {name: rest for name, *rest in cells}
+
+
+def test_the_page_has_every_figure_with_the_command_that_tells_it() -> None:
+    assert list(rows()) == list(FIGURES)
+    for name, (wanted, _, _, _, command, *_) in rows().items():
+        figure = FIGURES[name]
+        assert wanted == figure.wanted
+        assert command.split("`")[1] in (figure.command(short=True), figure.command(short=False))
+
+
+def test_the_fake_gpu_is_reached_by_what_check_tensorrt_exports() -> None:
+    script = (REPOSITORY / "scripts" / "check_tensorrt").read_text(encoding="utf-8")
+    exported = re.search(r"^ +export (LD_LIBRARY_PATH=.*)$", script, re.MULTILINE)
+    assert exported is not None
+    words = exported[1].replace("$work", ".cache/tensorrt").replace("$fake", "tests/engines/tensorrt/fake_gpu")
+    assert FIGURES["G28"].environment == f"{words} PYTHON=.venv-tensorrt/bin/python"
+    assert FIGURES["G28"].command(short=False).endswith("/python scripts/torture --only G28")
+
+
 def test_what_a_test_tells_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +208,7 @@ def test_the_report_of_pytest_is_read(tmp_path: Path) -> None:
         "@pytest.fixture\ndef broken(): raise OSError('no disk')\n"
         "def test_broken(broken): pass\n"
         "def test_elsewhere(): pytest.skip('needs root')\n"
+        f"@pytest.mark.skip(reason={LEFT_TO_LONG!r})\ndef test_hours(): pass\n"
     )
     xml = tmp_path / "junit.xml"
     subprocess.run(
@@ -117,7 +221,43 @@ def test_the_report_of_pytest_is_read(tmp_path: Path) -> None:
     assert failed[0].startswith("test_bad: AssertionError: one is not two")
     assert failed[1].startswith("test_broken: ")
     assert "no disk" in failed[1]
-    assert skipped == ["needs root"]
+    assert [(skip.test.rpartition("/")[2], skip.reason, skip.long) for skip in skipped] == [
+        ("test_it.py::test_elsewhere", "needs root", False),
+        ("test_it.py::test_hours", LEFT_TO_LONG, True),
+    ]
+
+
+CODES = {
+    "all passed": (0, [], False),
+    "no test was chosen": (5, [], False),
+    "one failed": (1, ["test_it"], False),
+    "one failed, and none is named": (1, [], True),
+    "interrupted, or a file that cannot be read": (2, ["test_it"], True),
+    "an error of pytest": (3, [], True),
+    "a test that does not exist": (4, [], True),
+    "killed": (-9, ["test_it"], True),
+}
+
+
+@pytest.mark.parametrize("case", CODES)
+def test_pytest_that_breaks_off_is_a_failure_whatever_its_report_says(case: str) -> None:
+    code, failed, broken = CODES[case]
+    assert broke_off(code, failed) is broken
+
+
+def test_a_test_that_is_not_there_and_one_that_is_too_long_reach_nothing() -> None:
+    absent = Figure("G1", "it", tests=("tests/test_torture.py::test_that_is_not_there",))
+    outcome = judge(absent, run(absent, short=True), "")
+    assert (outcome.state, "pytest ended with 4" in outcome.why) == ("missed", True), outcome.why
+    long = Figure(
+        "G1",
+        "it",
+        tests=("tests/faults/test_rollout_stops.py::test_a_model_that_is_bad_for_most_stops_in_the_second_stage",),
+    )
+    found = run(long, short=True)
+    assert found.skipped == (Skip(long.tests[0], LEFT_TO_LONG, long=True),)
+    outcome = judge(long, found, "")
+    assert (outcome.state, outcome.why) == ("missed", f"no test ran; skipped: {LEFT_TO_LONG}")
 
 
 def outcomes() -> list[Outcome]:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from appliance.config import load
 from appliance.demo import SCENE, Choice, page_address, start_appliance, write_config
 from appliance.mqtt.broker import LocalBroker
 from appliance.spoken import write_spoken
 from appliance.window.following import Following
 from scripts.soaking.held import Held, held
+from scripts.soaking.signs import Signs, result_topics
 from scripts.soaking.trend import Trend, trend
 
 EVERY_S = 2.0
@@ -33,33 +35,18 @@ BURDENED_S = 30.0, 50.0
 """From when to when, in the warm-up, other programs want every processor: what waits in queues is then as much as ever
 will, and the memory for it has been taken before anything is judged."""
 BUSY = "import sys, time; end = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end: pass"
-SILENT_S = 30.0
-"""Without a document or a record for so long, nothing is at work."""
-START_S = 180.0
-"""What the first of them may take: models are opened, on a machine that has other things to do."""
+END_S = 20.0
+"""What it may take to end once it is told to; then it is killed, and that is a fault."""
 MOST_GROWN = {"memory_mb": 3.0, "handles": 1.0, "threads": 1.0}
 """Over the whole time that is judged, noise included; in an hour 3 MB are 72 MB a day."""
 
 
-class Heard:
-    """Counts what comes, and when the last of it came. From any thread."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.count = 0
-        self.last_s = time.monotonic()
-
-    def one(self) -> None:
-        self.count += 1
-        self.last_s = time.monotonic()
-
-
 @contextmanager
-def subscribed(url: str, heard: Heard) -> Iterator[None]:
+def subscribed(url: str, signs: Signs) -> Iterator[None]:
     """Everything of the broker, until the block ends."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
-    client.on_message = lambda *_: heard.one()
+    client.on_message = lambda _client, _, message: signs.document(message.topic, message.payload, time.monotonic())
     host, _, port = url.removeprefix("mqtt://").partition(":")
     client.connect(host, int(port))
     client.loop_start()
@@ -71,7 +58,7 @@ def subscribed(url: str, heard: Heard) -> Iterator[None]:
 
 
 @contextmanager
-def watched(page: str, heard: Heard) -> Iterator[None]:
+def watched(page: str, signs: Signs) -> Iterator[None]:
     """The live page as a browser has it, until the block ends."""
     stopping = threading.Event()
     host, _, port = page.partition(":")
@@ -79,8 +66,8 @@ def watched(page: str, heard: Heard) -> Iterator[None]:
     def watch() -> None:
         with Following(host, int(port)) as following:
             while not stopping.is_set():
-                for _ in following.records(0.5):
-                    heard.one()
+                for head, _ in following.records(0.5):
+                    signs.record(head, time.monotonic())
 
     thread = threading.Thread(target=watch, name="viewer")
     thread.start()
@@ -93,26 +80,33 @@ def watched(page: str, heard: Heard) -> Iterator[None]:
 
 def soak(seconds: float, folder: Path) -> dict[str, Any]:
     """Run it all for so long; what was found."""
-    page, documents, records = page_address(), Heard("documents on the broker"), Heard("records of the page")
-    sounds = write_spoken(folder / "words.wav")
+    page, sounds = page_address(), write_spoken(folder / "words.wav")
     with LocalBroker() as broker:
         camera, microphone = Choice(SCENE, ""), Choice(f"wav:{sounds}", "")
-        process = start_appliance(write_config(folder, broker.url, camera, microphone, page))
+        config = write_config(folder, broker.url, camera, microphone, page)
+        signs = Signs(result_topics(load(config)), time.monotonic())
+        process = start_appliance(config)
         try:
-            with subscribed(broker.url, documents), watched(page, records):
-                samples = _sampled(process, seconds, (documents, records))
+            with subscribed(broker.url, signs), watched(page, signs):
+                samples = _sampled(process, seconds, signs)
         finally:
-            process.terminate()
-            try:
-                ended = process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                ended = process.wait()
-    return _judged(samples, seconds) | {"documents": documents.count, "page_records": records.count, "exit_code": ended}
+            ended = end(process)
+    counts = {"documents": signs.documents, "results": signs.results, "page_records": signs.shown}
+    return _judged(samples, seconds) | counts | {"exit_code": ended}
 
 
-def _sampled(process: subprocess.Popen[bytes], seconds: float, signs: tuple[Heard, ...]) -> list[tuple[float, Held]]:
-    """Raises RuntimeError when the appliance ends or falls silent."""
+def end(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code, once it has been told to end."""
+    process.terminate()
+    try:
+        return process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _sampled(process: subprocess.Popen[bytes], seconds: float, signs: Signs) -> list[tuple[float, Held]]:
+    """Raises RuntimeError when the appliance ends or a part of it falls silent."""
     began_s = time.monotonic()
     samples: list[tuple[float, Held]] = []
     burden: list[subprocess.Popen[bytes]] = []
@@ -121,14 +115,14 @@ def _sampled(process: subprocess.Popen[bytes], seconds: float, signs: tuple[Hear
             burden = _burdened(BURDENED_S[1] - BURDENED_S[0])
         if process.poll() is not None:
             raise RuntimeError(f"the appliance ended by itself after {at_s:.0f} s with {process.returncode}")
-        for sign in signs:
-            silent_s = time.monotonic() - sign.last_s
-            if silent_s > (SILENT_S if sign.count else START_S):
-                raise RuntimeError(f"{sign.what}: silent for {silent_s:.0f} s, after {sign.count} of them")
+        if (fault := signs.fault(time.monotonic())) is not None:
+            raise RuntimeError(fault)
         samples.append((at_s, held(process.pid)))
         time.sleep(EVERY_S)
     for each in burden:
         each.wait()
+    if signs.never_came:
+        raise RuntimeError(f"in {seconds:.0f} s there were no {', no '.join(signs.never_came)}")
     return samples
 
 
@@ -168,6 +162,11 @@ def _written(found: Trend, flat: bool) -> dict[str, Any]:
     }
 
 
+def succeeded(found: Mapping[str, Any]) -> bool:
+    """Nothing grew, nothing fell silent, and it ended in order when it was told to."""
+    return bool(found["flat"]) and found.get("exit_code") == 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long (3600)")
@@ -175,10 +174,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="appliance-soak-") as folder:
         try:
             found = soak(seconds, Path(folder))
-        except RuntimeError as error:
+        except (RuntimeError, ProcessLookupError) as error:
             found = {"figure": "soak", "seconds": round(seconds), "flat": False, "fault": str(error)}
     print(json.dumps(found), flush=True)
-    return 0 if found["flat"] else 1
+    return 0 if succeeded(found) else 1
 
 
 if __name__ == "__main__":

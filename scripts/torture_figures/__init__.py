@@ -1,1 +1,1 @@
-"""The figures of reliability, G1 to G32: what is wanted, who shows it, what was reached. Run by scripts/torture."""
+"""The figures of reliability, G1 to G34: what is wanted, who shows it, what was reached. Run by scripts/torture."""

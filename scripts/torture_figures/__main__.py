@@ -26,8 +26,7 @@ def main(words: Sequence[str] | None = None) -> int:
     outcomes: list[Outcome] = []
     for figure in figures:
         sys.stderr.write(f"{figure.name}: {figure.wanted}\n")
-        command = f"scripts/torture {'--short ' if asked.short else ''}--only {figure.name}"
-        outcome = judge(figure, run(figure, short=asked.short), command)
+        outcome = judge(figure, run(figure, short=asked.short), figure.command(short=asked.short))
         outcomes.append(outcome)
         print(json.dumps(asdict(outcome)), flush=True)
         if asked.report is not None:  # after each: a run that is interrupted leaves what it had
@@ -58,6 +57,7 @@ def _listed(figure: Figure) -> str:
     lines = [f"{figure.name}: {figure.wanted}", *(f"    {test}" for test in figure.tests)]
     lines += [f"    python -m {' '.join(program.long)}" for program in figure.programs]
     lines += [f"    but: {figure.exceptions}"] if figure.exceptions else []
+    lines += [f"    as: {figure.command(short=False)}"] if figure.environment else []
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,8 @@ Told: TypeAlias = "Mapping[str, Any]"
 """One line of JSON that a test or a program has told; `goal` begins with the figure's name."""
 
 State: TypeAlias = Literal["reached", "fewer", "missed", "absent"]
-"""`fewer`: every bound is kept, in fewer repetitions than the figure asks for. `absent`: this machine cannot tell."""
+"""`fewer`: every bound that was told of is kept, in fewer repetitions than the figure asks for or without what only the
+long form tells. `absent`: this machine cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,12 @@ class Value:
     least: float | None = None
     of: str = ""
     """Only lines whose goal begins so."""
+
+    long_only: bool = False
+    """The short form does not tell it."""
+
+    told_by: str = ""
+    """Part of the name of the test that tells it, where another test of the figure can be skipped without it."""
 
     def worst(self, told: Sequence[Told]) -> float | None:
         """The largest where there is a most, else the smallest; None where nobody told it."""
@@ -91,6 +98,24 @@ class Figure:
     """Repetitions; 0 where the figure asks for none."""
     exceptions: str = ""
     """What of the figure is not shown, or shown in another way than its words say, and why."""
+    environment: str = ""
+    """What its command needs before it, as a shell reads it."""
+
+    def command(self, *, short: bool) -> str:
+        """What a person types to have it told."""
+        words = [self.environment, "scripts/torture", "--short" if short else "", "--only", self.name]
+        return " ".join(word for word in words if word)
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A test that did not run."""
+
+    test: str
+    """`tests/faults/test_it.py::test_that`."""
+    reason: str
+    long: bool = False
+    """It is left to the long form. Of any other the reason is something that this machine lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +126,9 @@ class Ran:
     passed: int
     failed: tuple[str, ...]
     """One line each."""
-    skipped: tuple[str, ...]
-    """Reasons, each once."""
+    skipped: tuple[Skip, ...]
     seconds: float
+    short: bool = False
     load: float = 0.0
     """Programs that ran or waited for a processor, mean of the last minute: above the cores no deadline is fair."""
 
@@ -125,14 +150,21 @@ class Outcome:
     command: str
     state: State
     why: str
-    """What failed, what was skipped."""
+    """What failed, what is left to the long form, what was skipped."""
 
 
 def judge(figure: Figure, ran: Ran, command: str) -> Outcome:
-    """Hold what was told against the bounds. A bound whose number nobody told is missed, unless tests were skipped."""
+    """Hold what was told against the bounds.
+
+    A number that nobody told is missed, with two excuses: only the long form tells it and this was the short one, or
+    its test was skipped for want of something that this machine lacks.
+    """
     worst = {value: value.worst(ran.told) for value in figure.values}
     reached = {value.key: found for value, found in worst.items() if found is not None}
-    untold = [value.key for value, found in worst.items() if found is None]
+    untold = [value for value, found in worst.items() if found is None]
+    lacking = [skip for skip in ran.skipped if not skip.long]
+    left = [value for value in untold if value.long_only and ran.short]
+    unseen = [value for value in untold if value not in left and any(value.told_by in skip.test for skip in lacking)]
     missed = [
         f"{value.key} is {found:g}, wanted {value.bound}"
         for value, found in worst.items()
@@ -140,12 +172,13 @@ def judge(figure: Figure, ran: Ran, command: str) -> Outcome:
     ]
     repetitions = figure.times.count(ran.told, ran.passed)
     troubles = [*ran.failed, *missed]
-    if not ran.skipped:
-        troubles += [f"nobody told {key}" for key in untold]
-    state: State = "reached" if repetitions >= figure.wanted_times else "fewer"
+    troubles += [f"nobody told {value.key}" for value in untold if value not in (*left, *unseen)]
+    if not ran.passed and not ran.failed and not lacking:
+        troubles.append("no test ran")
+    state: State = "fewer" if left or repetitions < figure.wanted_times else "reached"
     if troubles:
         state = "missed"
-    elif not ran.passed or (ran.skipped and untold):
+    elif unseen or not ran.passed:
         state = "absent"
     return Outcome(
         figure=figure.name,
@@ -158,5 +191,11 @@ def judge(figure: Figure, ran: Ran, command: str) -> Outcome:
         load=round(ran.load, 1),
         command=command,
         state=state,
-        why="; ".join([*troubles, *(f"skipped: {reason}" for reason in ran.skipped)]),
+        why="; ".join(
+            [
+                *troubles,
+                *(f"{value.key}: only the long form tells it" for value in left),
+                *(f"skipped: {reason}" for reason in dict.fromkeys(skip.reason for skip in ran.skipped)),
+            ]
+        ),
     )

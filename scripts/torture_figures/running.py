@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
-from scripts.torture_figures.figure import Figure, Program, Ran, Told
+from scripts.torture_figures.figure import Figure, Program, Ran, Skip, Told
 from tests.chaos.telling import TOLD
+from tests.conftest import LEFT_TO_LONG
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM_WITHIN_S = 1800.0
-NOTHING_TO_RUN = 5
-"""pytest's exit code when every test was deselected."""
+ALL_PASSED, SOME_FAILED, NOTHING_RAN = 0, 1, 5
+"""What pytest ends with; anything else says that it broke off."""
 
 
 def run(figure: Figure, *, short: bool) -> Ran:
@@ -26,13 +27,16 @@ def run(figure: Figure, *, short: bool) -> Ran:
     told: list[Told] = []
     passed = 0
     failed: list[str] = []
-    skipped: list[str] = []
+    skipped: list[Skip] = []
     if figure.tests:
         with tempfile.TemporaryDirectory(prefix="torture-") as scratch:
             lines, xml = Path(scratch) / "told", Path(scratch) / "junit.xml"
-            said = _pytest(figure, lines, xml, short=short)
+            code, said = _pytest(figure, lines, xml, short=short)
             told += [line for line in read(lines) if line["goal"].split()[0] == figure.name]
-            passed, failed, skipped = verdicts(xml) if xml.exists() else (0, [f"pytest: {said}"], [])
+            if xml.exists():
+                passed, failed, skipped = verdicts(xml)
+            if broke_off(code, failed):
+                failed.append(f"pytest ended with {code}: {said}")
     for program in figure.programs:
         line, trouble = _program(program, short=short)
         passed += trouble == ""
@@ -42,14 +46,15 @@ def run(figure: Figure, *, short: bool) -> Ran:
         told=tuple(told),
         passed=passed,
         failed=tuple(failed),
-        skipped=tuple(dict.fromkeys(skipped)),
+        skipped=tuple(skipped),
         seconds=time.monotonic() - began_s,
+        short=short,
         load=os.getloadavg()[0],
     )
 
 
-def _pytest(figure: Figure, lines: Path, xml: Path, *, short: bool) -> str:
-    """What it said last."""
+def _pytest(figure: Figure, lines: Path, xml: Path, *, short: bool) -> tuple[int, str]:
+    """Its exit code, and what it said last."""
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={xml}", *figure.tests]
     done = subprocess.run(
         words + ([] if short else ["--long"]),
@@ -60,9 +65,14 @@ def _pytest(figure: Figure, lines: Path, xml: Path, *, short: bool) -> str:
         text=True,
         check=False,
     )
-    if done.returncode not in (0, NOTHING_TO_RUN):
+    if done.returncode not in (ALL_PASSED, NOTHING_RAN):
         sys.stderr.write(done.stdout[-6000:])
-    return done.stdout.strip().rpartition("\n")[2]
+    return done.returncode, done.stdout.strip().rpartition("\n")[2]
+
+
+def broke_off(code: int, failed: list[str]) -> bool:
+    """Whether pytest ended with something that the tests which failed do not explain."""
+    return code not in (ALL_PASSED, SOME_FAILED, NOTHING_RAN) or (code == SOME_FAILED and not failed)
 
 
 def read(lines: Path) -> list[Told]:
@@ -72,22 +82,30 @@ def read(lines: Path) -> list[Told]:
     return [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
 
 
-def verdicts(xml: Path) -> tuple[int, list[str], list[str]]:
-    """Of pytest's report: how many passed, what failed, why others were skipped."""
+def verdicts(xml: Path) -> tuple[int, list[str], list[Skip]]:
+    """Of pytest's report: how many passed, what failed, what was skipped."""
     passed = 0
     failed: list[str] = []
-    skipped: list[str] = []
+    skipped: list[Skip] = []
     for case in ElementTree.parse(xml).getroot().iter("testcase"):  # noqa: S314
         trouble = case.find("failure")
         trouble = case.find("error") if trouble is None else trouble
         passed_over = case.find("skipped")
         if trouble is not None:
-            failed.append(f"{case.get('name')}: {(trouble.get('message') or '').splitlines()[0][:200]}")
+            first_line, _, _ = (trouble.get("message") or "without a reason").partition("\n")
+            failed.append(f"{case.get('name')}: {first_line[:200]}")
         elif passed_over is not None:
-            skipped.append(passed_over.get("message") or "without a reason")
+            reason = passed_over.get("message") or "without a reason"
+            skipped.append(Skip(_name(case), reason, long=reason == LEFT_TO_LONG))
         else:
             passed += 1
     return passed, failed, skipped
+
+
+def _name(case: ElementTree.Element) -> str:
+    """As pytest takes it; a whole file that was skipped has no class."""
+    file, test = case.get("classname") or "", case.get("name") or ""
+    return f"{file.replace('.', '/')}.py::{test}" if file else f"{test.replace('.', '/')}.py"
 
 
 def _program(program: Program, *, short: bool) -> tuple[Told, str]:
