@@ -25,8 +25,8 @@ class Oip(Table):
     token_file: File | None = Field(
         None,
         description="file whose first line every caller must send as `Authorization: Bearer …`; other addresses than "
-        "loopback need it",
-        examples=["/etc/appliance/credentials/oip-token"],
+        "loopback need it; credential:NAME reads a systemd credential",
+        examples=["credential:oip-token"],
     )
     timeout_s: Seconds = Field(
         10.0, description="seconds after which an unanswered question counts as failed", examples=[10.0]
