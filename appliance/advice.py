@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from appliance.catalogue import Catalogue
 from appliance.config import Config
 from appliance.config_errors import ConfigError
 from appliance.pipeline import fit
-from appliance.secret import secret
+from appliance.secret import known_to_the_service_alone, secret
 from appliance.wiring import link_settings
 from engines.engine import EngineError
 
@@ -58,13 +56,13 @@ def _unused(config: Config) -> Iterator[str]:
 def _secrets(config: Config) -> Iterator[str]:
     """Files that we cannot read, who may be somebody else than the service; its credentials only the service has."""
     for camera in config.camera:
-        if camera.password_file is not None and _ours(camera.password_file):
+        if camera.password_file is not None and not known_to_the_service_alone(camera.password_file):
             try:
                 secret(camera.password_file)
             except ConfigError as error:
                 yield f"[[camera]] {camera.name}: password_file: {error}"
     mqtt = config.mqtt
-    if mqtt is None or not all(_ours(path) for path in (mqtt.password_file, mqtt.key_file) if path is not None):
+    if mqtt is None or any(map(known_to_the_service_alone, filter(None, (mqtt.password_file, mqtt.key_file)))):
         return
     settings = link_settings(mqtt, client_id="")
     try:
@@ -73,7 +71,3 @@ def _secrets(config: Config) -> Iterator[str]:
             settings.tls_context()
     except ConfigError as error:
         yield f"[mqtt]: {error}"
-
-
-def _ours(path: Path) -> bool:
-    return not str(path).startswith("credential:") or "CREDENTIALS_DIRECTORY" in os.environ

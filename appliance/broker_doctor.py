@@ -10,17 +10,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance.config import Config
+from appliance.config import Config, Mqtt
 from appliance.config_errors import ConfigError
 from appliance.finding import Finding
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.subscriber import Subscriber, UnusableBrokerError
+from appliance.secret import known_to_the_service_alone
 from appliance.wiring import link_settings
 
 LEAST_DAYS = 30
 """A certificate that ends sooner should be made anew now."""
 HANDSHAKE_S = 5.0
 DAY_S = 24 * 3600
+AS_THE_SERVICE = "journalctl -u appliance says how the service fares; the line on secrets, how to try it from here"
 
 
 def broker_findings(config: Config) -> Iterator[Finding]:
@@ -28,9 +30,27 @@ def broker_findings(config: Config) -> Iterator[Finding]:
     if config.mqtt is None:
         yield Finding("broker", "note", "no [mqtt]: results are not published", "add [mqtt] to the configuration")
         return
+    yield from _answers(config.mqtt, f"{config.mqtt.base}/{config.device.name}/available")
+    if config.mqtt.cert_file is not None:
+        end_s = _end_of(config.mqtt.cert_file)
+        yield _holds(
+            f"certificate {config.mqtt.cert_file}",
+            end_s,
+            "a new one; where it is ours: appliance broker renew FOLDER NAME",
+        )
+
+
+def _answers(mqtt: Mqtt, topic: str) -> Iterator[Finding]:
     try:
-        settings = link_settings(config.mqtt, client_id="")
-        with Subscriber(settings, f"{config.mqtt.base}/{config.device.name}/available"):
+        settings = link_settings(mqtt, client_id="")
+        hidden = [
+            str(path) for path in (mqtt.password_file, mqtt.key_file) if path and known_to_the_service_alone(path)
+        ]
+        if hidden:
+            text = f"{settings.address}: not tried: the service alone knows {' and '.join(hidden)}"
+            yield Finding("broker", "note", text, AS_THE_SERVICE)
+            return
+        with Subscriber(settings, topic):
             yield Finding("broker", "ok", f"{settings.address} answers")
         if settings.address.tls:
             yield _holds(
@@ -40,13 +60,6 @@ def broker_findings(config: Config) -> Iterator[Finding]:
             )
     except (ConfigError, UnusableBrokerError) as error:
         yield Finding("broker", "problem", str(error), "start the broker (systemctl start mosquitto), or mend [mqtt]")
-    if config.mqtt.cert_file is not None:
-        end_s = _end_of(config.mqtt.cert_file)
-        yield _holds(
-            f"certificate {config.mqtt.cert_file}",
-            end_s,
-            "a new one; where it is ours: appliance broker renew FOLDER NAME",
-        )
 
 
 def _holds(subject: str, end_s: float | None, fix: str) -> Finding:

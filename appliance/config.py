@@ -100,7 +100,7 @@ class Mqtt(Table):
     password_file: File | None = Field(
         None,
         description="file that holds the password; credential:NAME reads a systemd credential",
-        examples=["/etc/appliance/credentials/mqtt-password"],
+        examples=["credential:mqtt-password"],
     )
     ca_file: File | None = Field(None, description="certificate authority of the broker (PEM)", examples=["ca.crt"])
     cert_file: File | None = Field(None, description="client certificate (PEM)", examples=["dock-1.crt"])

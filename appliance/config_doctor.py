@@ -29,13 +29,13 @@ def configuration(path: Path) -> tuple[Config | None, list[Finding]]:
     store = store_of(local)
     if store is None:
         return local, findings
-    if (hidden := _hidden(store)) is not None:
+    if (hidden := _hidden(store, path)) is not None:
         return local, [*findings, hidden]
     found = effective(path)
     return found.config, [*findings, *_in_force(found, store, path)]
 
 
-def _hidden(store: Store) -> Finding | None:
+def _hidden(store: Store, path: Path) -> Finding | None:
     """What came from afar belongs to the service, and somebody else may not see it."""
     try:
         store.standing_path.stat()
@@ -43,9 +43,8 @@ def _hidden(store: Store) -> Finding | None:
         return None
     except OSError as error:
         text = f"{store.folder}: {error.strerror}: whether a configuration from afar is in force cannot be told"
-        return Finding(
-            SUBJECT, "problem", text, "run it as the user of the service: sudo -u appliance appliance doctor"
-        )
+        fix = f"run it as the user of the service: sudo -u appliance appliance doctor --config {path}"
+        return Finding(SUBJECT, "problem", text, fix)
     return None
 
 

@@ -17,9 +17,10 @@ from appliance.config import Config
 from appliance.config_doctor import configuration
 from appliance.finding import Finding
 from appliance.gpu_doctor import gpu_findings
-from appliance.machine_doctor import machine_findings, secret_findings
+from appliance.machine_doctor import machine_findings
 from appliance.microphone_doctor import level_findings
 from appliance.pipeline import fit
+from appliance.secret_doctor import secret_findings
 from capture.camera import CameraDevice, cameras
 from capture.formats import formats
 from capture.source import CaptureError

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from appliance.config import parse
@@ -22,8 +26,9 @@ AS_INSTALLED = "# As the package brought it:"
 LOCAL_BROKER = "mqtt://localhost:1883"
 SCENE = "scene:digits"
 _ANSWER_WITHIN_S = 2.0
-_HARDWARE = re.compile(r"\(hw:\d+,\d+\)$")
-"""How PortAudio ends the name of a sound card's own input; the others are ALSA's ways to one, or somebody's session."""
+_HARDWARE = re.compile(r" *\(hw:\d+,\d+\)$")
+"""How PortAudio ends the name of a sound card's own input; the others are ALSA's ways to one, or somebody's session, in
+which a service has no part."""
 _MOST_NAME = 40
 
 
@@ -45,6 +50,8 @@ class Found:
     microphones: tuple[Source, ...]
     refusals: tuple[str, ...]
     """A sentence for everything that is there and cannot be used."""
+    blind: bool = False
+    """There are cameras, and none of them delivered a picture."""
 
 
 def look(devices: Iterable[CameraDevice]) -> Found:
@@ -58,11 +65,13 @@ def look(devices: Iterable[CameraDevice]) -> Found:
                 cameras.append(Source(_name(device.label, "camera", names), uri, words))
         except CaptureError as error:
             refusals.append(str(error))
+    blind = bool(refusals) and not cameras
+    inputs = _inputs(refusals)
     microphones = []
-    for heard in _microphones(refusals):
-        label = _HARDWARE.sub("", heard)
-        microphones.append(Source(_name(label, "microphone", names), f"mic:{heard}", heard))
-    return Found(tuple(cameras), tuple(microphones), tuple(refusals))
+    for heard in filter(_HARDWARE.search, inputs):
+        name = _name(_HARDWARE.sub("", heard), "microphone", names)
+        microphones.append(Source(name, f"mic:{_lasting(heard, inputs)}", heard))
+    return Found(tuple(cameras), tuple(microphones), tuple(refusals), blind)
 
 
 def answers(broker: BrokerAddress) -> bool:
@@ -88,16 +97,23 @@ def written(found: Found, device: str, broker: BrokerAddress) -> str:
     return "\n".join(parts)
 
 
-def put(path: Path, text: str) -> None:
-    """Write the file, whole or not at all, readable by everybody as the package's own is.
+def put(path: Path, text: str) -> Path | None:
+    """Write the file, whole or not at all; returns where that of somebody else is kept, None where there was none.
 
-    Raises ConfigError, and writes nothing, when a name that was asked for cannot stand in a configuration; OSError when
-    the file cannot be written.
+    A new file is readable by everybody as the package's own is, one that is replaced stays as closed as it was. Raises
+    ConfigError, and writes nothing, when a name that was asked for cannot stand in a configuration; OSError when the
+    file cannot be written.
     """
     parse(text, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.stat() if path.exists() else None
+    kept = None if is_ours_to_write(path) else _set_aside(path)
     durable.replace(path, text.encode())
-    path.chmod(0o644)
+    if before is None:
+        path.chmod(0o644)
+    else:
+        _close_as(path, before)
+    return kept
 
 
 def is_ours_to_write(path: Path) -> bool:
@@ -108,15 +124,40 @@ def is_ours_to_write(path: Path) -> bool:
         return True
 
 
-def _microphones(refusals: list[str]) -> list[str]:
-    """Inputs of sound cards; a service has no part in anybody's sound session."""
+def _set_aside(path: Path) -> Path:
+    """A copy of the file beside it, under a name that nothing has yet."""
+    names = (f"{path.name}.old{ending}" for ending in chain([""], (f".{number}" for number in count(2))))
+    kept = next(other for name in names if not (other := path.with_name(name)).exists())
+    with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(path.read_bytes())
+        durable.sync_file(file)
+    _close_as(kept, path.stat())
+    durable.sync(kept.parent)
+    return kept
+
+
+def _close_as(path: Path, before: os.stat_result) -> None:
+    """Readable by whom the file of before was; only root may give files away, and others have not."""
+    with suppress(PermissionError):
+        os.chown(path, before.st_uid, before.st_gid)
+    path.chmod(stat.S_IMODE(before.st_mode))
+
+
+def _inputs(refusals: list[str]) -> list[str]:
     from capture.microphones import input_devices
 
     try:
-        return [name for name in input_devices() if _HARDWARE.search(name)]
+        return input_devices()
     except CaptureError as error:
         refusals.append(str(error))
         return []
+
+
+def _lasting(name: str, inputs: list[str]) -> str:
+    """The part of an input's name that is the same after the next start, where cards are numbered anew; all of the name
+    where another input is called so too."""
+    part = _HARDWARE.sub("", name)
+    return part if part and [each for each in inputs if part.casefold() in each.casefold()] == [name] else name
 
 
 def _name(label: str, otherwise: str, taken: set[str]) -> str:

@@ -1,18 +1,15 @@
-"""How the machine is: temperature, power and its mode, the clock; and who may read its secrets."""
+"""How the machine is: temperature, power and its mode, the clock."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import stat
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.clock import clock_state
-from appliance.config import Config
 from appliance.finding import Finding
 from appliance.power import SYS, Power
 from appliance.temperature import Thermometer
@@ -80,38 +77,3 @@ def judge_clock(now_s: float) -> Finding:
         return Finding("clock", "ok", "synchronised")
     text = "not synchronised: results say so, times may be wrong"
     return Finding("clock", "note", text, "systemctl enable --now systemd-timesyncd")
-
-
-def secret_findings(config: Config, path: Path) -> Iterator[Finding]:
-    """Files that hold secrets, and the configuration itself."""
-    yield from _writable(path)
-    for secret in dict.fromkeys(_secrets(config)):
-        if str(secret).startswith("credential:"):
-            continue
-        try:
-            mode = stat.S_IMODE(secret.stat().st_mode)
-        except OSError:
-            continue  # whoever needs it says so
-        if mode & (stat.S_IROTH | stat.S_IWOTH):
-            text = f"{secret}: everybody on this machine may read it ({mode:04o})"
-            yield Finding("permissions", "problem", text, f"chmod o= {secret}")
-        elif not os.access(secret, os.R_OK):
-            yield Finding("permissions", "problem", f"{secret}: cannot be read", f"chgrp it to the service: {secret}")
-        else:
-            yield Finding("permissions", "ok", f"{secret}: closed to others")
-
-
-def _writable(path: Path) -> Iterator[Finding]:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & stat.S_IWOTH:
-        text = f"{path}: everybody on this machine may change it ({mode:04o})"
-        yield Finding("permissions", "problem", text, f"chmod o-w {path}")
-
-
-def _secrets(config: Config) -> Iterator[Path]:
-    tables = [table for table in (config.mqtt, config.oip, *config.camera) if table is not None]
-    for table in tables:
-        for key in ("password_file", "key_file", "token_file"):
-            value = getattr(table, key, None)
-            if value is not None:
-                yield value

@@ -9,6 +9,7 @@ from appliance.config_errors import ConfigError
 from appliance.text_file import NotText, read_text
 
 MOST_BYTES = 64 << 10
+CREDENTIAL = "credential:"
 
 
 def secret(path: Path) -> str:
@@ -40,10 +41,21 @@ def token(path: Path) -> str:
 
 def credential(path: Path) -> Path:
     """`credential:NAME` as the file that systemd has made of it, any other path as it is. Raises ConfigError."""
-    text = str(path)
-    if not text.startswith("credential:"):
+    name = credential_name(path)
+    if name is None:
         return path
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
-        raise ConfigError(f"{text}: no systemd credentials here; use a file, or run as the service")
-    return Path(folder) / text.removeprefix("credential:")
+        raise ConfigError(f"{path}: no systemd credentials here; use a file, or run as the service")
+    return Path(folder) / name
+
+
+def credential_name(path: Path) -> str | None:
+    """NAME of `credential:NAME`; None for any other path."""
+    text = str(path)
+    return text.removeprefix(CREDENTIAL) if text.startswith(CREDENTIAL) else None
+
+
+def known_to_the_service_alone(path: Path) -> bool:
+    """A systemd credential, looked for by somebody whom systemd gave none."""
+    return credential_name(path) is not None and not os.environ.get("CREDENTIALS_DIRECTORY")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -17,12 +18,13 @@ ETC = Path("/etc/appliance/appliance.toml")
 @click.option("--config", "path", type=click.Path(path_type=Path), default=ETC, show_default=True, help="Write here.")
 @click.option("--broker", help="Its address, such as mqtt://hub.lan:1883; default: one on this machine.")
 @click.option("--name", help="Of this device, in every topic; default: the host name.")
-@click.option("--force", is_flag=True, help="Overwrite a configuration that is there.")
+@click.option("--force", is_flag=True, help="Replace a configuration that is there; it is kept beside the new one.")
 def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
     """Look for cameras, microphones and a broker, and write a first configuration.
 
     Every camera that delivers a picture is read for digits, every microphone is listened to for spoken ones: models
-    that come along. Without a camera a synthetic scene stands in. A configuration that somebody wrote stays as it is.
+    that come along. Without a camera a synthetic scene stands in. A configuration that somebody wrote stays as it is,
+    with --force it stays beside the new one; stop the service before, which holds its cameras and microphones.
     """
     from appliance import first_config
     from appliance.config_errors import ConfigError
@@ -30,11 +32,14 @@ def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
     from capture.camera import cameras
 
     try:
-        if not (force or first_config.is_ours_to_write(path)):
-            raise BadInput(f"{path}: there is a configuration already; --force overwrites it")
+        replaces = not first_config.is_ours_to_write(path)
+        if replaces and not force:
+            raise BadInput(f"{path}: there is a configuration already; --force replaces it")
         address = BrokerAddress.parse(broker or first_config.LOCAL_BROKER)
         found = first_config.look(cameras())
-        first_config.put(path, first_config.written(found, name or _host_name(), address))
+        if replaces and found.blind:
+            raise Failed(_blind(path, found.refusals))
+        kept = first_config.put(path, first_config.written(found, name or _host_name(), address))
     except ConfigError as error:
         raise BadInput(str(error)) from error
     except OSError as error:
@@ -49,7 +54,19 @@ def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
         click.echo(f"not used: {refusal}")
     if not first_config.answers(address):
         click.echo(f"no broker answers at {address}: apt-get install mosquitto, or name another with --broker")
+    if kept is not None:
+        click.echo(f"what was in {path} is kept as {kept}")
     click.echo(f"{path} is written. Next: {_next(path)}")
+
+
+def _blind(path: Path, refusals: Iterable[str]) -> str:
+    return "\n".join(
+        (
+            *(f"not used: {refusal}" for refusal in refusals),
+            f"{path} stays as it is: there are cameras, and none delivers a picture. The service holds those it uses: "
+            "systemctl stop appliance, then run this again. Where none ever does, move that file away first",
+        )
+    )
 
 
 def _host_name() -> str:

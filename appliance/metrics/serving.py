@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from appliance.metrics.settings import Metrics
 from appliance.oip.settings import address, is_loopback
-from appliance.secret import token
+from appliance.secret import credential, token
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -60,11 +60,11 @@ class MetricsServer:
 
     @property
     def _pair(self) -> tuple[Path, Path] | None:
-        """Certificate and key."""
+        """Certificate and key. Raises ConfigError for a credential that only the service has."""
         settings = self._settings
         if settings.cert_file is None or settings.key_file is None:
             return None
-        return settings.cert_file, settings.key_file
+        return settings.cert_file, credential(settings.key_file)
 
     def _application(self, observe: Callable[[], Observed]) -> Starlette:
         from starlette.applications import Starlette

@@ -15,7 +15,11 @@ class Metrics(Table):
     cert_file: File | None = Field(
         None, description="certificate (PEM); other addresses than loopback need it", examples=["metrics.crt"]
     )
-    key_file: File | None = Field(None, description="key of the certificate (PEM)", examples=["metrics.key"])
+    key_file: File | None = Field(
+        None,
+        description="key of the certificate (PEM); credential:NAME reads a systemd credential",
+        examples=["credential:metrics.key"],
+    )
     token_file: File | None = Field(
         None,
         description="file whose first line Prometheus must send as `Authorization: Bearer …`; other addresses than "

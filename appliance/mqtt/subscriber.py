@@ -74,6 +74,10 @@ class Subscriber:
     ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # paho closes the pair of sockets that wakes its thread when the client is freed: at once, where no callback of
+        # ours holds it, and not whenever garbage is collected.
+        self._client.on_connect = self._client.on_subscribe = None
+        self._client.on_disconnect = self._client.on_message = None
 
     def news(self) -> Iterator[str]:
         """What happened to the connection since the last call, in sentences."""

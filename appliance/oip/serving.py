@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.config_errors import ConfigError
 from appliance.oip.desk import Desk
 from appliance.oip.settings import OFF, Oip, address, is_loopback
-from appliance.secret import token
+from appliance.secret import credential, token
 
 if TYPE_CHECKING:
     from appliance.oip.attention import Attention, AttentionFigures
@@ -104,11 +104,11 @@ class Serving:
 
     @property
     def pair(self) -> tuple[Path, Path] | None:
-        """Certificate and key."""
+        """Certificate and key. Raises ConfigError for a credential that only the service has."""
         settings = self._settings
         if settings.cert_file is None or settings.key_file is None:
             return None
-        return settings.cert_file, settings.key_file
+        return settings.cert_file, credential(settings.key_file)
 
     @property
     def most_bytes(self) -> int:

@@ -21,12 +21,16 @@ class Oip(Table):
     cert_file: File | None = Field(
         None, description="certificate (PEM); other addresses than loopback need it", examples=["service.crt"]
     )
-    key_file: File | None = Field(None, description="key of the certificate (PEM)", examples=["service.key"])
+    key_file: File | None = Field(
+        None,
+        description="key of the certificate (PEM); credential:NAME reads a systemd credential",
+        examples=["credential:service.key"],
+    )
     token_file: File | None = Field(
         None,
         description="file whose first line every caller must send as `Authorization: Bearer …`; other addresses than "
-        "loopback need it",
-        examples=["/etc/appliance/credentials/oip-token"],
+        "loopback need it; credential:NAME reads a systemd credential",
+        examples=["credential:oip-token"],
     )
     timeout_s: Seconds = Field(
         10.0, description="seconds after which an unanswered question counts as failed", examples=[10.0]

@@ -21,7 +21,7 @@ from appliance.page.record import Record
 from appliance.page.session import Door
 from appliance.page.settings import Page
 from appliance.page.viewers import Viewer, Viewers
-from appliance.secret import secret, token
+from appliance.secret import credential, secret, token
 
 if TYPE_CHECKING:
     from appliance.oip.web_server import WebServer
@@ -141,11 +141,11 @@ class LivePage:
 
     @property
     def pair(self) -> tuple[Path, Path] | None:
-        """Certificate and key."""
+        """Certificate and key. Raises ConfigError for a credential that only the service has."""
         settings = self._settings
         if settings.cert_file is None or settings.key_file is None:
             return None
-        return settings.cert_file, settings.key_file
+        return settings.cert_file, credential(settings.key_file)
 
     def application(self) -> Any:
         """The page, without a server around it."""

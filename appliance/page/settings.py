@@ -15,7 +15,11 @@ class Page(Table):
     cert_file: File | None = Field(
         None, description="certificate (PEM); other addresses than loopback need it", examples=["page.crt"]
     )
-    key_file: File | None = Field(None, description="key of the certificate (PEM)", examples=["page.key"])
+    key_file: File | None = Field(
+        None,
+        description="key of the certificate (PEM); credential:NAME reads a systemd credential",
+        examples=["credential:page.key"],
+    )
     password_file: File | None = Field(
         None,
         description="file whose first line opens the page, at least 8 characters; other addresses than loopback need "

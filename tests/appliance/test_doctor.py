@@ -101,6 +101,14 @@ def test_a_broker_that_cannot_be_reached_is_a_problem_with_its_reason(name: str,
     assert words in problems(findings(tmp_path, f"[mqtt]\n{keys.format(port=free_port())}\n{CAMERA}"))["broker"]
 
 
+def test_a_password_that_only_the_service_has_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    keys = f'broker = "mqtt://127.0.0.1:{free_port()}"\nusername = "me"\npassword_file = "credential:mqtt-password"'
+    found = findings(tmp_path, f"[mqtt]\n{keys}\n{CAMERA}")
+    assert {"broker", "permissions", "secrets"}.isdisjoint(problems(found))
+    assert {each["subject"] for each in found if "the service alone" in each["text"]} == {"broker", "secrets"}
+
+
 @pytest.mark.broker
 def test_a_broker_that_answers_is_fine(broker: Broker, tmp_path: Path) -> None:
     found = findings(tmp_path, f'[mqtt]\nbroker = "{broker.url}"\n{CAMERA}{PIPELINE}')

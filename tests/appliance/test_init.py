@@ -14,6 +14,7 @@ from appliance.config import load
 from appliance.first_config import AS_INSTALLED, Found, Source
 from appliance.mqtt.settings import BrokerAddress
 from capture.camera import CameraDevice
+from capture.microphone_child import choose
 
 BROKER = BrokerAddress("hub.lan", 1883, tls=False)
 
@@ -36,7 +37,7 @@ def test_cameras_and_microphones_become_pipelines_with_the_models_that_come_alon
             Source("hd-webcam", "camera:/dev/v4l/by-id/usb-1", 'HD "Webcam"\nof Zoë'),
             Source("hd-webcam-2", "camera:0", ""),
         ),
-        (Source("usb-audio", "mic:USB Audio: - (hw:1,0)", "USB Audio: - (hw:1,0)"),),
+        (Source("usb-audio", "mic:USB Audio: -", "USB Audio: - (hw:1,0)"),),
         (),
     )
     path = tmp_path / "appliance.toml"
@@ -61,8 +62,33 @@ def test_two_devices_of_one_label_get_two_names_and_inputs_that_are_no_hardware_
     assert [(each.name, each.uri) for each in found.microphones] == [
         ("usb-audio", "mic:USB Audio: - (hw:1,0)"),
         ("usb-audio-2", "mic:USB Audio: - (hw:2,0)"),
-        ("microphone", "mic:…: (hw:3,0)"),
+        ("microphone", "mic:…:"),
     ]
+
+
+INPUTS = {
+    "one of its name": (["HDMI: 0 (hw:0,3)", "USB Audio: - (hw:1,0)", "default"], ["HDMI: 0", "USB Audio: -"]),
+    "two alike": (["USB Audio: - (hw:1,0)", "USB Audio: - (hw:2,0)"], None),
+    "one whose name is a part of another's": (
+        ["Mic: - (hw:1,0)", "Room Mic: - (hw:2,0)"],
+        ["Mic: - (hw:1,0)", "Room Mic: -"],
+    ),
+    "one that a sound session calls so too": (["USB (hw:1,0)", "usb", "pulse"], ["USB (hw:1,0)"]),
+    "one without a name": (["(hw:1,0)"], ["(hw:1,0)"]),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_microphone_is_written_without_the_number_of_its_card_where_that_still_chooses_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, written = INPUTS[name]
+    monkeypatch.setattr("capture.microphones.input_devices", lambda: inputs)
+    found = first_config.look([]).microphones
+    uris = [each.uri.removeprefix("mic:") for each in found]
+    assert uris == (written or inputs)
+    devices = [{"name": each, "max_input_channels": 1} for each in inputs]
+    assert [inputs[choose(devices, uri, default=-1)] for uri in uris] == [each.words for each in found]
 
 
 def test_a_camera_that_delivers_no_picture_is_named_and_left_out(tmp_path: Path, no_devices: None) -> None:
@@ -87,12 +113,49 @@ def test_what_somebody_wrote_stays_and_what_the_package_brought_is_replaced(tmp_
     path.write_text("# mine\n")
     code, said = _init(path)
     assert code == 2
-    assert "--force overwrites it" in said
+    assert "--force replaces it" in said
     assert path.read_text() == "# mine\n"
     path.write_text(f"{AS_INSTALLED} nothing is set up yet.\n")
     assert _init(path)[0] == 0
     assert _init(path)[0] == 2  # now it is theirs
+    assert not list(tmp_path.glob("*.old*"))
+
+
+def test_force_keeps_what_somebody_wrote_beside_the_new_file_and_both_stay_closed(
+    tmp_path: Path, no_devices: None
+) -> None:
+    path = tmp_path / "appliance.toml"
+    path.write_bytes(b"# mine, in Latin: \xe9\n")
+    path.chmod(0o640)
+    code, said = _init(path, "--force")
+    assert code == 0, said
+    assert f"what was in {path} is kept as {path}.old" in said
+    assert (tmp_path / "appliance.toml.old").read_bytes() == b"# mine, in Latin: \xe9\n"
+    assert load(path).camera[0].uri == "scene:digits"
     assert _init(path, "--force")[0] == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "appliance.toml",
+        "appliance.toml.old",
+        "appliance.toml.old.2",
+    ]
+    assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o640}
+    assert b"mine" in (tmp_path / "appliance.toml.old").read_bytes()
+
+
+def test_force_writes_nothing_while_another_program_holds_every_camera(
+    tmp_path: Path, no_devices: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = CameraDevice(str(tmp_path / "video0"), "A camera", "")
+    monkeypatch.setattr("capture.camera.cameras", lambda: [held])
+    path = tmp_path / "appliance.toml"
+    path.write_text("# mine\n")
+    code, said = _init(path, "--force")
+    assert code == 1
+    assert str(tmp_path / "video0") in said
+    assert "systemctl stop appliance" in said
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("appliance.toml", "# mine\n")]
+    path.unlink()
+    assert _init(path, "--force")[0] == 0  # nothing is lost: the scene stands in
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 
 from appliance.broker_doctor import broker_findings
 from appliance.config import Config, parse
-from appliance.finding import Finding
-from appliance.machine_doctor import judge_clock, machine_findings, secret_findings
+from appliance.machine_doctor import judge_clock, machine_findings
 from appliance.microphone_doctor import judge, level_findings
 from tests.certificates import LONG_AGO, Authority
 from tests.conftest import Broker, free_port
@@ -137,33 +135,6 @@ def test_a_microphone_that_is_disabled_or_a_file_is_left_alone() -> None:
     assert list(level_findings(parse(MICROPHONE.replace("mic:", "wav:none.wav"), "a.toml"))) == []
 
 
-def secrets(folder: Path, *, secret: int = 0o600, file: int = 0o644) -> list[Finding]:
-    (folder / "password").write_text("secret\n")
-    (folder / "password").chmod(secret)
-    path = folder / "a.toml"
-    path.write_text(f'[mqtt]\nusername = "me"\npassword_file = "{folder / "password"}"\n')
-    path.chmod(file)
-    return list(secret_findings(parse(path.read_text(), str(path)), path))
-
-
-def test_a_secret_that_is_closed_is_fine(tmp_path: Path) -> None:
-    assert [finding.state for finding in secrets(tmp_path)] == ["ok"]
-
-
-def test_a_secret_that_everybody_may_read_is_a_problem_and_the_fix_closes_it(tmp_path: Path) -> None:
-    (found,) = secrets(tmp_path, secret=0o644)
-    assert found.state == "problem"
-    assert found.fix == f"chmod o= {tmp_path / 'password'}"
-    os.system(found.fix)  # as a person would type it
-    assert stat.S_IMODE((tmp_path / "password").stat().st_mode) == 0o640
-
-
-def test_a_configuration_that_everybody_may_change_is_a_problem(tmp_path: Path) -> None:
-    found = secrets(tmp_path, file=0o646)
-    assert found[0].state == "problem"
-    assert "may change it" in found[0].text
-
-
 def ending(days: float) -> tuple[str, str]:
     end = datetime.now(timezone.utc) + timedelta(days=days)
     return LONG_AGO[0], end.strftime("%Y%m%d%H%M%SZ")
@@ -208,6 +179,31 @@ def test_our_own_certificate_that_has_ended_is_a_problem_although_no_broker_answ
     assert [finding.state for finding in found] == ["problem", "problem"]
     assert "it ended" in found[1].text
     assert "appliance broker renew" in found[1].fix
+
+
+HIDDEN = {
+    "a password": ('username = "me"\npassword_file = "credential:mqtt-password"', "credential:mqtt-password"),
+    "a key": ('cert_file = "none.crt"\nkey_file = "credential:mqtt.key"', "credential:mqtt.key"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_broker_whose_secret_only_the_service_has_is_no_problem(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, secret = HIDDEN[name]
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    found = broker_findings(parse(f'[mqtt]\nbroker = "mqtt://127.0.0.1:{free_port()}"\n{keys}', "a.toml"))
+    broker = next(finding for finding in found if finding.subject == "broker")
+    assert broker.state == "note"
+    assert f"not tried: the service alone knows {secret}" in broker.text
+    assert "journalctl -u appliance" in broker.fix
+
+
+def test_a_secret_that_systemd_was_to_give_and_has_not_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (broker,) = broker_findings(parse(f"[mqtt]\n{HIDDEN['a password'][0]}", "a.toml"))
+    assert (broker.state, "mqtt-password: the secret cannot be read" in broker.text) == ("problem", True)
 
 
 @pytest.mark.system

@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from appliance.assembly import Assembly, assemble
 from appliance.catalogue import Catalogue
 from appliance.config import parse
@@ -180,11 +182,15 @@ def offered(settings: Metrics) -> Iterator[str]:
         assert not thread.is_alive()
 
 
-def test_over_the_network_only_the_bearer_of_the_token_is_answered(tmp_path: Path) -> None:
+def test_over_the_network_only_the_bearer_of_the_token_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = Authority(tmp_path / "authority")
     certificate, key = authority.sign("box")
     (tmp_path / "token").write_text("a long secret\n")
-    settings = Metrics(listen="0.0.0.0:0", cert_file=certificate, key_file=key, token_file=tmp_path / "token")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(key.parent))
+    theirs = Path(f"credential:{key.name}")
+    settings = Metrics(listen="0.0.0.0:0", cert_file=certificate, key_file=theirs, token_file=tmp_path / "token")
     with offered(settings) as address:
         url = address.replace("0.0.0.0", "127.0.0.1")
         trusting = ssl.create_default_context(cafile=str(authority.certificate))

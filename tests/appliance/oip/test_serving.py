@@ -42,12 +42,16 @@ def test_a_web_page_cannot_ask_a_server_on_loopback(caller: Caller, headers: Map
     assert caller.ask("GET", "/v2", headers=headers)[0] == status
 
 
-def test_from_other_machines_only_the_bearer_of_the_token_may_ask(room: Room, tmp_path: Path) -> None:
+def test_from_other_machines_only_the_bearer_of_the_token_may_ask(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = Authority(tmp_path / "authority")
     certificate, key = authority.sign("service")
     token = tmp_path / "token"
     token.write_text("open sesame\n")
-    settings = Oip(http="0.0.0.0:0", grpc="off", cert_file=certificate, key_file=key, token_file=token)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(key.parent))
+    theirs = Path(f"credential:{key.name}")
+    settings = Oip(http="0.0.0.0:0", grpc="off", cert_file=certificate, key_file=theirs, token_file=token)
     with offered(room, settings) as addresses:
         context = ssl.create_default_context(cafile=str(authority.certificate))
         caller = Caller(f"localhost:{str(addresses.http).rpartition(':')[2]}", context=context)

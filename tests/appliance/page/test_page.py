@@ -31,13 +31,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def locked(authority: Authority, tmp_path: Path) -> Iterator[tuple[LivePage, Visitor]]:
+def locked(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LivePage, Visitor]]:
     """A page that other machines could reach: TLS, a password and a token."""
     certificate, key = authority.sign("page")
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
     (tmp_path / "token").write_text("a-token\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(key.parent))
     more = (
-        f'cert_file = "{certificate}"\nkey_file = "{key}"\npassword_file = "{tmp_path / "password"}"\n'
+        f'cert_file = "{certificate}"\nkey_file = "credential:{key.name}"\npassword_file = "{tmp_path / "password"}"\n'
         f'token_file = "{tmp_path / "token"}"\nhosts = ["Dock.Example.Com"]'
     )
     with offered(configured(more, listen="0.0.0.0:0")) as page:

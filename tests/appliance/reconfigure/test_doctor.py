@@ -122,4 +122,4 @@ def test_where_it_cannot_be_seen_that_is_said(device: SimulatedDevice) -> None:
     assert config is not None
     assert findings[-1].state == "problem"
     assert "cannot be told" in findings[-1].text
-    assert "sudo -u appliance" in findings[-1].fix
+    assert findings[-1].fix.endswith(f"sudo -u appliance appliance doctor --config {device.path}")
