@@ -79,7 +79,9 @@ def test_a_teacher_with_other_labels_is_a_sentence(bench: Bench, frames: Path, t
     assert not (bench.library / "small" / "2").exists()
 
 
-@pytest.mark.parametrize("verb", [("prune", "shapes"), ("distill", "shapes", "--teacher", "shapes")], ids=lambda v: v[0])
+@pytest.mark.parametrize(
+    "verb", [("prune", "shapes"), ("distill", "shapes", "--teacher", "shapes")], ids=lambda v: v[0]
+)
 def test_frames_that_show_nothing_are_refused_before_hours_of_teaching(
     verb: tuple[str, ...], bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
