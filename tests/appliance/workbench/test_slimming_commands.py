@@ -96,6 +96,23 @@ def test_frames_that_show_nothing_are_refused_before_hours_of_teaching(
     assert sentence.startswith("shapes finds nothing in these frames, so nothing can be judged")
 
 
+WORDS = {
+    "prune": ("prune", "shapes", "--frames", "."),
+    "distill": ("distill", "shapes", "--teacher", "shapes", "--frames", "."),
+    "quantize": ("quantize", "shapes", "--frames", "."),
+    "split": ("split", "shapes", "--suggest"),
+}
+
+
+@pytest.mark.parametrize("verb", WORDS)
+def test_a_folder_that_is_there_already_is_refused_before_any_work(
+    verb: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.catalogue.Catalogue.find", lambda *_: pytest.fail("it began to work"))
+    result = bench(*WORDS[verb], "--out", tmp_path)
+    assert (result.exit_code, "nothing is overwritten: name another folder" in result.stderr) == (2, True)
+
+
 def test_a_teacher_that_is_no_model_and_missing_frames_are_sentences(bench: Bench, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"rubbish")
