@@ -93,6 +93,17 @@ def test_weights_of_a_type_that_pytorch_has_not_are_named(tmp_path: Path) -> Non
         Trainable(Graph.load(path))
 
 
+def test_a_network_without_weights_to_train_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    from tests.networks import tensor, write
+
+    given, made = [tensor("x", [1, 4])], [tensor("y", [1, 4])]
+    path = write(tmp_path / "net.onnx", [onnx.helper.make_node("Relu", ["x"], ["y"])], given, made)
+    pairs = [({"x": np.ones((1, 4), np.float32)}, {"y": np.ones((1, 4), np.float32)})] * 4
+    with pytest.raises(WorkbenchError, match="tested: the last stage has no weights that can be trained"):
+        teach(Graph.load(path), pairs, classifier(tmp_path, 1).manifest)
+
+
 OLDER: dict[str, tuple[int, dict[str, Any], list[int]]] = {
     "Pad": (9, {"pads": [0, 0, 1, 1, 0, 0, 1, 1]}, [1, 2, 6, 6]),
     "Slice": (9, {"starts": [0], "ends": [2], "axes": [2]}, [1, 2, 2, 4]),
