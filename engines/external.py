@@ -44,6 +44,13 @@ def external_files(path: Path) -> tuple[str, ...]:
     return names
 
 
+def bytes_of(*paths: Path) -> int:
+    """Bytes of these networks and of the files that hold their weights, each counted once; raises as above."""
+    files = {path.resolve() for path in paths}
+    files |= {(path.parent / name).resolve() for path in paths for name in external_files(path)}
+    return sum(file.stat().st_size for file in files)
+
+
 def _may_name_some(path: Path) -> bool:
     """Without the key there is none, and parsing can be saved."""
     keep = len(_KEY) - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.bundle import Bundle
+from engines.external import bytes_of
 from engines.workbench.agreement import Agreement
 from engines.workbench.plot import stacked_bars
 from engines.workbench.report import Report, table
@@ -50,5 +51,5 @@ def report(agreement: Agreement, first: Bundle, second: Bundle, given: str) -> R
 
 
 def size(bundle: Bundle) -> int:
-    """Bytes of the networks of a model."""
-    return sum(bundle.stage_path(stage.name).stat().st_size for stage in bundle.manifest.stages)
+    """Bytes of the networks of a model, weights in other files included."""
+    return bytes_of(*(bundle.stage_path(stage.name) for stage in bundle.manifest.stages))

@@ -119,6 +119,8 @@ def teach(
     torch = pytorch()
     torch.manual_seed(lesson.seed)
     network = Trainable(graph)
+    if not network.parameters:
+        raise WorkbenchError(f"{manifest.name}: the last stage has no weights that can be trained")
     _check_same(network, graph, material[0][0])
     loss = _loss(torch, manifest)
     held = list(material[::4])

@@ -9,13 +9,17 @@ stays with the client, who finds what to do in `bundle.json` beside it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
 
 from engines.bundle import LABELS_FILE, MANIFEST_FILE, Bundle, labels_text
+from engines.digest import of_bytes
 from engines.engine import TensorSpec
 from engines.external import external_files
-from engines.manifest import Manifest
+from engines.manifest import AudioInput, Manifest, Stage
 from engines.onnxrt import OnnxEngine
 from engines.workbench.work import WorkbenchError
 
@@ -35,31 +39,67 @@ TYPES = {
 }
 MOST_IN_A_BATCH = 8
 
+Specs: TypeAlias = tuple[TensorSpec, ...]
+
 
 def triton_repository(bundle: Bundle) -> dict[str, bytes]:
-    """File name to content of everything in the repository; raises EngineError when a network cannot be loaded."""
+    """File name to content of everything in the repository.
+
+    Constants of the manifest, such as Silero's `sr`, are written into the networks: nobody has to send them. Raises
+    EngineError when a network cannot be loaded, WorkbenchError when Triton has no way to say what it takes or makes.
+    """
     manifest, files = bundle.manifest, dict[str, bytes]()
+    constants = manifest.input.constants if isinstance(manifest.input, AudioInput) else {}
     looked = [_look(bundle.stage_path(stage.name)) for stage in manifest.stages]
+    given = [(tuple(spec for spec in inputs if spec.name not in constants), outputs) for inputs, outputs in looked]
     single = len(manifest.stages) == 1
-    batched = all(_is_batched(inputs, outputs) for inputs, outputs in looked)
-    for stage, (inputs, outputs) in zip(manifest.stages, looked, strict=True):
+    batched = all(_is_batched(inputs, outputs) for inputs, outputs in given)
+    stages: list[Stage] = []
+    for stage, (inputs, outputs), (all_inputs, _) in zip(manifest.stages, given, looked, strict=True):
         name = manifest.name if single else f"{manifest.name}-{stage.name}"
         path = bundle.stage_path(stage.name)
+        network = _with_constants(path, [spec for spec in all_inputs if spec.name in constants], constants)
+        stages.append(stage.model_copy(update={"digest": of_bytes(network), "variants": ()}))
         files[f"{name}/config.pbtxt"] = _network(name, inputs, outputs, batched).encode()
-        files[f"{name}/1/model.onnx"] = path.read_bytes()
+        files[f"{name}/1/model.onnx"] = network
         files |= {f"{name}/1/{weights}": (path.parent / weights).read_bytes() for weights in external_files(path)}
     if not single:
-        files[f"{manifest.name}/config.pbtxt"] = _ensemble(manifest, looked, batched).encode()
+        files[f"{manifest.name}/config.pbtxt"] = _ensemble(manifest, given, batched).encode()
         files[f"{manifest.name}/1/.keep"] = b""  # Triton wants a version of it, with nothing inside
-    document = manifest.model_dump(mode="json", by_alias=True)
+    document = _told(manifest, stages).model_dump(mode="json", by_alias=True)
     files[f"{manifest.name}/{MANIFEST_FILE}"] = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
     files[f"{manifest.name}/{LABELS_FILE}"] = labels_text(manifest)
     return files
 
 
-def _look(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def _look(path: Path) -> tuple[Specs, Specs]:
     with OnnxEngine(path, optimise=False) as engine:
         return engine.inputs, engine.outputs
+
+
+def _with_constants(path: Path, specs: Sequence[TensorSpec], values: Mapping[str, int | float]) -> bytes:
+    """The network with these inputs fixed inside; as it is where there is none."""
+    if not specs:
+        return path.read_bytes()
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    for spec in specs:
+        value = np.full([size or 1 for size in spec.shape], values[spec.name], spec.dtype)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, spec.name))
+    left = [each for each in model.graph.input if each.name not in {spec.name for spec in specs}]
+    del model.graph.input[:]
+    model.graph.input.extend(left)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _told(manifest: Manifest, stages: Sequence[Stage]) -> Manifest:
+    """The manifest for the client: of the networks as they are in the repository."""
+    spec = manifest.input
+    if isinstance(spec, AudioInput):
+        spec = spec.model_copy(update={"constants": {}})
+    return manifest.model_copy(update={"input": spec, "stages": tuple(stages)})
 
 
 def _is_batched(inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> bool:
@@ -116,6 +156,11 @@ def _tensor(kind: str, spec: TensorSpec, batched: bool) -> str:
     if spec.dtype.name not in TYPES:
         raise WorkbenchError(f"{spec.name} is {spec.dtype}, which Triton has no type for")
     sizes = spec.shape[1:] if batched else spec.shape
+    if not sizes:
+        raise WorkbenchError(
+            f"the {kind} {spec.name} has no axes, which Triton cannot take: export the network with one of size 1, or, "
+            "for an input that never changes, name its value in input.constants of bundle.json"
+        )
     dims = ", ".join("-1" if size is None else str(size) for size in sizes)
     return f"{kind} {{\n  name: {_quoted(spec.name)}\n  data_type: {TYPES[spec.dtype.name]}\n  dims: [ {dims} ]\n}}"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines import digest
 from engines.bundle import Bundle
 from engines.external import external_files
 from engines.manifest import Manifest, Stage
@@ -19,18 +20,25 @@ class Made:
     files: Mapping[str, Path]
 
 
-def restaged(bundle: Bundle, stages: tuple[Stage, ...], files: Mapping[str, Path], how: str) -> Made:
-    """The bundle with other stages; `files` has those that are new. `how`: a sentence for the manifest's `about`.
+def restaged(
+    bundle: Bundle,
+    stages: tuple[Stage, ...],
+    files: Mapping[str, Path],
+    how: str,
+    without: Collection[str] = (),
+) -> Made:
+    """The bundle with other stages; `files` has what is new, networks and further files. `how`: a sentence for `about`.
 
-    Further files stay, except external weights that no stage reads any more.
+    Further files stay, except those in `without` and external weights that no stage reads any more.
     """
     staying = {stage.file for stage in stages} | {each.file for stage in stages for each in stage.variants}
-    kept_networks = set(bundle.manifest.networks) & staying
+    kept_networks = set(bundle.manifest.networks) & staying - files.keys()
     gone = set(bundle.manifest.networks) - kept_networks
     weights = {name for file in gone for name in external_files(bundle.files[file])}
     for name in kept_networks:
         weights -= set(external_files(bundle.files[name]))
-    further = {name: digest for name, digest in bundle.manifest.files.items() if name not in weights}
+    further = {name: old for name, old in bundle.manifest.files.items() if name not in weights.union(without)}
+    further |= {name: digest.of_file(path) for name, path in files.items() if name not in staying}
     manifest = Manifest.model_validate(
         bundle.manifest.model_dump(by_alias=True)
         | {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ class Report:
     """Also the name of its files."""
     title: str
     facts: Mapping[str, Any]
-    """The numbers, as JSON takes them."""
+    """The numbers, as JSON takes them; those that are not finite are written as null."""
     text: str
     """The same for people: Markdown, without the title."""
     pictures: Mapping[str, bytes] = field(default_factory=dict)
@@ -31,7 +33,7 @@ class Report:
 
     def files(self) -> dict[str, bytes]:
         """Name to content of every file."""
-        document = json.dumps(self.facts, indent=2, ensure_ascii=False, allow_nan=False)
+        document = json.dumps(_as_json(self.facts), indent=2, ensure_ascii=False, allow_nan=False)
         return {
             f"{self.verb}.json": f"{document}\n".encode(),
             f"{self.verb}.md": f"# {self.title}\n\n{self.text.rstrip()}\n".encode(),
@@ -39,13 +41,30 @@ class Report:
         }
 
 
+def _as_json(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_free(folder: Path) -> None:
+    """Raises WorkbenchError when `folder` is there already or cannot be made: for asking before long work."""
+    if os.path.lexists(folder):
+        raise WorkbenchError(f"{folder}: there is something already, and nothing is overwritten: name another folder")
+    above = next(each for each in folder.absolute().parents if each.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise WorkbenchError(f"{folder}: {above} is no folder that can be written to: name another place")
+
+
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make `folder` with these files, whole or not at all; names may lead into folders below it.
 
-    Raises WorkbenchError when there is something already, OSError when the disk refuses.
+    Raises WorkbenchError as `check_free` does, OSError when the disk refuses.
     """
-    if folder.exists():
-        raise WorkbenchError(f"{folder}: there is something already, and nothing is overwritten: name another folder")
+    check_free(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f"{DRAFT_PREFIX}{folder.name}-{secrets.token_hex(4)}"
     draft.mkdir()

@@ -7,15 +7,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engines import digest
 from engines.bundle import Bundle
-from engines.engine import Tensors
+from engines.engine import EngineError, Tensors
+from engines.external import bytes_of
 from engines.manifest import Stage
+from engines.model import Model
+from engines.onnxrt import OnnxEngine
+from engines.stored_arrays import stored_arrays
 from engines.workbench.made import Made, restaged
 from engines.workbench.plot import stacked_bars
 from engines.workbench.report import Report, table
 from engines.workbench.tensors import take_turns_ms
 from engines.workbench.trial import with_stages
+
+CARD = "model_card.md"
+"""In whatever case."""
+GOLDEN_INPUT, GOLDEN_OUTPUT = "golden/input.npz", "golden/output.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +41,41 @@ class Weighed:
     """What the judge says of the model, 0 to 1."""
 
 
-def weigh(bundle: Bundle, path: Path, probe: Tensors, judge: Callable[[Bundle], float]) -> Weighed:
-    """The last stage against the network in `path`; `probe` is an input of it."""
+def weigh(bundle: Bundle, path: Path, probe: Tensors, judge: Callable[[Bundle], float], before: float) -> Weighed:
+    """The last stage against the network in `path`; `probe` is an input of it, `before` what was said of the bundle."""
     stage = bundle.manifest.stages[-1].name
     old = bundle.stage_path(stage)
     before_ms, after_ms = take_turns_ms(old, path, probe)
-    sizes = old.stat().st_size, path.stat().st_size
-    return Weighed(*sizes, before_ms, after_ms, judge(bundle), judge(with_stages(bundle, {stage: path})))
+    sizes = bytes_of(old), bytes_of(path)
+    return Weighed(*sizes, before_ms, after_ms, before, judge(with_stages(bundle, {stage: path})))
 
 
 def with_last_stage(bundle: Bundle, path: Path, how: str) -> Made:
-    """The bundle with this network as its last stage, without the variants of the one before. `how`: for `about`."""
+    """The bundle with this network as its last stage. `how`: for `about`.
+
+    Without what belongs to the network before: its variants, its weights in other files, its model card. The golden
+    outputs, with which whoever pulls the model compares its answers, are made anew, in the folder of `path`.
+    """
     last = bundle.manifest.stages[-1]
     stage = Stage(name=last.name, file=last.file, digest=digest.of_file(path))
-    return restaged(bundle, (*bundle.manifest.stages[:-1], stage), {last.file: path}, how)
+    cards = {name for name in bundle.manifest.files if name.lower() == CARD}
+    if cards:
+        how += f", where {min(cards)} is"
+    files = {last.file: path} | _golden(with_stages(bundle, {last.name: path}), path.with_suffix(".golden.npz"))
+    return restaged(bundle, (*bundle.manifest.stages[:-1], stage), files, how, without={*cards, GOLDEN_OUTPUT})
+
+
+def _golden(bundle: Bundle, path: Path) -> dict[str, Path]:
+    """The golden outputs of this bundle, written to `path`; nothing where it brings none, or does not answer them."""
+    if not {GOLDEN_INPUT, GOLDEN_OUTPUT} <= bundle.manifest.files.keys():
+        return {}
+    try:
+        with Model(bundle, engine=OnnxEngine.name) as model:
+            outputs = model.run_stages(stored_arrays(bundle.file_path(GOLDEN_INPUT)))
+    except EngineError:  # inputs that never fitted shall not cost what was taught for hours
+        return {}
+    np.savez_compressed(path, **outputs)  # type: ignore[arg-type]  # names, not options
+    return {GOLDEN_OUTPUT: path}
 
 
 def report(

@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engines import digest
 from engines.bundle import Bundle
 from engines.engine import Array, EngineError, Tensors
 from engines.manifest import Stage
 from engines.onnxrt import OnnxEngine
-from engines.workbench.graph import Graph
+from engines.workbench.graph import Graph, uses
 from engines.workbench.made import Made, restaged
 from engines.workbench.plot import stacked_bars
 from engines.workbench.report import Report, table
@@ -113,7 +115,7 @@ def halves(graph: Graph, tensor: str, probe: Tensors) -> tuple[Any, Any]:
     inside = [name for name in cut.crossing if name not in graph.inputs]
     declared = _declared(graph, inside, probe)
     inputs = [graph.declared[name] for name in graph.inputs]
-    needed = {name for number in first for name in graph.nodes[number].input}
+    needed = {name for number in first for name in uses(graph.nodes[number])}
     outputs = [graph.declared[name] for name in graph.outputs]
     given = [graph.declared[name] for name in graph.inputs if name in cut.crossing]
     front = graph.part(first, [each for each in inputs if each.name in needed], [declared[name] for name in inside])
@@ -122,25 +124,34 @@ def halves(graph: Graph, tensor: str, probe: Tensors) -> tuple[Any, Any]:
 
 
 def _declared(graph: Graph, names: Sequence[str], probe: Tensors) -> dict[str, Any]:
-    """Type and shape of tensors inside: as inferred, else as they come out for the probe."""
+    """Type and shape of tensors inside: as inferred, else as they come out for the probe.
+
+    Of the probe only the number of axes counts where a size of an input may vary: theirs may vary with it.
+    """
     import onnx
 
-    known = {name: graph.declared[name] for name in names if _is_whole(graph.declared.get(name))}
+    known = {name: graph.declared[name] for name in names if _is_told(graph.declared.get(name))}
     missing = [name for name in names if name not in known]
     if missing:
+        fixed = all(_is_fixed(graph.declared[name]) for name in graph.inputs)
         for name, array in _values(graph, missing, probe).items():
             kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-            known[name] = onnx.helper.make_tensor_value_info(name, kind, list(array.shape))
+            sizes = list(array.shape) if fixed else [None] * array.ndim
+            known[name] = onnx.helper.make_tensor_value_info(name, kind, sizes)
     return known
 
 
-def _is_whole(declared: Any) -> bool:
+def _is_told(declared: Any) -> bool:
+    """Whether type and number of axes are known; an axis of unknown size is one that may vary."""
     if declared is None or not declared.type.tensor_type.HasField("shape"):
         return False
-    sizes = declared.type.tensor_type.shape.dim
-    return declared.type.tensor_type.elem_type != 0 and all(
-        size.HasField("dim_value") or size.HasField("dim_param") for size in sizes
-    )
+    known: bool = declared.type.tensor_type.elem_type != 0
+    return known
+
+
+def _is_fixed(declared: Any) -> bool:
+    """Whether no size may vary."""
+    return _is_told(declared) and all(size.HasField("dim_value") for size in declared.type.tensor_type.shape.dim)
 
 
 def _values(graph: Graph, names: Sequence[str], probe: Tensors) -> dict[str, Array]:
@@ -169,7 +180,8 @@ def split(bundle: Bundle, tensor: str, inputs: Sequence[Sequence[Tensors]], fold
     """The model with the stage that makes `tensor` in two, its new files in `folder`, and the largest difference.
 
     `inputs`: what each stage is given, for some samples (`inputs_of_stages`). Raises WorkbenchError when there is no
-    such tensor, it cannot be cut there, or both parts together do not answer as the whole does (1e-4).
+    such tensor, it cannot be cut there, or both parts together do not answer as the whole does (1e-4). A variant of the
+    stage is one of the whole, and does not come along.
     """
     number, graph = _stage_of(bundle, tensor)
     stage, probes = bundle.manifest.stages[number], inputs[number]
@@ -180,7 +192,11 @@ def split(bundle: Bundle, tensor: str, inputs: Sequence[Sequence[Tensors]], fold
         (folder / f"{name}.onnx").write_bytes(content)
         new.append(Stage(name=name, file=f"{name}.onnx", digest=digest.of_bytes(content)))
     paths = [folder / each.file for each in new]
-    worst = _difference(bundle.stage_path(stage.name), paths, probes)
+    batched = bundle.manifest.input.batch is None
+    try:
+        worst = _difference(bundle.stage_path(stage.name), paths, probes, batched=batched)
+    except EngineError as error:
+        raise WorkbenchError(f"{tensor}: cut here, a part does not run: {error}; cut it elsewhere") from error
     if worst > TOLERANCE:
         raise WorkbenchError(f"{tensor}: cut here, the model answers differently by {worst:.2g}: cut it elsewhere")
     stages = (*bundle.manifest.stages[:number], *new, *bundle.manifest.stages[number + 1 :])
@@ -200,18 +216,29 @@ def _stage_of(bundle: Bundle, tensor: str) -> tuple[int, Graph]:
     raise WorkbenchError(f"{bundle.manifest.name}: no tensor is called {tensor}: {hint}--suggest lists the places")
 
 
-def _difference(whole: Path, parts: Sequence[Path], probes: Sequence[Tensors]) -> float:
+def _difference(whole: Path, parts: Sequence[Path], probes: Sequence[Tensors], *, batched: bool) -> float:
+    """Between the whole and its parts, also for two samples at once where the model is `batched`."""
     worst = 0.0
     with contextlib.ExitStack() as stack:
         reference = stack.enter_context(OnnxEngine(whole))
         engines = [stack.enter_context(OnnxEngine(path)) for path in parts]
         for probe in probes:
-            expected = reference.run(probe)
-            known = dict(probe)
-            for engine in engines:
-                known |= engine.run({spec.name: known[spec.name] for spec in engine.inputs})
-            worst = max(worst, largest_difference(expected, known))
+            worst = max(worst, _apart(reference.run(probe), engines, probe))
+        if batched and not any(spec.shape and spec.shape[0] is not None for spec in reference.inputs):
+            two = {name: np.concatenate([array] * 2) if array.ndim else array for name, array in probes[0].items()}
+            try:
+                expected = reference.run(two)
+            except EngineError:  # what the whole cannot do, its parts need not
+                return worst
+            worst = max(worst, _apart(expected, engines, two))
     return worst
+
+
+def _apart(expected: Tensors, parts: Sequence[OnnxEngine], probe: Tensors) -> float:
+    known = dict(probe)
+    for engine in parts:
+        known |= engine.run({spec.name: known[spec.name] for spec in engine.inputs})
+    return largest_difference(expected, known)
 
 
 # -- suggestions ------------------------------------------------------------------------------------------------------
@@ -322,6 +349,51 @@ def report(priced: Sequence[Priced], model: str, link: Link) -> Report:
         (_name(each), {"device": each.device_ms, "link": each.link_ms, "server": each.server_ms}) for each in priced
     ]
     return Report("split", f"{model}: where to split", facts, text, {"split.svg": stacked_bars(model, bars, "ms")})
+
+
+def lost_variants(bundle: Bundle, made: Made) -> list[str]:
+    """Variants of the stage that was cut, such as `int8-onnxruntime`: they are of the whole stage."""
+    stages = [stage for stage in bundle.manifest.stages if stage not in made.manifest.stages]
+    return [f"{each.precision}-{each.engine}" for stage in stages for each in stage.variants]
+
+
+def report_of_cut(
+    bundle: Bundle, tensor: str, made: Made, worst: float, inputs: Sequence[Sequence[Tensors]], folder: Path
+) -> Report:
+    """What `split` made: the two stages, what each takes here, what crosses, and how near they come to the whole."""
+    number, graph = _stage_of(bundle, tensor)
+    cut = _cut(graph, tensor)
+    assert isinstance(cut, Cut), "it has been cut here"
+    stage, probe, lost = bundle.manifest.stages[number], inputs[number][0], lost_variants(bundle, made)
+    *times, crossing_bytes = _part_times(graph, cut, probe, folder)
+    whole_ms = _whole_ms(bundle.stage_path(stage.name), probe)
+    parts = made.manifest.stages[number : number + 2]
+    stages: list[dict[str, Any]] = [
+        {"name": part.name, "bytes": made.files[part.file].stat().st_size, "ms": ms}
+        for part, ms in zip(parts, times, strict=True)
+    ]
+    model = f"{bundle.manifest.name} {bundle.manifest.version}"
+    facts: dict[str, Any] = {
+        "model": model,
+        "stage": stage.name,
+        "tensor": tensor,
+        "crossing": cut.crossing,
+        "crossing_bytes": crossing_bytes,
+        "whole_ms": whole_ms,
+        "stages": stages,
+        "largest_difference": worst,
+        "lost_variants": lost,
+    }
+    rows = [[each["name"], f"{each['bytes'] / 1e3:.0f}", f"{each['ms']:.2f}"] for each in stages]
+    text = (
+        f"{stage.name}, one run of which takes {whole_ms:.2f} ms here, is cut at **{tensor}**. What crosses: "
+        f"{', '.join(cut.crossing)}, {crossing_bytes / 1e3:.1f} kB. Largest difference to the whole: {worst:.1g}.\n\n"
+        + (f"{stage.name} has lost its variants, which `quantize` makes anew: {', '.join(lost)}.\n\n" if lost else "")
+        + table(["stage", "kB", "ms"], rows)
+        + "\n![how fast](split.svg)\n"
+    )
+    bars = [("whole", {"run": whole_ms}), *((each["name"], {"run": each["ms"]}) for each in stages)]
+    return Report("split", f"{model}: split", facts, text, {"split.svg": stacked_bars(model, bars, "ms")})
 
 
 def _name(priced: Priced) -> str:

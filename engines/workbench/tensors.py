@@ -97,15 +97,22 @@ def median_ms(engine: Engine, inputs: Tensors, seconds: float = 0.2, least: int 
 
 
 def largest_difference(some: Tensors, others: Tensors) -> float:
-    """Between arrays of the same names: absolute, or relative to the largest value where that is above 1."""
+    """Between arrays of the same names: absolute, or relative to the largest finite value where that is above 1.
+
+    NaN, or the same infinity, at the same place in both is no difference; where only one of them is not finite, the
+    difference is infinite, as it is between arrays of other shapes.
+    """
     worst = 0.0
     for name, one in some.items():
-        other = others[name]
-        if one.shape != other.shape:
+        if one.shape != others[name].shape:
             return float("inf")
-        if one.size:
-            scale = max(1.0, float(np.abs(one.astype(np.float64)).max()))
-            worst = max(worst, float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max()) / scale)
+        own, other = one.astype(np.float64), others[name].astype(np.float64)
+        differs = (own != other) & ~(np.isnan(own) & np.isnan(other))
+        apart = np.abs(own[differs] - other[differs])
+        if not np.isfinite(apart).all():
+            return float("inf")
+        scale = np.abs(own[np.isfinite(own)]).max(initial=1.0)
+        worst = max(worst, float(apart.max(initial=0.0) / scale))
     return worst
 
 

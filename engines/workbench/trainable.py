@@ -30,7 +30,7 @@ class Trainable:
     """The network; `run` keeps track of gradients."""
 
     def __init__(self, graph: Graph) -> None:
-        """Raises EngineUnavailable without PyTorch, WorkbenchError for an operator that is not known here."""
+        """Raises EngineUnavailable without PyTorch, WorkbenchError for an operator or weights not known here."""
         import onnx
 
         self._torch = pytorch()
@@ -41,7 +41,10 @@ class Trainable:
         self._operators = _operators(self._torch)
         self._weights: dict[str, Any] = {}
         for each in graph.model.graph.initializer:
-            self._weights[each.name] = self._torch.from_numpy(onnx.numpy_helper.to_array(each).copy())
+            try:
+                self._weights[each.name] = self._torch.from_numpy(onnx.numpy_helper.to_array(each).copy())
+            except TypeError as error:
+                raise WorkbenchError(f"the weights {each.name} are of a type that cannot be trained here") from error
         unknown = sorted({node.op_type for node in graph.nodes} - set(self._operators))
         if unknown:
             raise WorkbenchError(f"it has operators that cannot be trained here: {', '.join(unknown)}")
@@ -54,15 +57,27 @@ class Trainable:
         """Name to tensor; to be changed in place."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
-        """Outputs by name, as tensors of PyTorch."""
+        """Outputs by name, as tensors of PyTorch. Raises WorkbenchError, which names the operator that cannot."""
         known = dict(self._weights)
         known |= {name: self._torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
         for node in self._graph.nodes:
-            given = [known[name] if name else None for name in node.input]
-            made = self._operators[node.op_type](given, _attributes(node))
+            made = self._made(node, known)
             outputs = made if isinstance(made, list | tuple) else [made]
             known |= dict(zip(node.output, outputs, strict=False))
         return {name: known[name] for name in self._graph.outputs}
+
+    def _made(self, node: Any, known: Mapping[str, Any]) -> Any:
+        try:
+            given = [known[name] if name else None for name in node.input]
+            return self._operators[node.op_type](given, _attributes(node))
+        except WorkbenchError:
+            raise
+        except Exception as error:  # PyTorch raises many types; this is the border
+            reason = str(error).strip().partition("\n")[0]
+            raise WorkbenchError(
+                f"{node.op_type}, which makes {node.output[0]}, cannot be trained here in the form it has in this "
+                f"network ({type(error).__name__}: {reason}): an export with a newer opset may help"
+            ) from error
 
     def model(self) -> Any:
         """The ModelProto with the weights as they are now."""

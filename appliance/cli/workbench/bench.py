@@ -25,8 +25,19 @@ def out_option(command: Command) -> Command:
         "--out",
         type=click.Path(path_type=Path),
         metavar="FOLDER",
+        callback=_free,
         help="Where the report goes; a new folder [default: NAME-VERB here].",
     )(command)
+
+
+def _free(context: click.Context, parameter: click.Parameter, out: Path | None) -> Path | None:
+    """Looked at before any work begins: `leave` comes after the last of it."""
+    from appliance.cli.model_errors import model_errors
+    from engines.workbench.report import check_free
+
+    with model_errors():
+        check_free(out or new_folder(Path("report")))
+    return out
 
 
 def find(library: Library, model: str) -> Bundle:

@@ -58,12 +58,14 @@ def distill(
         samples = list(material(frames, bundle.manifest, most, every))
         if not samples:
             raise BadInput(f"{frames}: there is no frame in it to learn from")
+        judge = agreement_with(master, samples[::4])
+        before = judge(bundle)  # asked now: frames that show nothing are refused before hours of work
         pairs = lessons(bundle, master, samples, tell)
         graph = Graph.load(bundle.stage_path(bundle.manifest.stages[-1].name))
         taught = teach(graph, pairs, bundle.manifest, Lesson(rounds=rounds, rate=rate), tell)
         path = Path(scratch) / "taught.onnx"
         path.write_bytes(taught.model.SerializeToString())
-        weighed = slimmer.weigh(bundle, path, pairs[0][0], agreement_with(master, samples[::4]))
+        weighed = slimmer.weigh(bundle, path, pairs[0][0], judge, before)
         words = "agreement with the teacher"
         report = slimmer.report("distill", called(bundle), weighed, taught.losses, {"teacher": called(master)}, words)
         where = leave(report, out, bundle.manifest.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,28 +61,29 @@ def explain(
         if label is not None and label not in bundle.manifest.labels:
             raise BadInput(f"{model} knows no label {label!r}; it knows {', '.join(bundle.manifest.labels[:20])}")
         first, most = number or 0, MOST_SAMPLES if number is None else 1
-        samples = list(material(given, bundle.manifest, first + most))[first:]
-        if not samples:
-            raise BadInput(f"{given}: there is no frame or window {number}")
+        samples = islice(material(given, bundle.manifest, first + most), first, None)
         with Model(by_window(bundle)) as opened, progress() as tell:
-            sample, subject, index = _surest(opened, samples, label)
+            sample, subject, index = _surest(opened, samples, label, f"{given}: there is no frame or window {first}")
             explanation = verb.explain(opened, sample, subject, Hiding(masks, cells, seed=seed), tell)
         report = verb.report(explanation, called(bundle), f"{given} #{first + index}")
         folder = leave(report, out, bundle.manifest.name)
     click.echo(f"{subject.label} {subject.score:.2f} in {given} #{first + index}: {folder / 'explain.png'}")
 
 
-def _surest(model: Model, samples: Iterable[Array], label: str | None) -> tuple[Array, Subject, int]:
+def _surest(model: Model, samples: Iterable[Array], label: str | None, if_none: str) -> tuple[Array, Subject, int]:
+    """The sample that the model is surest of, of equals the first; no other is kept. `if_none`: what to say then."""
     from engines.workbench.explain import surest
 
-    found = [
-        (subject.score, index, sample, subject)
-        for index, sample in enumerate(samples)
-        if (subject := surest(model, sample, label)) is not None
-    ]
-    if not found:
+    best: tuple[Array, Subject, int] | None = None
+    index = -1
+    for index, sample in enumerate(samples):
+        subject = surest(model, sample, label)
+        if subject is not None and (best is None or subject.score > best[1].score):
+            best = sample, subject, index
+    if index < 0:
+        raise BadInput(if_none)
+    if best is None:
         raise BadInput(
             f"{model.manifest.name} finds {'no ' + label if label else 'nothing'} here, so there is nothing to explain"
         )
-    _, index, sample, subject = max(found, key=lambda each: (each[0], -each[1]))
-    return sample, subject, index
+    return best

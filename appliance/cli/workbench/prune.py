@@ -62,6 +62,8 @@ def prune(
         pytorch()
         bundle = find(library, model)
         samples = list(material(frames, bundle.manifest, most, every))
+        judge = agreement_with(bundle, samples[::4])
+        before = judge(bundle)  # asked now: frames that show nothing are refused before hours of work
         pairs = lessons(bundle, bundle, samples, tell)
         graph = Graph.load(bundle.stage_path(bundle.manifest.stages[-1].name))
         cut = verb.prune(Graph(onnx.shape_inference.infer_shapes(prepared(graph, Path(scratch)))), share)
@@ -69,7 +71,7 @@ def prune(
         taught = teach(slim, pairs, bundle.manifest, Lesson(rounds=rounds), tell)
         path = Path(scratch) / "slim.onnx"
         path.write_bytes(taught.model.SerializeToString())
-        weighed = slimmer.weigh(bundle, path, pairs[0][0], agreement_with(bundle, samples[::4]))
+        weighed = slimmer.weigh(bundle, path, pairs[0][0], judge, before)
         facts = {"share": share, "channels": cut.channels, "gone": cut.gone}
         facts |= {"weights_before": cut.weights_before, "weights_after": cut.weights_after}
         report = slimmer.report("prune", called(bundle), weighed, taught.losses, facts, "agreement")

@@ -48,7 +48,8 @@ def split(
 ) -> None:
     """Cut MODEL at TENSOR into two stages, as a new version; the second may run elsewhere.
 
-    --suggest finds the places. The new version is compared with the whole before it is installed.
+    --suggest finds the places. The new version is compared with the whole before it is installed. Variants of the stage
+    that is cut do not come along: quantize makes them anew.
     """
     from engines.workbench import split as verb
     from engines.workbench.tensors import inputs_of_stages
@@ -65,6 +66,9 @@ def split(
             where = leave(report, out, bundle.manifest.name)
         else:
             made, worst = verb.split(bundle, tensor, inputs, Path(scratch))
+            lost = verb.lost_variants(bundle, made)
+            report = verb.report_of_cut(bundle, tensor, made, worst, inputs, Path(scratch))
+            where = leave(report, out, bundle.manifest.name)
             added = library.install(made.manifest, made.files)
     if tensor is None:
         click.echo(report.text)
@@ -72,7 +76,12 @@ def split(
         return
     manifest = added.bundle.manifest
     stages = " -> ".join(stage.name for stage in manifest.stages)
-    click.echo(f"{manifest.name} {manifest.version}: {stages}; answers as before (largest difference {worst:.1g})")
+    alike = "answers as it did without variants" if lost else "answers as before"
+    click.echo(f"{called(added.bundle)}: {stages}; {alike} (largest difference {worst:.1g})")
+    if lost:
+        again = f"`appliance models quantize {manifest.name}@{manifest.version} --frames SOURCE` makes them anew"
+        click.echo(f"variants of the stage that was cut are gone ({', '.join(lost)}): {again}")
+    click.echo(f"report: {where / 'split.md'}")
 
 
 def _probes(bundle: Bundle, frames: str | None) -> list[Array]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from engines.engine import Array
 from tests.appliance.workbench.bench import Bench
 
 pytestmark = pytest.mark.system
@@ -52,3 +55,26 @@ def test_what_cannot_be_explained_is_a_sentence(bench: Bench, tmp_path: Path) ->
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"nothing of the kind")
     assert "not an ONNX model" in bench.refused("explain", broken, picture, *out)
+
+
+def test_of_a_long_recording_only_the_best_frame_is_kept(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = cv2.imread(str(scene(tmp_path / "scene.png")))
+    assert seen is not None
+    frames: list[weakref.ref[Array]] = []
+    most_kept = 0
+
+    def recording(*_: object) -> Iterator[Array]:
+        nonlocal most_kept
+        for number in range(40):
+            frame = seen.copy() if number == 20 else np.full_like(seen, 90)
+            frames.append(weakref.ref(frame))
+            most_kept = max(most_kept, sum(each() is not None for each in frames))
+            yield frame
+
+    monkeypatch.setattr("appliance.material.material", recording)
+    for number, name in (((), "surest"), (("--number", "20"), "number")):
+        said = bench.fine("explain", "shapes", "film.mp4", *number, "--masks", "10", "--out", tmp_path / name)
+        assert "in film.mp4 #20: " in said
+    assert most_kept <= 4

@@ -34,7 +34,7 @@ VERBS = {
     "compare": ("compare", "{model}", "{model}", "{data}", "--out", "{out}"),
     "quantize": ("quantize", "{model}", "--frames", "{data}", "--out", "{out}"),
     "suggest": ("split", "{model}", "--suggest", "--frames", "{data}", "--out", "{out}"),
-    "split": ("split", "{model}", "c", "--frames", "{data}"),
+    "split": ("split", "{model}", "c", "--frames", "{data}", "--out", "{out}"),
     "export": ("export", "{model}", "{out}"),
 }
 if HAS_TORCH:  # the train extra

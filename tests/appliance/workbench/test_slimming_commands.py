@@ -79,6 +79,40 @@ def test_a_teacher_with_other_labels_is_a_sentence(bench: Bench, frames: Path, t
     assert not (bench.library / "small" / "2").exists()
 
 
+@pytest.mark.parametrize(
+    "verb", [("prune", "shapes"), ("distill", "shapes", "--teacher", "shapes")], ids=lambda v: v[0]
+)
+def test_frames_that_show_nothing_are_refused_before_hours_of_teaching(
+    verb: tuple[str, ...], bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taught(*_: object) -> None:
+        pytest.fail("it was taught before somebody asked what it can be judged by")
+
+    monkeypatch.setattr("engines.workbench.trainable.pytorch", lambda: None)
+    monkeypatch.setattr("engines.workbench.distill.teach", taught)
+    for number in range(8):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((192, 320, 3), 90, np.uint8))
+    sentence = bench.refused(*verb, "--frames", tmp_path, "--out", bench.out)
+    assert sentence.startswith("shapes finds nothing in these frames, so nothing can be judged")
+
+
+WORDS = {
+    "prune": ("prune", "shapes", "--frames", "."),
+    "distill": ("distill", "shapes", "--teacher", "shapes", "--frames", "."),
+    "quantize": ("quantize", "shapes", "--frames", "."),
+    "split": ("split", "shapes", "--suggest"),
+}
+
+
+@pytest.mark.parametrize("verb", WORDS)
+def test_a_folder_that_is_there_already_is_refused_before_any_work(
+    verb: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.catalogue.Catalogue.find", lambda *_: pytest.fail("it began to work"))
+    result = bench(*WORDS[verb], "--out", tmp_path)
+    assert (result.exit_code, "nothing is overwritten: name another folder" in result.stderr) == (2, True)
+
+
 def test_a_teacher_that_is_no_model_and_missing_frames_are_sentences(bench: Bench, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"rubbish")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -78,6 +79,55 @@ def test_an_operator_that_cannot_be_trained_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "net.onnx", [node], [tensor("x", [1, 4])], [tensor("y", [1, 4])], weights=weights)
     with pytest.raises(WorkbenchError, match="operators that cannot be trained here: CumSum"):
         Trainable(Graph.load(path))
+
+
+def test_weights_of_a_type_that_pytorch_has_not_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    from engines.workbench.trainable import Trainable
+    from tests.networks import tensor, write
+
+    given, made = [tensor("x", [1, 4])], [tensor("y", [1, 4])]
+    weights = {"words": np.array(["a"], object)}
+    path = write(tmp_path / "net.onnx", [onnx.helper.make_node("Relu", ["x"], ["y"])], given, made, weights=weights)
+    with pytest.raises(WorkbenchError, match="the weights words are of a type that cannot be trained here"):
+        Trainable(Graph.load(path))
+
+
+def test_a_network_without_weights_to_train_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    from tests.networks import tensor, write
+
+    given, made = [tensor("x", [1, 4])], [tensor("y", [1, 4])]
+    path = write(tmp_path / "net.onnx", [onnx.helper.make_node("Relu", ["x"], ["y"])], given, made)
+    pairs = [({"x": np.ones((1, 4), np.float32)}, {"y": np.ones((1, 4), np.float32)})] * 4
+    with pytest.raises(WorkbenchError, match="tested: the last stage has no weights that can be trained"):
+        teach(Graph.load(path), pairs, classifier(tmp_path, 1).manifest)
+
+
+OLDER: dict[str, tuple[int, dict[str, Any], list[int]]] = {
+    "Pad": (9, {"pads": [0, 0, 1, 1, 0, 0, 1, 1]}, [1, 2, 6, 6]),
+    "Slice": (9, {"starts": [0], "ends": [2], "axes": [2]}, [1, 2, 2, 4]),
+    "Resize": (10, {"mode": "nearest"}, [1, 2, 8, 8]),
+}
+"""Operator: opset, attributes, and the shape of what it makes of (1, 2, 4, 4)."""
+
+
+@pytest.mark.parametrize("kind", OLDER)
+def test_an_operator_in_the_form_of_an_older_opset_is_named(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    from engines.workbench.trainable import Trainable
+    from tests.networks import tensor, write
+
+    opset, attributes, shape = OLDER[kind]
+    scales = {"scales": np.array([1, 1, 2, 2], np.float32)} if kind == "Resize" else {}
+    node = onnx.helper.make_node(kind, ["x", *scales], ["y"], **attributes)
+    given, made = [tensor("x", [1, 2, 4, 4])], [tensor("y", shape)]
+    path = write(tmp_path / "net.onnx", [node], given, made, weights=scales, opset=opset)
+    x = np.zeros((1, 2, 4, 4), np.float32)
+    with OnnxEngine(path) as engine:
+        engine.run({"x": x})  # which has no trouble with it
+    with pytest.raises(WorkbenchError, match=f"{kind}, which makes y, cannot be trained here"):
+        Trainable(Graph.load(path)).run({"x": x})
 
 
 # -- what does not fit ------------------------------------------------------------------------------------------------

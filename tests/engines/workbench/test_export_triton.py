@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf import (  # type: ignore[import-untyped]  # it ships no types
     descriptor_pb2,
@@ -12,14 +13,20 @@ from google.protobuf import (  # type: ignore[import-untyped]  # it ships no typ
     message_factory,
     text_format,
 )
+from onnx import helper
 
-from engines.bundle import Bundle
+from engines.bundle import Bundle, parse_manifest
+from engines.digest import of_file
 from engines.library import Library
+from engines.manifest import AudioInput
+from engines.onnxrt import OnnxEngine
 from engines.workbench.export_triton import TYPES, triton_repository
 from engines.workbench.split import split
-from engines.workbench.tensors import inputs_of_stages, noise
+from engines.workbench.tensors import inputs_of_stages, largest_difference, noise
+from engines.workbench.work import WorkbenchError
 from tests.engines import models
 from tests.engines.workbench import networks
+from tests.networks import tensor, write
 
 ROOT = Path(__file__).parent.parent.parent.parent
 FIELD = descriptor_pb2.FieldDescriptorProto
@@ -118,3 +125,52 @@ def test_weights_outside_the_file_go_along(tmp_path: Path) -> None:
     of = models.manifest("audio-labels", models.sounds(4, batch=None), ["a", "b", "c", "d"], name="audio-labels")
     files = triton_repository(models.bundle(of, external(tmp_path / "model.onnx")))
     assert files["tested/1/weights.bin"] == (tmp_path / "weights.bin").read_bytes()
+
+
+def with_factor(path: Path, shape: list[int], ir: int) -> Path:
+    """y = x times k, which is an input too."""
+    given = [tensor("x", ["n", 4]), tensor("k", shape)]
+    return write(path, [helper.make_node("Mul", ["x", "k"], ["y"])], given, [tensor("y", ["n", 4])], ir=ir)
+
+
+@pytest.mark.parametrize("ir", [3, 8])
+@pytest.mark.parametrize("shape", [[], [1]], ids=["scalar", "one value"])
+def test_constants_are_written_into_the_network(shape: list[int], ir: int, config_type: Any, tmp_path: Path) -> None:
+    spec = models.sounds(4, batch=None, constants={"k": 3})
+    of = models.manifest("audio-labels", spec, ["a", "b", "c", "d"], name="audio-labels")
+    files = triton_repository(models.bundle(of, with_factor(tmp_path / "factor.onnx", shape, ir)))
+    config = text_format.Parse(files["tested/config.pbtxt"], config_type())
+    assert [(each.name, list(each.dims)) for each in config.input] == [("x", [4])]
+    path = tmp_path / "exported.onnx"
+    path.write_bytes(files["tested/1/model.onnx"])
+    x = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
+    with OnnxEngine(path) as engine:
+        np.testing.assert_array_equal(engine.run({"x": x})["y"], 3 * x)
+    told = parse_manifest(files["tested/bundle.json"], "bundle.json")
+    assert told.stages[0].digest == of_file(path)
+    assert isinstance(told.input, AudioInput)
+    assert not told.input.constants
+
+
+def test_a_real_listener_with_a_constant_is_exported_and_answers_alike(
+    config_type: Any, data: Path, tmp_path: Path
+) -> None:
+    bundle = Library(tmp_path / "library").find(data / "models" / "silero_vad_16k_op15.onnx")
+    files = triton_repository(bundle)
+    name = bundle.manifest.name
+    config = text_format.Parse(files[f"{name}/config.pbtxt"], config_type())
+    assert {each.name for each in config.input} == {"input", "state"}
+    assert all(each.dims for each in (*config.input, *config.output))
+    path = tmp_path / "exported.onnx"
+    path.write_bytes(files[f"{name}/1/model.onnx"])
+    [given] = inputs_of_stages(bundle, noise(bundle.manifest.input, 1))[0]
+    with OnnxEngine(bundle.stage_path("main")) as whole, OnnxEngine(path) as exported:
+        rest = {key: array for key, array in given.items() if key != "sr"}
+        assert largest_difference(whole.run(given), exported.run(rest)) <= 1e-6
+
+
+def test_an_input_without_axes_and_without_a_value_is_a_sentence(tmp_path: Path) -> None:
+    of = models.manifest("audio-labels", models.sounds(4, batch=None), ["a", "b", "c", "d"], name="audio-labels")
+    bundle = models.bundle(of, with_factor(tmp_path / "factor.onnx", [], 8))
+    with pytest.raises(WorkbenchError, match=r"the input k has no axes, .* name its value in input\.constants"):
+        triton_repository(bundle)

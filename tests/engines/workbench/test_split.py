@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from engines.bundle import Bundle
 from engines.engine import Array, Engine, Tensors
@@ -20,6 +21,7 @@ from engines.workbench.graph import Graph
 from engines.workbench.split import Link, Priced, best, cuts, halves, report, split, suggest
 from engines.workbench.tensors import inputs_of_stages, largest_difference, median_ms, noise
 from engines.workbench.work import WorkbenchError
+from tests import networks as plain
 from tests.engines import models
 from tests.engines.workbench import networks
 
@@ -108,6 +110,68 @@ def test_the_stages_keep_the_sizes_that_may_vary(tmp_path: Path) -> None:
     assert front.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "n"
     assert [each.name for each in back.graph.input] == ["sum"]
     assert {node.op_type for node in back.graph.node} == {"Mul", "MatMul"}
+
+
+def of_unknown_sizes(path: Path, batch: str | int) -> Path:
+    """An operator that shape inference does not know stands between two convolutions; `q` is what it makes."""
+    nodes = [
+        helper.make_node("Conv", ["x", "first"], ["a"]),
+        helper.make_node("QuickGelu", ["a"], ["q"], domain="com.microsoft", alpha=1.0),
+        helper.make_node("Conv", ["q", "second"], ["b"]),
+        helper.make_node("ReduceMean", ["b"], ["y"], axes=[2, 3], keepdims=0),
+    ]
+    random = np.random.default_rng(0)
+    weights = {"first": (8, 3, 1, 1), "second": (3, 8, 1, 1)}
+    return plain.write(
+        path,
+        nodes,
+        [plain.tensor("x", [batch, 3, 32, 32])],
+        [plain.tensor("y", [batch, 3])],
+        weights={name: random.random(shape, np.float32) for name, shape in weights.items()},
+        domain="com.microsoft",
+    )
+
+
+def classifier(path: Path, batch: int | None) -> Bundle:
+    spec = models.pictures(32, 32, fit="stretch", batch=batch)
+    return models.bundle(models.manifest("classify", spec, ["a", "b", "c"], name="classify"), path)
+
+
+def test_the_stages_take_as_many_samples_as_the_whole_where_shapes_cannot_be_inferred(tmp_path: Path) -> None:
+    bundle = classifier(of_unknown_sizes(tmp_path / "net.onnx", "n"), None)
+    samples = noise(bundle.manifest.input, 2)
+    made, _ = split(bundle, "q", inputs_of_stages(bundle, samples), tmp_path)
+    whole = predictions(bundle, samples)
+    parts = predictions(Bundle(made.manifest, tmp_path, made.files), samples)
+    np.testing.assert_allclose(np.array(parts), np.array(whole), atol=1e-4)
+
+
+def test_sizes_are_as_they_come_out_where_none_can_vary(tmp_path: Path) -> None:
+    graph = Graph.load(of_unknown_sizes(tmp_path / "net.onnx", 1))
+    _, back = halves(graph, "q", {"x": np.zeros((1, 3, 32, 32), np.float32)})
+    assert [size.dim_value for size in back.graph.input[0].type.tensor_type.shape.dim] == [1, 8, 32, 32]
+
+
+def test_a_cut_that_takes_one_sample_only_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = classifier(of_unknown_sizes(tmp_path / "net.onnx", "n"), None)
+    inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 1))
+    monkeypatch.setattr("engines.workbench.split._is_fixed", lambda declared: True)
+    with pytest.raises(WorkbenchError, match=r"q: cut here, a part does not run: .* \(2, 8, 32, 32\), expected \(1, 8"):
+        split(bundle, "q", inputs, tmp_path)
+
+
+def test_an_input_that_only_the_body_of_an_if_uses_is_one_of_the_first_stage(tmp_path: Path) -> None:
+    bodies = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node(kind, ["x"], [name])], name, [], [plain.tensor(name, ["n", 4])]
+        )
+        for name, kind in {"then": "Neg", "else": "Abs"}.items()
+    }
+    nodes = [helper.make_node("If", ["yes"], ["a"], **bodies), helper.make_node("Relu", ["a"], ["y"])]
+    given, made = [plain.tensor("x", ["n", 4])], [plain.tensor("y", ["n", 4])]
+    graph = Graph.load(plain.write(tmp_path / "net.onnx", nodes, given, made, weights={"yes": np.array(True)}))
+    front, _ = halves(graph, "a", {"x": np.zeros((1, 4), np.float32)})
+    assert [each.name for each in front.graph.input] == ["x"]
 
 
 STAGE = """
