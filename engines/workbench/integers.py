@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ class Integers:
             )
             calibrator.collect_data(_Reader(inputs))
             return calibrator.compute_data()
+        except OSError:
+            raise
         except Exception as error:  # ONNX Runtime raises many types; this is the border
             raise WorkbenchError(f"the network cannot be calibrated: {error}") from error
         finally:
@@ -147,10 +150,15 @@ def _with_short_names(model: Any) -> Any:
     """Without what only people and tools read: a third of a small network is names and shapes."""
     graph = model.graph
     kept = {each.name for each in (*graph.input, *graph.output)}
+    free = (name for number in count() if (name := f"_{number:x}") not in kept)
     short: dict[str, str] = {}
 
     def named(name: str) -> str:
-        return name if not name or name in kept else short.setdefault(name, f"_{len(short):x}")
+        if not name or name in kept:
+            return name
+        if name not in short:
+            short[name] = next(free)
+        return short[name]
 
     if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
         return model  # bodies use names from outside
@@ -169,9 +177,17 @@ def _save(model: Any, path: Path) -> None:
 
 
 def _is_heavy(model: Any, node: Any) -> bool:
-    """A product of two activations, without weights, is left alone: both would be rounded."""
-    constants = {each.name for each in model.graph.initializer}
-    return node.op_type in HEAVY and any(name in constants for name in node.input)
+    """A product of two activations, without weights, is left alone: both would be rounded. So is one whose weights or
+    bias have a shape that ONNX Runtime can run but not quantise channel by channel."""
+    shapes = {each.name: tuple(each.dims) for each in model.graph.initializer}
+    constant = [shapes[name] for name in node.input if name in shapes]
+    if node.op_type == "MatMul" and any(len(shape) != 2 for shape in constant):
+        return False
+    if node.op_type == "Gemm" and any(node.input[2:]):
+        weights, bias = (shapes.get(name, ()) for name in node.input[1:])
+        if len(bias) != 1 or bias[0] not in weights:
+            return False
+    return node.op_type in HEAVY and bool(constant)
 
 
 def _taken_along(model: Any) -> list[str]:

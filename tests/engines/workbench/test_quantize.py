@@ -34,8 +34,13 @@ LABELS = ("a", "b", "c", "d")
 
 
 def classifier(folder: Path, **how: float) -> Bundle:
-    path = networks.convolutions(folder / "net.onnx", spread=how.get("spread", 1.0))
-    of = models.manifest("classify", models.pictures(32, 32, fit="stretch"), LABELS, name="classify", threshold=0)
+    return bundled(folder, networks.convolutions(folder / "net.onnx", spread=how.get("spread", 1.0)))
+
+
+def bundled(folder: Path, path: Path, given: str = "x") -> Bundle:
+    """`path`: of a network of pictures, `net.onnx` in this folder, with the labels a, b, c, d."""
+    spec = models.pictures(32, 32, fit="stretch", tensor=given)
+    of = models.manifest("classify", spec, LABELS, name="classify", threshold=0)
     stage = Stage(name="only", file="net.onnx", digest=of_file(path))
     return Bundle(of.model_copy(update={"stages": (stage,)}), folder, {"net.onnx": path})
 
@@ -67,12 +72,16 @@ def slower(_: Path, __: Path, ___: Tensors) -> tuple[float, float]:
 
 def tried(folder: Path, *goals: Goal, measure: Measure = faster, **how: float) -> tuple[Bundle, list[Outcome]]:
     bundle = classifier(folder, **how)
+    return bundle, outcomes_of(bundle, *goals, measure=measure)
+
+
+def outcomes_of(bundle: Bundle, *goals: Goal, measure: Measure = faster) -> list[Outcome]:
     samples = noise(bundle.manifest.input, 8)
     inputs = inputs_of_stages(bundle, samples)
     judge = closeness(bundle, samples)
-    scratch = folder / "scratch"
+    scratch = bundle.folder / "scratch"
     scratch.mkdir()
-    return bundle, quantize(bundle, goals, inputs, judge, scratch, tolerance=0.02, measure=measure)
+    return quantize(bundle, goals, inputs, judge, scratch, tolerance=0.02, measure=measure)
 
 
 def types(path: Path) -> set[str]:
@@ -173,6 +182,60 @@ def test_a_network_that_loses_too_much_is_refused(tmp_path: Path) -> None:
     [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
     assert outcome.path is None
     assert outcome.why.startswith("refused: it loses 50.0%, more than 1.0%")
+
+
+def test_a_network_that_loses_exactly_what_is_tolerated_is_kept(tmp_path: Path) -> None:
+    bundle = classifier(tmp_path)
+    inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
+    original = bundle.stage_path("only")
+
+    def judge(candidate: Bundle) -> float:
+        return 0.964 if candidate.stage_path("only") == original else 0.954
+
+    [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
+    assert outcome.why == "kept: 0.50 times the time"
+
+
+def test_only_layers_that_were_put_back_into_floats_are_spoken_of(tmp_path: Path) -> None:
+    bundle = bundled(tmp_path, networks.products(tmp_path / "net.onnx", "stack"))
+    inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
+    original = bundle.stage_path("only")
+
+    def judge(candidate: Bundle) -> float:
+        return 1.0 if candidate.stage_path("only") == original else 0.5
+
+    [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
+    assert outcome.why == "refused: it loses 50.0%, more than 1.0%"
+
+
+@pytest.mark.parametrize("goal", [CPU, GPU])
+@pytest.mark.parametrize("awkward", ["row", "scalar", "single", "stack", "plain"])
+def test_a_product_of_an_awkward_shape_stays_in_floats_and_the_rest_does_not(
+    tmp_path: Path, awkward: str, goal: Goal
+) -> None:
+    [outcome] = outcomes_of(bundled(tmp_path, networks.products(tmp_path / "net.onnx", awkward)), goal)
+    assert outcome.path is not None, outcome.why
+    assert outcome.layers == (2 if awkward == "plain" else 1)
+
+
+@pytest.mark.parametrize("goal", [CPU, GPU])
+def test_an_input_may_have_the_name_that_a_tensor_would_get(tmp_path: Path, goal: Goal) -> None:
+    path = networks.products(tmp_path / "net.onnx", "plain", given="_0")
+    [outcome] = outcomes_of(bundled(tmp_path, path, "_0"), goal)
+    assert outcome.path is not None, outcome.why
+
+
+def test_a_layer_that_cannot_be_in_integers_stays_in_floats(tmp_path: Path) -> None:
+    [outcome] = outcomes_of(bundled(tmp_path, networks.enlarged(tmp_path / "net.onnx", first=True)), CPU)
+    assert outcome.path is not None, outcome.why
+    assert outcome.in_float == ("in groups",)
+
+
+def test_one_goal_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    cpu, gpu = outcomes_of(bundled(tmp_path, networks.enlarged(tmp_path / "net.onnx", first=False)), CPU, GPU)
+    assert cpu.path is None
+    assert cpu.why.startswith("refused: the network cannot be quantised: ")
+    assert gpu.path is not None, gpu.why
 
 
 def wide(folder: Path) -> Bundle:
