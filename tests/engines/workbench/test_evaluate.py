@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engines.engine import Array, Tensors
+from engines.manifest import DecoderName
 from engines.model import Model
 from engines.predictions import Detection, Label
 from engines.workbench.agreement import compare, likeness
@@ -55,6 +56,87 @@ def test_a_class_file_goes_before_the_numbers_of_the_model(tmp_path: Path) -> No
     touch(tmp_path / "a.txt", "0 0.5 0.5 1 1")
     touch(tmp_path / "classes.txt", "dog\ncat\n")
     [only] = read_labelled(tmp_path, "yolo", NAMES, PNG)
+    assert only.boxes[0].label == "dog"
+
+
+def lines(folder: Path, *given: str, decoder: DecoderName | None = "yolo-v8") -> list[Any]:
+    """The boxes of one picture with these lines beside it, in pixels of 100 x 100, rounded."""
+    touch(folder / "a.png")
+    touch(folder / "a.txt", "\n".join(given))
+    [only] = read_labelled(folder, "yolo", NAMES, PNG, decoder)
+    return [tuple(round(side) for side in each.in_pixels(100, 100)) for each in only.boxes]
+
+
+TURNED = "0 .1 .2 .9 .2 .9 .8 .1 .8"
+OUTLINE = "0 .5 .5 .6 .5 .6 .6 .55 .7 .5 .6"
+BOX = "0 .5 .5 .2 .4"
+
+
+@pytest.mark.parametrize(
+    ("given", "decoder", "boxes"),
+    [
+        ([BOX], "yolo-v8", [(40, 30, 60, 70)]),
+        ([f"{BOX} .93"], "yolo-v8", [(40, 30, 60, 70)]),
+        ([TURNED], "yolo-v8", [(10, 20, 90, 80)]),
+        ([TURNED], "yolo-obb", [(10, 20, 90, 80)]),
+        ([OUTLINE, TURNED, BOX], "yolo-v8", [(50, 50, 60, 70), (10, 20, 90, 80), (40, 30, 60, 70)]),
+        ([OUTLINE], "yolo-seg", [(50, 50, 60, 70)]),
+        ([BOX + " .5 .5" * 3], "yolo-pose", [(40, 30, 60, 70)]),
+        ([BOX + " .5 .5 2" * 4], "yolo-pose", [(40, 30, 60, 70)]),
+        ([BOX + " .5 .5 2" * 17], "yolo-v8", [(40, 30, 60, 70)]),  # no outline has as many numbers
+    ],
+)
+def test_lines_of_any_length_become_upright_boxes(
+    tmp_path: Path, given: list[str], decoder: DecoderName, boxes: list[Any]
+) -> None:
+    assert lines(tmp_path, *given, decoder=decoder) == boxes
+
+
+@pytest.mark.parametrize(
+    ("given", "decoder", "words"),
+    [
+        ([BOX + " .5 .5" * 3], "yolo-v8", "a.txt: line 1: 11 numbers, as in every such line, may be an outline or a"),
+        ([OUTLINE, BOX + " .5 .5 2"], "yolo-v8", "line 2: expected five numbers"),
+        ([BOX + " .5" * 5], "yolo-pose", "line 1: expected five numbers"),
+        (["0 10 20 90 20 90 80 10 80"], "yolo-obb", "line 1: expected shares of the picture"),
+        ([f"{BOX} person"], "yolo-v8", "line 1: expected five numbers"),
+    ],
+)
+def test_lines_that_cannot_be_told_are_refused(
+    tmp_path: Path, given: list[str], decoder: DecoderName, words: str
+) -> None:
+    with pytest.raises(WorkbenchError, match=words):
+        lines(tmp_path, *given, decoder=decoder)
+
+
+def test_a_class_file_may_begin_with_a_mark_and_end_with_empty_lines(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfperson\r\ndog\r\n\r\n")
+    touch(tmp_path / "a.png")
+    touch(tmp_path / "a.txt", f"\ufeff{BOX}")
+    [only] = read_labelled(tmp_path, "yolo", NAMES, PNG)
+    assert only.boxes[0].label == "person"
+    touch(tmp_path / "a.txt", "2 .5 .5 .2 .4")
+    with pytest.raises(WorkbenchError, match="class 2, but there are 2 names"):
+        read_labelled(tmp_path, "yolo", NAMES, PNG)
+
+
+def test_a_class_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png")
+    (tmp_path / "classes.txt").write_bytes("käse\n".encode("latin-1"))
+    with pytest.raises(WorkbenchError, match=r"classes\.txt: not UTF-8: save it in that encoding"):
+        read_labelled(tmp_path, "yolo", NAMES, PNG)
+
+
+@pytest.mark.parametrize("place", [".", "train"])
+def test_names_that_only_a_data_yaml_knows_are_asked_for(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / place
+    touch(tmp_path / "data.yaml", "names: [dog, cat]\n")
+    touch(folder / "images" / "a.png")
+    touch(folder / "labels" / "a.txt", BOX)
+    with pytest.raises(WorkbenchError, match=r"data\.yaml: the names of its classes are not read; write them into .*"):
+        read_labelled(folder, None, NAMES, PNG)
+    touch(folder / "classes.txt", "dog\ncat\n")
+    [only] = read_labelled(folder, None, NAMES, PNG)
     assert only.boxes[0].label == "dog"
 
 
