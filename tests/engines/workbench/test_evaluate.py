@@ -216,10 +216,10 @@ def test_data_without_a_common_label_is_refused() -> None:
         evaluate(model, [picture("horse")])
 
 
-def finder(rows: list[list[float]]) -> Model:
-    """A detector that finds these boxes: left, top, right, bottom, score, class."""
+def finder(rows: list[list[float]], **options: float) -> Model:
+    """A detector that finds these boxes: left, top, right, bottom, score, class; `options`: of its decoder."""
     output = np.array([rows], np.float32)
-    of = models.manifest("detect", models.pictures(64, 64, fit="stretch"), NAMES, name="yolo-end2end")
+    of = models.manifest("detect", models.pictures(64, 64, fit="stretch"), NAMES, name="yolo-end2end", options=options)
     return models.model(of, Scripted({"x": (1, 3, 64, 64)}, {"y": output.shape}, lambda _: {"y": output}))
 
 
@@ -233,6 +233,35 @@ def test_boxes_are_judged_in_pixels_of_the_picture() -> None:
     assert of.precision.by_class["dog"] == (0.0, 0.0)
     assert of.names == ("cat", "dog", NOTHING)
     assert of.confusion == ((1, 0, 0), (1, 0, 0), (0, 0, 0))
+
+
+def confused(rows: list[list[float]], *truths: TrueBox, **options: float) -> tuple[tuple[str, ...], Any]:
+    """Names and confusion of a picture of 64 x 64 in which these boxes are found and true."""
+    with finder(rows, **options) as model:
+        of = evaluate(model, [(Labelled(Path("a.png"), boxes=truths), [np.zeros((64, 64, 3), np.uint8)])])
+    return of.names, of.confusion
+
+
+def test_what_was_taken_for_something_that_the_data_has_not_is_named() -> None:
+    names, confusion = confused([[0, 0, 32, 32, 0.9, 1]], TrueBox("cat", (0, 0, 32, 32)))
+    assert names == ("cat", "dog", NOTHING)
+    assert confusion == ((0, 1, 0), (0, 0, 0), (0, 0, 0))
+
+
+def test_a_box_in_a_crowd_is_neither_right_nor_wrong() -> None:
+    crowd, single = TrueBox("cat", (0, 0, 32, 64), crowd=True), TrueBox("cat", (40, 40, 60, 60))
+    in_crowd, alone = [4, 4, 14, 14, 0.9, 0], [40, 4, 50, 14, 0.9, 0]
+    assert confused([in_crowd], crowd, single) == (("cat", NOTHING), ((0, 1), (0, 0)))
+    assert confused([in_crowd, alone], crowd, single) == (("cat", NOTHING), ((0, 1), (1, 0)))
+    other = [4, 4, 14, 14, 0.9, 1]
+    assert confused([other], crowd, single) == (("cat", "dog", NOTHING), ((0, 0, 1), (0, 0, 0), (0, 1, 0)))
+
+
+def test_what_stands_beside_a_surer_box_is_reported_and_so_not_missed() -> None:
+    sure, less, apart = [0, 0, 16, 20, 0.9, 0], [18, 0, 34, 20, 0.4, 0], [0, 40, 16, 60, 0.4, 0]
+    truths = TrueBox("cat", (0, 0, 16, 20)), TrueBox("cat", (18, 0, 34, 20))
+    assert confused([sure, less, apart], *truths, beside=0.75)[1] == ((2, 0), (0, 0))
+    assert confused([sure, less, apart], *truths)[1] == ((1, 1), (0, 0))
 
 
 def test_boxes_for_a_namer_and_classes_for_a_finder_are_refused() -> None:
