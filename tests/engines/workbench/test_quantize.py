@@ -225,6 +225,17 @@ def test_an_input_may_have_the_name_that_a_tensor_would_get(tmp_path: Path, goal
     assert outcome.path is not None, outcome.why
 
 
+def test_a_model_of_an_old_exporter_with_its_weights_among_the_inputs_is_quantised(tmp_path: Path) -> None:
+    model = onnx.load(str(networks.convolutions(tmp_path / "net.onnx")))
+    for weight in model.graph.initializer:
+        declared = onnx.helper.make_tensor_value_info(weight.name, weight.data_type, list(weight.dims))
+        model.graph.input.append(declared)
+    model.ir_version, model.opset_import[0].version = 3, 8
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    [outcome] = outcomes_of(bundled(tmp_path, tmp_path / "net.onnx"), CPU)
+    assert outcome.path is not None, outcome.why
+
+
 def test_a_layer_that_cannot_be_in_integers_stays_in_floats(tmp_path: Path) -> None:
     [outcome] = outcomes_of(bundled(tmp_path, networks.enlarged(tmp_path / "net.onnx", first=True)), CPU)
     assert outcome.path is not None, outcome.why
