@@ -19,7 +19,7 @@ from engines.onnxrt import OnnxEngine
 from engines.predictions import Answer
 from engines.workbench import quantize as verb
 from engines.workbench.agreement import compare
-from engines.workbench.quantize import quantize
+from engines.workbench.quantize import goals, quantize
 from engines.workbench.tensors import inputs_of_stages, noise
 from engines.workbench.trial import Goal, Measure, Outcome, with_stages
 from engines.workbench.work import WorkbenchError
@@ -29,7 +29,7 @@ from tests.engines.workbench import networks
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parent.parent.parent.parent
-CPU, GPU, HALF = Goal("onnxruntime", "int8"), Goal("tensorrt", "int8"), Goal("tensorrt", "float16")
+CPU, GPU, HALF = Goal("onnxruntime", "int8"), Goal("tensorrt", "int8"), Goal("onnxruntime", "float16")
 LABELS = ("a", "b", "c", "d")
 
 
@@ -150,8 +150,8 @@ def test_what_has_variants_is_quantised_from_its_network_and_keeps_those_for_oth
     anew = verb.made(again, quantize(again, [HALF], inputs, judge, tmp_path, measure=faster))
     assert all(stage.variants == () for candidate in seen for stage in candidate.manifest.stages)
     kinds = {each.engine: each.precision for each in anew.manifest.stages[0].variants}
-    assert kinds == {"onnxruntime": "int8", "tensorrt": "float16"}
-    assert set(anew.files) == {"net.onnx", "only-int8-onnxruntime.onnx", "only-float16-tensorrt.onnx"}
+    assert kinds == {"onnxruntime": "float16", "tensorrt": "int8"}
+    assert set(anew.files) == {"net.onnx", "only-float16-onnxruntime.onnx", "only-int8-tensorrt.onnx"}
 
 
 def test_a_variant_that_is_not_faster_is_refused(tmp_path: Path) -> None:
@@ -299,6 +299,14 @@ def test_half_precision_answers_nearly_the_same(tmp_path: Path) -> None:
     assert outcome.after_bytes < 0.65 * outcome.before_bytes
     with OnnxEngine(outcome.path) as engine:
         assert {spec.dtype.name for spec in (*engine.inputs, *engine.outputs)} == {"float32"}
+
+
+def test_half_precision_is_made_for_onnxruntime_alone() -> None:
+    assert goals((), "int8") == [CPU, GPU]
+    assert goals(("tensorrt",), "int8") == [GPU]
+    assert goals((), "float16") == goals(("onnxruntime",), "float16") == [HALF]
+    with pytest.raises(WorkbenchError, match="TensorRT makes half precision itself when it builds the plan"):
+        goals(("onnxruntime", "tensorrt"), "float16")
 
 
 def test_calibration_without_frames_and_networks_without_layers_are_refused(tmp_path: Path) -> None:
