@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from engines.engine import Tensors
 from engines.workbench.graph import Graph, uses
 from engines.workbench.prepared import prepared
+from engines.workbench.ranges import ranges
 from engines.workbench.weights import weights_in_integers
 from engines.workbench.work import WorkbenchError
 
@@ -21,27 +22,6 @@ BETWEEN = (
     *("Add", "Mul", "Sigmoid", "Relu", "Clip", "LeakyRelu", "HardSigmoid", "Pad"),
 )
 """Taken along where another heavy layer follows, so that integers need not become floats on the way."""
-METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
-
-
-class _Reader:
-    """What ONNX Runtime's calibrators read."""
-
-    def __init__(self, inputs: Sequence[Tensors]) -> None:
-        self._rest: Iterator[Tensors] = iter(inputs)
-
-    def get_next(self) -> dict[str, Any] | None:
-        given = next(self._rest, None)
-        return None if given is None else dict(given)
-
-    def __iter__(self) -> _Reader:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        given = self.get_next()
-        if given is None:
-            raise StopIteration
-        return given
 
 
 class Integers:
@@ -59,26 +39,13 @@ class Integers:
         self._ranges = self._calibrated(inputs, method) if self.heavy else None
 
     def _calibrated(self, inputs: Sequence[Tensors], method: str) -> Any:
-        calibrate = importlib.import_module("onnxruntime.quantization.calibrate")
-        path, augmented = self._folder / "prepared.onnx", self._folder / "augmented.onnx"
+        path = self._folder / "prepared.onnx"
         _save(self._model, path)
         try:
-            calibrator = calibrate.create_calibrator(
-                path,
-                [*HEAVY, *BETWEEN],
-                augmented_model_path=str(augmented),
-                calibrate_method=getattr(calibrate.CalibrationMethod, METHODS[method]),
-                extra_options={"symmetric": self._symmetric},
-            )
-            calibrator.collect_data(_Reader(inputs))
-            return calibrator.compute_data()
-        except OSError:
-            raise
-        except Exception as error:  # ONNX Runtime raises many types; this is the border
-            raise WorkbenchError(f"the network cannot be calibrated: {error}") from error
+            kinds = [*HEAVY, *BETWEEN]
+            return ranges(path, inputs, method, kinds, symmetric=self._symmetric, folder=self._folder)
         finally:
             path.unlink(missing_ok=True)
-            augmented.unlink(missing_ok=True)
 
     def _between_but(self, leave: Sequence[str]) -> list[str]:
         """What is taken along, without what lies next to a layer that is left in floats: its tensors stay exact."""

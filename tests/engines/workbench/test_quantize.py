@@ -112,6 +112,16 @@ def test_each_back_end_gets_the_integers_it_wants(tmp_path: Path) -> None:
     assert "cannot be measured on this machine" in gpu.why
 
 
+@pytest.mark.parametrize("method", ["entropy", "percentile"])
+def test_ranges_of_other_methods_serve_as_well(tmp_path: Path, method: str) -> None:
+    bundle = classifier(tmp_path)
+    samples = noise(bundle.manifest.input, 4)
+    inputs, judge = inputs_of_stages(bundle, samples), closeness(bundle, samples)
+    made = quantize(bundle, [CPU, GPU], inputs, judge, tmp_path, tolerance=0.05, method=method, measure=faster)
+    assert all(each.path is not None for each in made), [each.why for each in made]
+    assert not {"prepared.onnx", "augmented.onnx"} & {path.name for path in tmp_path.iterdir()}
+
+
 def test_the_variant_is_used_by_its_back_end_and_the_network_stays(tmp_path: Path) -> None:
     bundle, outcomes = tried(tmp_path, CPU, GPU)
     made = verb.made(bundle, outcomes)
