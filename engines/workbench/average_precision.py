@@ -16,7 +16,7 @@ import numpy as np
 from engines.engine import Array
 from engines.predictions import Detection
 from engines.workbench.labelled import Box
-from engines.workbench.overlap import areas, boxes_of, overlaps
+from engines.workbench.overlap import boxes_of, inside, overlaps
 
 SHARES = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
@@ -87,7 +87,7 @@ def _matches(truths: Sequence[Truth], found: Sequence[Detection]) -> tuple[Array
     shared = overlaps(boxes, true)
     for number, each in enumerate(truths):
         if each.crowd:  # of a crowd, only how much of the found box lies in it
-            shared[:, number] = _inside(boxes, true[number])
+            shared[:, number] = inside(boxes, true[number])
     for level, share in enumerate(SHARES):
         free = np.ones(len(truths), bool)
         for number in range(len(found)):
@@ -104,12 +104,6 @@ def _matches(truths: Sequence[Truth], found: Sequence[Detection]) -> tuple[Array
                 right[level, number] = not truths[best].crowd
                 ignore[level, number] = truths[best].crowd
     return right, ignore
-
-
-def _inside(boxes: Array, crowd: Array) -> Array:
-    least, most = np.maximum(boxes[:, :2], crowd[:2]), np.minimum(boxes[:, 2:], crowd[2:])
-    both = np.prod(np.maximum(most - least, 0), axis=1)
-    return np.asarray(both / np.maximum(areas(boxes), 1e-12))
 
 
 def _area(right: Array, count: int) -> float:

@@ -15,7 +15,7 @@ from engines.model import Model
 from engines.predictions import Answer, Detection, Label
 from engines.workbench.average_precision import Precision, Truth, average_precision
 from engines.workbench.labelled import Labelled
-from engines.workbench.overlap import boxes_of, overlaps
+from engines.workbench.overlap import boxes_of, inside, overlaps
 from engines.workbench.plot import matrix
 from engines.workbench.report import Report, table
 from engines.workbench.work import Tell, WorkbenchError, silent
@@ -74,6 +74,7 @@ def _answers(model: Model, arrays: Sequence[Array], threshold: float) -> list[An
 def _evaluate_boxes(model: Model, samples: Iterable[tuple[Labelled, Sequence[Array]]], tell: Tell) -> Evaluation:
     known, left_out = set(model.manifest.labels), set[str]()
     pictures: list[tuple[list[Truth], list[Detection]]] = []
+    reported: list[tuple[list[Truth], list[Detection]]] = []
     for count, (labelled, arrays) in enumerate(samples):
         tell("evaluating", count, 0)
         if labelled.label is not None:
@@ -83,13 +84,15 @@ def _evaluate_boxes(model: Model, samples: Iterable[tuple[Labelled, Sequence[Arr
             height, width = pixels.shape[:2]
             truths = [Truth(each.label, each.in_pixels(width, height), each.crowd) for each in labelled.boxes]
             left_out |= {each.label for each in truths} - known
-            [answer] = _answers(model, [pixels], LEAST_SCORE)
-            found = [each for each in answer.predictions if isinstance(each, Detection)]
-            pictures.append(([each for each in truths if each.label in known], found))
+            truths = [each for each in truths if each.label in known]
+            found = _found(model, pixels, LEAST_SCORE)
+            pictures.append((truths, found))
+            reported.append((truths, _reported(model, pixels, found)))
     if not any(truths for truths, _ in pictures):
         raise WorkbenchError(_strangers(model, left_out))
-    names = sorted({each.label for truths, _ in pictures for each in truths})
-    confusion = _confused_boxes(names, pictures, model.threshold)
+    true = {each.label for truths, _ in reported for each in truths}
+    names = sorted(true | {each.label for _, said in reported for each in said})
+    confusion = _confused_boxes(names, reported)
     return Evaluation(
         samples=len(pictures),
         names=(*names, NOTHING),
@@ -97,6 +100,18 @@ def _evaluate_boxes(model: Model, samples: Iterable[tuple[Labelled, Sequence[Arr
         precision=average_precision(pictures),
         left_out=tuple(sorted(left_out)),
     )
+
+
+def _found(model: Model, pixels: Array, threshold: float) -> list[Detection]:
+    [answer] = _answers(model, [pixels], threshold)
+    return [each for each in answer.predictions if isinstance(each, Detection)]
+
+
+def _reported(model: Model, pixels: Array, found: Sequence[Detection]) -> list[Detection]:
+    """What the model says at its own threshold; it is asked again only where that is more than the score decides."""
+    if model.manifest.decoder.options.get("beside", 1.0) != 1.0:
+        return _found(model, pixels, model.threshold)
+    return [each for each in found if each.score >= model.threshold]
 
 
 def _strangers(model: Model, left_out: set[str]) -> str:
@@ -107,14 +122,16 @@ def _strangers(model: Model, left_out: set[str]) -> str:
 
 
 def _confused_boxes(
-    names: Sequence[str], pictures: Sequence[tuple[list[Truth], list[Detection]]], threshold: float
+    names: Sequence[str], reported: Sequence[tuple[list[Truth], list[Detection]]]
 ) -> tuple[tuple[int, ...], ...]:
-    """Counts at the model's own threshold, boxes paired by overlaps of at least one half whatever they are called."""
+    """Counts of what is true and what was reported, paired by overlaps of at least one half whatever they are called.
+
+    What lies by at least one half in a crowd of the same name, and is no other's pair, does not count.
+    """
     place = {name: number for number, name in enumerate(names)}
     counts = np.zeros((len(names) + 1, len(names) + 1), np.int64)
-    for truths, detections in pictures:
+    for truths, said in reported:
         true = [each for each in truths if not each.crowd]
-        said = [each for each in detections if each.score >= threshold and each.label in place]
         shared = overlaps(np.array([each.box for each in true], np.float64).reshape(-1, 4), boxes_of(said))
         free_true, free_said = set(range(len(true))), set(range(len(said)))
         for row, column in sorted(np.argwhere(shared >= 0.5).tolist(), key=lambda pair: -shared[pair[0], pair[1]]):
@@ -125,8 +142,14 @@ def _confused_boxes(
         for row in free_true:
             counts[place[true[row].label], -1] += 1
         for column in free_said:
-            counts[-1, place[said[column].label]] += 1
+            if not _in_crowd(said[column], truths):
+                counts[-1, place[said[column].label]] += 1
     return tuple(tuple(row) for row in counts.tolist())
+
+
+def _in_crowd(said: Detection, truths: Sequence[Truth]) -> bool:
+    crowds = [np.array(each.box) for each in truths if each.crowd and each.label == said.label]
+    return any(inside(boxes_of([said]), each)[0] >= 0.5 for each in crowds)
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------

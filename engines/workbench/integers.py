@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from engines.engine import Tensors
 from engines.workbench.graph import Graph, uses
 from engines.workbench.prepared import prepared
+from engines.workbench.ranges import ranges
 from engines.workbench.weights import weights_in_integers
 from engines.workbench.work import WorkbenchError
 
@@ -20,27 +22,6 @@ BETWEEN = (
     *("Add", "Mul", "Sigmoid", "Relu", "Clip", "LeakyRelu", "HardSigmoid", "Pad"),
 )
 """Taken along where another heavy layer follows, so that integers need not become floats on the way."""
-METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
-
-
-class _Reader:
-    """What ONNX Runtime's calibrators read."""
-
-    def __init__(self, inputs: Sequence[Tensors]) -> None:
-        self._rest: Iterator[Tensors] = iter(inputs)
-
-    def get_next(self) -> dict[str, Any] | None:
-        given = next(self._rest, None)
-        return None if given is None else dict(given)
-
-    def __iter__(self) -> _Reader:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        given = self.get_next()
-        if given is None:
-            raise StopIteration
-        return given
 
 
 class Integers:
@@ -58,24 +39,13 @@ class Integers:
         self._ranges = self._calibrated(inputs, method) if self.heavy else None
 
     def _calibrated(self, inputs: Sequence[Tensors], method: str) -> Any:
-        calibrate = importlib.import_module("onnxruntime.quantization.calibrate")
-        path, augmented = self._folder / "prepared.onnx", self._folder / "augmented.onnx"
+        path = self._folder / "prepared.onnx"
         _save(self._model, path)
         try:
-            calibrator = calibrate.create_calibrator(
-                path,
-                [*HEAVY, *BETWEEN],
-                augmented_model_path=str(augmented),
-                calibrate_method=getattr(calibrate.CalibrationMethod, METHODS[method]),
-                extra_options={"symmetric": self._symmetric},
-            )
-            calibrator.collect_data(_Reader(inputs))
-            return calibrator.compute_data()
-        except Exception as error:  # ONNX Runtime raises many types; this is the border
-            raise WorkbenchError(f"the network cannot be calibrated: {error}") from error
+            kinds = [*HEAVY, *BETWEEN]
+            return ranges(path, inputs, method, kinds, symmetric=self._symmetric, folder=self._folder)
         finally:
             path.unlink(missing_ok=True)
-            augmented.unlink(missing_ok=True)
 
     def _between_but(self, leave: Sequence[str]) -> list[str]:
         """What is taken along, without what lies next to a layer that is left in floats: its tensors stay exact."""
@@ -147,10 +117,15 @@ def _with_short_names(model: Any) -> Any:
     """Without what only people and tools read: a third of a small network is names and shapes."""
     graph = model.graph
     kept = {each.name for each in (*graph.input, *graph.output)}
+    free = (name for number in count() if (name := f"_{number:x}") not in kept)
     short: dict[str, str] = {}
 
     def named(name: str) -> str:
-        return name if not name or name in kept else short.setdefault(name, f"_{len(short):x}")
+        if not name or name in kept:
+            return name
+        if name not in short:
+            short[name] = next(free)
+        return short[name]
 
     if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
         return model  # bodies use names from outside
@@ -169,9 +144,17 @@ def _save(model: Any, path: Path) -> None:
 
 
 def _is_heavy(model: Any, node: Any) -> bool:
-    """A product of two activations, without weights, is left alone: both would be rounded."""
-    constants = {each.name for each in model.graph.initializer}
-    return node.op_type in HEAVY and any(name in constants for name in node.input)
+    """A product of two activations, without weights, is left alone: both would be rounded. So is one whose weights or
+    bias have a shape that ONNX Runtime can run but not quantise channel by channel."""
+    shapes = {each.name: tuple(each.dims) for each in model.graph.initializer}
+    constant = [shapes[name] for name in node.input if name in shapes]
+    if node.op_type == "MatMul" and any(len(shape) != 2 for shape in constant):
+        return False
+    if node.op_type == "Gemm" and any(node.input[2:]):
+        weights, bias = (shapes.get(name, ()) for name in node.input[1:])
+        if len(bias) != 1 or bias[0] not in weights:
+            return False
+    return node.op_type in HEAVY and bool(constant)
 
 
 def _taken_along(model: Any) -> list[str]:

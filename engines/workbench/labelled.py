@@ -2,7 +2,8 @@
 
 Formats: COCO's is described at cocodataset.org ("Data format": boxes are left, top, width, height in pixels); YOLO's is
 a text file beside each picture, or in `labels` beside `images`, with lines of class number, centre and size as shares
-of the picture, in the order of `classes.txt` where there is one.
+of the picture, in the order of `classes.txt` where there is one. Of an outline, or the corners of a turned box, the
+upright box around it counts; of a box with keypoints, the box.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from engines.manifest import DecoderName
 from engines.workbench.work import WorkbenchError
 
 Kind: TypeAlias = Literal["coco", "yolo", "folders"]
@@ -49,15 +51,22 @@ class Labelled:
     boxes: tuple[TrueBox, ...] = ()
 
 
-def read_labelled(place: Path, kind: Kind | None, labels: Sequence[str], suffixes: Iterable[str]) -> list[Labelled]:
+def read_labelled(
+    place: Path, kind: Kind | None, labels: Sequence[str], suffixes: Iterable[str], decoder: DecoderName | None = None
+) -> list[Labelled]:
     """Every file of a labelled folder, by name. `kind`: None finds out.
 
     `labels`: the model's, which numbers in YOLO files mean where no class file says otherwise. `suffixes`: of the files
-    that are samples. Raises WorkbenchError, whose message names the file and the fault.
+    that are samples. `decoder`: the model's, which tells keypoints from outlines. Raises WorkbenchError, whose message
+    names the file and the fault.
     """
     endings = frozenset(suffixes)
     kind = kind or _kind(place, endings)
-    found = {"coco": _coco, "yolo": _yolo, "folders": _folders}[kind](place, tuple(labels), endings)
+    found = {
+        "coco": lambda: _coco(place),
+        "yolo": lambda: _yolo(place, tuple(labels), endings, decoder),
+        "folders": lambda: _folders(place, endings),
+    }[kind]()
     if not found:
         raise WorkbenchError(f"{place}: no labelled sample in it; expected {_EXPECTED[kind]}")
     return found
@@ -86,7 +95,7 @@ def _kind(place: Path, endings: frozenset[str]) -> Kind:
     raise WorkbenchError(f"{place}: nothing labelled in it; expected {'; or '.join(_EXPECTED.values())}")
 
 
-def _folders(place: Path, labels: tuple[str, ...], endings: frozenset[str]) -> list[Labelled]:
+def _folders(place: Path, endings: frozenset[str]) -> list[Labelled]:
     if not place.is_dir():
         raise WorkbenchError(f"{place}: not a folder; expected {_EXPECTED['folders']}")
     return [
@@ -100,51 +109,112 @@ def _folders(place: Path, labels: tuple[str, ...], endings: frozenset[str]) -> l
 # -- YOLO -------------------------------------------------------------------------------------------------------------
 
 
-def _yolo(place: Path, labels: tuple[str, ...], endings: frozenset[str]) -> list[Labelled]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What one line of a text file says."""
+
+    where: str
+    """File and number of the line, for sentences."""
+    numbers: tuple[float, ...]
+    """Class number and what follows; at least five."""
+
+
+def _yolo(place: Path, labels: tuple[str, ...], endings: frozenset[str], decoder: DecoderName | None) -> list[Labelled]:
     names = _class_names(place) or labels
     pictures = place / "images" if (place / "images").is_dir() else place
-    found = []
+    lines: dict[Path, list[_Line]] = {}
     for path in sorted(each for each in pictures.rglob("*") if each.suffix.lower() in endings):
         beside = path.with_suffix(".txt")
         apart = (place / "labels" / path.relative_to(pictures)).with_suffix(".txt")
         text = apart if apart.exists() else beside
         # A picture without a file shows nothing that is labelled: that is how YOLO says so.
-        boxes = _yolo_boxes(text, names) if text.exists() else ()
-        found.append(Labelled(path, boxes=boxes))
-    return found
+        lines[path] = _yolo_lines(text) if text.exists() else []
+    outlined = _are_outlines([line for each in lines.values() for line in each if len(line.numbers) > 6], decoder)
+    return [
+        Labelled(path, boxes=tuple(_yolo_box(line, names, outlined) for line in each)) for path, each in lines.items()
+    ]
 
 
 def _class_names(place: Path) -> tuple[str, ...] | None:
     for name in CLASS_FILES:
-        for folder in (place, place / "labels"):
-            if (folder / name).is_file():
-                return tuple((folder / name).read_text(encoding="utf-8").split("\n")[:100_000])
+        for file in (place / name, place / "labels" / name):
+            if file.is_file():
+                try:
+                    text = file.read_text(encoding="utf-8-sig").rstrip()
+                except UnicodeDecodeError as error:
+                    raise WorkbenchError(f"{file}: not UTF-8: save it in that encoding") from error
+                return tuple(each.strip() for each in text.split("\n")[:100_000]) if text else None
+    for file in (place / "data.yaml", place.parent / "data.yaml"):
+        if file.is_file():
+            words = f"the names of its classes are not read; write them into {place / 'classes.txt'}, one a line"
+            raise WorkbenchError(f"{file}: {words}")
     return None
 
 
-def _yolo_boxes(file: Path, names: Sequence[str]) -> tuple[TrueBox, ...]:
-    boxes = []
-    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if not line.strip():
-            continue
+_LINE = "expected five numbers: class, centre x, centre y, width, height; or a class and the corners of an outline"
+
+
+def _yolo_lines(file: Path) -> list[_Line]:
+    lines = []
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+        where = f"{file}: line {number}"
         try:
-            kind, x, y, width, height = (float(word) for word in line.split()[:5])
+            numbers = tuple(float(word) for word in line.split())
         except ValueError as error:
-            words = "expected five numbers: class, centre x, centre y, width, height"
-            raise WorkbenchError(f"{file}: line {number}: {words}") from error
-        if not kind.is_integer() or not 0 <= kind < len(names):
-            raise WorkbenchError(f"{file}: line {number}: class {kind:g}, but there are {len(names)} names of classes")
-        if not all(-0.01 <= value <= 1.01 for value in (x, y, width, height)):
-            raise WorkbenchError(f"{file}: line {number}: expected shares of the picture, 0 to 1, not pixels")
-        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        boxes.append(TrueBox(names[int(kind)].strip(), box, relative=True))
-    return tuple(boxes)
+            raise WorkbenchError(f"{where}: {_LINE}") from error
+        if len(numbers) in range(1, 5):
+            raise WorkbenchError(f"{where}: {_LINE}")
+        if numbers:
+            lines.append(_Line(where, numbers))
+    return lines
+
+
+def _are_outlines(long: Sequence[_Line], decoder: DecoderName | None) -> bool:
+    """Whether lines of more than six numbers are outlines; else they are boxes with keypoints.
+
+    Keypoints are as many in every line, two or three numbers each; corners are two numbers, four of a turned box, and
+    of outlines as many as each needs.
+    """
+    counts = {len(line.numbers) for line in long}
+    if decoder == "yolo-pose" or (len(counts) == 1 and min(counts) % 2 == 0):
+        return False
+    if decoder in ("yolo-seg", "yolo-obb") or len(counts) != 1 or counts == {9}:
+        return True
+    words = f"{min(counts)} numbers, as in every such line, may be an outline or a box with keypoints"
+    raise WorkbenchError(
+        f"{long[0].where}: {words}: keep the five of the box: class, centre x, centre y, width, height"
+    )
+
+
+def _yolo_box(line: _Line, names: Sequence[str], outlined: bool) -> TrueBox:
+    kind, *rest = line.numbers
+    if not kind.is_integer() or not 0 <= kind < len(names):
+        raise WorkbenchError(f"{line.where}: class {kind:g}, but there are {len(names)} names of classes")
+    corners = outlined and len(rest) > 5
+    behind = len(rest) - 4
+    fits = len(rest) % 2 == 0 if corners else behind < 2 or behind % 2 == 0 or behind % 3 == 0
+    if not fits:
+        raise WorkbenchError(f"{line.where}: {_LINE}")
+    shares = rest if corners else rest[:4]
+    if not all(-0.01 <= value <= 1.01 for value in shares):
+        raise WorkbenchError(f"{line.where}: expected shares of the picture, 0 to 1, not pixels")
+    return TrueBox(names[int(kind)], _around(shares) if corners else _of_centre(shares), relative=True)
+
+
+def _around(corners: Sequence[float]) -> Box:
+    across, down = corners[::2], corners[1::2]
+    return min(across), min(down), max(across), max(down)
+
+
+def _of_centre(shares: Sequence[float]) -> Box:
+    x, y, width, height = shares
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 # -- COCO -------------------------------------------------------------------------------------------------------------
 
 
-def _coco(place: Path, labels: tuple[str, ...], endings: frozenset[str]) -> list[Labelled]:
+def _coco(place: Path) -> list[Labelled]:
     file = place if place.is_file() else next(iter(sorted(place.glob("*.json"))), None)
     if file is None:
         raise WorkbenchError(f"{place}: no JSON file; expected {_EXPECTED['coco']}")

@@ -19,6 +19,13 @@ def overlaps(some: Array, others: Array) -> Array:
     return np.asarray(np.divide(both, either, out=np.zeros_like(both), where=either > 0))
 
 
+def inside(boxes: Array, region: Array) -> Array:
+    """The share of every box of (n, 4) that lies in one region (4,), as (n,)."""
+    least, most = np.maximum(boxes[:, :2], region[:2]), np.minimum(boxes[:, 2:], region[2:])
+    both = np.prod(np.maximum(most - least, 0), axis=1)
+    return np.asarray(both / np.maximum(areas(boxes), 1e-12))
+
+
 def areas(boxes: Array) -> Array:
     """Of boxes (n, 4), never negative."""
     return np.asarray(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1))

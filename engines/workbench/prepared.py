@@ -13,6 +13,8 @@ from engines.workbench.work import WorkbenchError
 OPSET = 17
 LEAST_OPSET = 13
 """Of the network; older ones know no weights per channel in integers, and are written anew."""
+WEIGHTS_APART = 4
+"""IR version from which weights need not be declared as inputs; before, the converter expects that they are."""
 _FATAL = 4
 
 
@@ -58,4 +60,5 @@ def _with_fixed_weights(model: Any) -> Any:
     given = [each for each in fixed.graph.input if each.name not in weights]
     del fixed.graph.input[:]
     fixed.graph.input.extend(given)
+    fixed.ir_version = max(fixed.ir_version, WEIGHTS_APART)
     return fixed

@@ -3,7 +3,7 @@
 Integers are written as QuantizeLinear/DequantizeLinear pairs by ONNX Runtime's static quantisation. What is fast
 differs: ONNX Runtime on a processor wants unsigned activations with signed weights (U8S8), TensorRT takes symmetric
 signed ones only (S8S8), which ONNX Runtime on x86 runs 1.5 to 1.7 times slower than floats (measured). So there is one
-variant for each back end.
+variant for each back end; in 16-bit floats for ONNX Runtime alone, because TensorRT makes those itself.
 """
 
 from __future__ import annotations
@@ -22,8 +22,30 @@ from engines.workbench.made import Made, restaged
 from engines.workbench.plot import stacked_bars
 from engines.workbench.report import Report, table
 from engines.workbench.tensors import take_turns_ms
-from engines.workbench.trial import Goal, Judge, Measure, Outcome, Trial, loses, with_stages, without_variants
+from engines.workbench.trial import (
+    Goal,
+    Judge,
+    Measure,
+    Outcome,
+    Precision,
+    Trial,
+    loses,
+    with_stages,
+    without_variants,
+)
 from engines.workbench.work import Tell, WorkbenchError, silent
+
+
+def goals(engines: Sequence[str], precision: Precision) -> list[Goal]:
+    """One for each of these back ends; without any, for each that such a variant is of use to.
+
+    Raises WorkbenchError for one that would never run it.
+    """
+    if precision == "float16" and "tensorrt" in engines:
+        words = "ask for --for onnxruntime, or for --precision int8"
+        raise WorkbenchError(f"TensorRT makes half precision itself when it builds the plan: {words}")
+    useful = ("onnxruntime",) if precision == "float16" else ("onnxruntime", "tensorrt")
+    return [Goal(engine, precision) for engine in engines or useful]
 
 
 def quantize(

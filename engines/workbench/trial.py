@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,37 +110,44 @@ class Trial:
             made.write_bytes(to_float16(self.graph).SerializeToString())
             after = self.judge(with_stages(self.bundle, {self.stage: made}))
         except EngineError as error:
-            return self._outcome(made, 0.0, (), 0, f"it does not run: {error}")
+            return self._outcome(made, 0.0, (), 0, f"refused: {error}")
         return self._outcome(made, after, (), 0, "")
 
     def integers(self, method: str) -> Outcome | None:
         """None where there is nothing to quantise."""
         made = self.folder / f"{self.stage}-{self.goal.name}.onnx"
-        maker = Integers(self.graph, self.goal.engine, self.inputs, self.folder, method)
-        if not maker.heavy:
-            return None
+        try:
+            maker = Integers(self.graph, self.goal.engine, self.inputs, self.folder, method)
+            return self._integers(maker, made) if maker.heavy else None
+        except EngineError as error:
+            return self._outcome(made, 0.0, (), 0, f"refused: {error}")
+
+    def _integers(self, maker: Integers, made: Path) -> Outcome:
         kept: tuple[str, ...] = ()
-        after = self._judged(maker, kept, made)
-        if loses(self.before, after, self.tolerance) and len(maker.heavy) > 1:
+        after, fault = self._judged(maker, kept, made)
+        if self._is_bad(after, fault) and len(maker.heavy) > 1:
             harm = self._harm(maker)
             count = 1
-            while loses(self.before, after, self.tolerance) and count <= len(maker.heavy) * MOST_IN_FLOAT:
+            while self._is_bad(after, fault) and count <= len(maker.heavy) * MOST_IN_FLOAT:
                 kept = tuple(harm[:count])
-                after = self._judged(maker, kept, made)
+                after, fault = self._judged(maker, kept, made)
                 count *= 2
-        outcome = self._outcome(made, after, kept, len(maker.heavy), "")
-        if outcome.path is None and outcome.after_ms is not None and not loses(self.before, after, self.tolerance):
-            after = self._judged(maker, kept, made, between=False)
-            outcome = self._outcome(made, after, kept, len(maker.heavy), "")
+        outcome = self._outcome(made, after, kept, len(maker.heavy), fault)
+        if outcome.path is None and outcome.after_ms is not None and not self._is_bad(after, fault):
+            after, fault = self._judged(maker, kept, made, between=False)
+            outcome = self._outcome(made, after, kept, len(maker.heavy), fault)
         if outcome.path is None and self.goal.engine == OnnxEngine.name:
             return self._weights(maker, made.with_name(f"{self.stage}-weights.onnx"), outcome)
         return outcome
 
     def _weights(self, maker: Integers, made: Path, refused: Outcome) -> Outcome:
         """The smaller network with only its weights in integers where that is worth it, else what was refused."""
-        maker.write_weights(made)
+        try:
+            maker.write_weights(made)
+            after = self.judge(with_stages(self.bundle, {self.stage: made}))
+        except EngineError:
+            return refused
         before_bytes, after_bytes = refused.before_bytes, made.stat().st_size
-        after = self.judge(with_stages(self.bundle, {self.stage: made}))
         if loses(self.before, after, self.tolerance) or after_bytes > MOST_OF_THE_SIZE * before_bytes:
             return refused
         before_ms, after_ms = self.measure(self.bundle.stage_path(self.stage), made, self.inputs[0])
@@ -157,13 +165,20 @@ class Trial:
             in_float=tuple(maker.heavy),
         )
 
-    def _judged(self, maker: Integers, kept: tuple[str, ...], made: Path, *, between: bool = True) -> float:
+    def _is_bad(self, after: float, fault: str) -> bool:
+        return bool(fault) or loses(self.before, after, self.tolerance)
+
+    def _judged(self, maker: Integers, kept: tuple[str, ...], made: Path, *, between: bool = True) -> tuple[float, str]:
+        """What the judge says; or 0, and why the network cannot be made or does not run."""
         self.tell(f"{self.stage}: {self.goal.name}", len(kept), len(maker.heavy))
-        maker.write(made, leave=kept, between=between)
-        return self.judge(with_stages(self.bundle, {self.stage: made}))
+        try:
+            maker.write(made, leave=kept, between=between)
+            return self.judge(with_stages(self.bundle, {self.stage: made})), ""
+        except EngineError as error:
+            return 0.0, f"refused: {error}"
 
     def _harm(self, maker: Integers) -> list[str]:
-        """The layers, those first that alone change the outputs most."""
+        """The layers, those first that alone change the outputs most, or that cannot be in integers at all."""
         probes = self.inputs[:4]
         with OnnxEngine(self.bundle.stage_path(self.stage)) as engine:
             expected = [{name: each.copy() for name, each in engine.run(probe).items()} for probe in probes]
@@ -171,12 +186,15 @@ class Trial:
         path = self.folder / "alone.onnx"
         for number, layer in enumerate(maker.heavy):
             self.tell(f"{self.stage}: which layers suffer", number, len(maker.heavy))
-            maker.write(path, only=layer)
-            with OnnxEngine(path) as engine:
-                harm[layer] = sum(
-                    _distance(want, engine.run(probe)) for probe, want in zip(probes, expected, strict=True)
-                )
-        path.unlink()
+            try:
+                maker.write(path, only=layer)
+                with OnnxEngine(path) as engine:
+                    harm[layer] = sum(
+                        _distance(want, engine.run(probe)) for probe, want in zip(probes, expected, strict=True)
+                    )
+            except EngineError:
+                harm[layer] = math.inf
+        path.unlink(missing_ok=True)
         return sorted(harm, key=lambda layer: -harm[layer])
 
     def _outcome(self, made: Path, after: float, kept: tuple[str, ...], layers: int, fault: str) -> Outcome:
@@ -185,7 +203,7 @@ class Trial:
         here = self.goal.engine == OnnxEngine.name
         if not fault and here:
             before_ms, after_ms = self.measure(path, made, self.inputs[0])
-        why = fault or self._refusal(after, before_ms, after_ms)
+        why = fault or self._refusal(after, before_ms, after_ms, kept)
         return Outcome(
             stage=self.stage,
             goal=self.goal,
@@ -201,10 +219,10 @@ class Trial:
             in_float=kept,
         )
 
-    def _refusal(self, after: float, before_ms: float, after_ms: float | None) -> str:
-        lost = self.before - after
-        if lost > self.tolerance:
-            return f"refused: it loses {lost:.1%}, more than {self.tolerance:.1%}, even with the worst layers in floats"
+    def _refusal(self, after: float, before_ms: float, after_ms: float | None, kept: tuple[str, ...]) -> str:
+        if loses(self.before, after, self.tolerance):
+            even = ", even with the worst layers in floats" if kept else ""
+            return f"refused: it loses {self.before - after:.1%}, more than {self.tolerance:.1%}{even}"
         if after_ms is not None and after_ms >= before_ms:
             return f"refused: {after_ms:.2f} ms is not faster than {before_ms:.2f} ms without it on this machine"
         return ""
@@ -216,9 +234,13 @@ class Trial:
 
 
 def _distance(expected: Tensors, found: Tensors) -> float:
-    """Root of the mean square error of every output, over its own spread, added up."""
+    """Root of the mean square error of every output, over its own spread, added up; infinite where that is no number,
+    or where there are more or fewer rows than expected."""
     total = 0.0
     for name, one in expected.items():
-        spread = float(np.std(one.astype(np.float64))) or 1.0
-        total += float(np.sqrt(np.mean((one.astype(np.float64) - found[name].astype(np.float64)) ** 2))) / spread
-    return total
+        if one.shape != found[name].shape:
+            return math.inf
+        if one.size:
+            spread = float(np.std(one.astype(np.float64))) or 1.0
+            total += float(np.sqrt(np.mean((one.astype(np.float64) - found[name].astype(np.float64)) ** 2))) / spread
+    return total if math.isfinite(total) else math.inf

@@ -43,7 +43,7 @@ def evaluate(library: Library, /, model: str, data: Path, kind: Kind | None, out
         bundle = find(library, model)
         manifest = bundle.manifest
         suffixes = SOUNDS if isinstance(manifest.input, AudioInput) else PICTURES
-        labelled = read_labelled(data, kind, manifest.labels, suffixes)
+        labelled = read_labelled(data, kind, manifest.labels, suffixes, manifest.decoder.name)
         with Model(by_window(bundle)) as opened:
             evaluation = verb.evaluate(opened, _samples(labelled, manifest, tell))
         report = verb.report(evaluation, called(bundle), str(data))

@@ -41,7 +41,7 @@ def accuracy_on(data: Path, bundle: Bundle) -> Callable[[Bundle], float]:
 
     manifest = bundle.manifest
     suffixes = SOUNDS if isinstance(manifest.input, AudioInput) else PICTURES
-    labelled = read_labelled(data, None, manifest.labels, suffixes)
+    labelled = read_labelled(data, None, manifest.labels, suffixes, manifest.decoder.name)
 
     def judge(candidate: Bundle) -> float:
         with Model(by_window(candidate)) as model:

@@ -88,9 +88,11 @@ def prune(
 
 
 def _refusal(weighed: Weighed, tolerance: float) -> str:
+    from engines.workbench.trial import loses
+
     if weighed.after_ms >= weighed.before_ms:
         return f"{weighed.after_ms:.2f} ms is not faster than {weighed.before_ms:.2f} ms before"
-    if weighed.before - weighed.after > tolerance:
+    if loses(weighed.before, weighed.after, tolerance):
         lost = weighed.before - weighed.after
         return f"it says {lost:.1%} otherwise, more than {tolerance:.1%}: give a smaller --share, more frames or rounds"
     return ""

@@ -16,6 +16,7 @@ from appliance.cli.workbench.judge import accuracy_on, agreement_with
 
 if TYPE_CHECKING:
     from engines.library import Library
+    from engines.workbench.trial import Precision
 
 LEAST_SAMPLES = 2
 
@@ -30,7 +31,7 @@ LEAST_SAMPLES = 2
     "engines",
     type=click.Choice(["onnxruntime", "tensorrt"]),
     multiple=True,
-    help="Back ends to make a variant for; default: both.",
+    help="Back ends to make a variant for; default: both, of float16 ONNX Runtime alone.",
 )
 @click.option("--precision", type=click.Choice(["int8", "float16"]), default="int8", show_default=True)
 @click.option(
@@ -48,7 +49,7 @@ def quantize(
     most: int,
     every: int,
     engines: tuple[str, ...],
-    precision: str,
+    precision: Precision,
     labelled: Path | None,
     tolerance: float,
     method: str,
@@ -63,11 +64,12 @@ def quantize(
     from appliance.material import material
     from engines.workbench import quantize as verb
     from engines.workbench.tensors import inputs_of_stages
-    from engines.workbench.trial import Goal, without_variants
+    from engines.workbench.trial import without_variants
 
     if frames is None:
         raise BadInput("calibration needs frames: name a recording, a folder or a source with --frames")
     with model_errors(), tempfile.TemporaryDirectory() as scratch, progress() as tell:
+        wanted = verb.goals(engines, precision)
         bundle = find(library, model)
         plain = without_variants(bundle)
         samples = list(material(frames, bundle.manifest, most, every))
@@ -75,7 +77,6 @@ def quantize(
             raise BadInput(f"{frames}: {len(samples)} frames are too few to calibrate and to judge with: give more")
         inputs = inputs_of_stages(plain, samples[::2])
         judge = accuracy_on(labelled, bundle) if labelled else agreement_with(plain, samples[1::2])
-        wanted = [Goal(engine, precision) for engine in engines or ("onnxruntime", "tensorrt")]  # type: ignore[arg-type]  # click has looked
         outcomes = verb.quantize(
             bundle, wanted, inputs, judge, Path(scratch), tolerance=tolerance, method=method, tell=tell
         )

@@ -37,6 +37,8 @@ def test_bad_input_is_a_sentence(bench: Bench, tmp_path: Path) -> None:
     assert "no such file" in bench.refused("quantize", "shapes", "--frames", "nowhere.png", *out)
     one = squares(tmp_path / "data", 1)
     assert "1 frames are too few" in bench.refused("quantize", "shapes", "--frames", one / "0.png", *out)
+    half = bench.refused("quantize", "shapes", "--frames", one, "--precision", "float16", "--for", "tensorrt", *out)
+    assert half.startswith("TensorRT makes half precision itself when it builds the plan")
     blank = tmp_path / "blank"
     squares(blank, 2)
     for path in blank.glob("*.png"):

@@ -125,3 +125,55 @@ def powers(path: Path) -> Path:
         helper.make_node("Mul", ["e", "tenth"], ["p"]),
     ]
     return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("p", [1, 16, SIZE, SIZE])], weights=weights)
+
+
+def products(path: Path, awkward: str, *, given: str = "x") -> Path:
+    """A classifier of 32x32 pictures into four by one convolution and a product, which quantisation finds `awkward`:
+    `row`, `scalar` or `single`, a bias (1, 4), () or (1,); `stack`, weights (1, 16, 4); `plain`, nothing."""
+    random = np.random.default_rng(0)
+    last = (random.standard_normal((16, 4)) * 0.5).astype(np.float32)
+    biases = {"row": np.ones((1, 4)), "scalar": np.array(0.5), "single": np.ones(1), "plain": np.ones(4)}
+    weights: dict[str, npt.NDArray[Any]] = {
+        "first": (random.standard_normal((16, 3, 3, 3)) * 0.3).astype(np.float32),
+        "last": last[np.newaxis] if awkward == "stack" else last,
+        "shape": np.array([1, 4], np.int64),
+    }
+    nodes = [
+        helper.make_node("Conv", [given, "first"], ["a"], name="first conv"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("ReduceMean", ["b"], ["c"], axes=[2, 3], keepdims=0),
+    ]
+    if awkward == "stack":
+        nodes.append(helper.make_node("MatMul", ["c", "last"], ["d"], name="last product"))
+    else:
+        weights["bias"] = biases[awkward].astype(np.float32)
+        nodes.append(helper.make_node("Gemm", ["c", "last", "bias"], ["d"], name="last product"))
+    nodes += [
+        helper.make_node("Reshape", ["d", "shape"], ["e"]),
+        helper.make_node("Softmax", ["e"], ["y"], axis=1),
+    ]
+    return write(path, nodes, [tensor(given, [1, 3, SIZE, SIZE])], [tensor("y", [1, 4])], weights=weights)
+
+
+def enlarged(path: Path, *, first: bool) -> Path:
+    """A classifier of 32x32 pictures into four by a grouped transposed convolution with a bias, which ONNX Runtime
+    quantises for TensorRT only; `first`: a convolution before it."""
+    random = np.random.default_rng(0)
+    channels = 4 if first else 3
+    weights: dict[str, npt.NDArray[Any]] = {
+        "first": (random.standard_normal((4, 3, 3, 3)) * 0.3).astype(np.float32),
+        "groups": (random.standard_normal((channels, 4, 2, 2)) * 0.3).astype(np.float32),
+        "bias": random.standard_normal(4 * channels).astype(np.float32),
+        "shape": np.array([1, 4, -1], np.int64),
+    }
+    nodes = [
+        *([helper.make_node("Conv", ["x", "first"], ["a"], name="first conv")] if first else []),
+        helper.make_node(
+            "ConvTranspose", ["a" if first else "x", "groups", "bias"], ["b"], name="in groups", group=channels
+        ),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("Reshape", ["c", "shape"], ["d"]),
+        helper.make_node("ReduceMean", ["d"], ["e"], axes=[2], keepdims=0),
+        helper.make_node("Softmax", ["e"], ["y"], axis=1),
+    ]
+    return write(path, nodes, [tensor("x", [1, 3, SIZE, SIZE])], [tensor("y", [1, 4])], weights=weights)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engines.engine import Array, Tensors
+from engines.manifest import DecoderName
 from engines.model import Model
 from engines.predictions import Detection, Label
 from engines.workbench.agreement import compare, likeness
@@ -55,6 +56,87 @@ def test_a_class_file_goes_before_the_numbers_of_the_model(tmp_path: Path) -> No
     touch(tmp_path / "a.txt", "0 0.5 0.5 1 1")
     touch(tmp_path / "classes.txt", "dog\ncat\n")
     [only] = read_labelled(tmp_path, "yolo", NAMES, PNG)
+    assert only.boxes[0].label == "dog"
+
+
+def lines(folder: Path, *given: str, decoder: DecoderName | None = "yolo-v8") -> list[Any]:
+    """The boxes of one picture with these lines beside it, in pixels of 100 x 100, rounded."""
+    touch(folder / "a.png")
+    touch(folder / "a.txt", "\n".join(given))
+    [only] = read_labelled(folder, "yolo", NAMES, PNG, decoder)
+    return [tuple(round(side) for side in each.in_pixels(100, 100)) for each in only.boxes]
+
+
+TURNED = "0 .1 .2 .9 .2 .9 .8 .1 .8"
+OUTLINE = "0 .5 .5 .6 .5 .6 .6 .55 .7 .5 .6"
+BOX = "0 .5 .5 .2 .4"
+
+
+@pytest.mark.parametrize(
+    ("given", "decoder", "boxes"),
+    [
+        ([BOX], "yolo-v8", [(40, 30, 60, 70)]),
+        ([f"{BOX} .93"], "yolo-v8", [(40, 30, 60, 70)]),
+        ([TURNED], "yolo-v8", [(10, 20, 90, 80)]),
+        ([TURNED], "yolo-obb", [(10, 20, 90, 80)]),
+        ([OUTLINE, TURNED, BOX], "yolo-v8", [(50, 50, 60, 70), (10, 20, 90, 80), (40, 30, 60, 70)]),
+        ([OUTLINE], "yolo-seg", [(50, 50, 60, 70)]),
+        ([BOX + " .5 .5" * 3], "yolo-pose", [(40, 30, 60, 70)]),
+        ([BOX + " .5 .5 2" * 4], "yolo-pose", [(40, 30, 60, 70)]),
+        ([BOX + " .5 .5 2" * 17], "yolo-v8", [(40, 30, 60, 70)]),  # no outline has as many numbers
+    ],
+)
+def test_lines_of_any_length_become_upright_boxes(
+    tmp_path: Path, given: list[str], decoder: DecoderName, boxes: list[Any]
+) -> None:
+    assert lines(tmp_path, *given, decoder=decoder) == boxes
+
+
+@pytest.mark.parametrize(
+    ("given", "decoder", "words"),
+    [
+        ([BOX + " .5 .5" * 3], "yolo-v8", "a.txt: line 1: 11 numbers, as in every such line, may be an outline or a"),
+        ([OUTLINE, BOX + " .5 .5 2"], "yolo-v8", "line 2: expected five numbers"),
+        ([BOX + " .5" * 5], "yolo-pose", "line 1: expected five numbers"),
+        (["0 10 20 90 20 90 80 10 80"], "yolo-obb", "line 1: expected shares of the picture"),
+        ([f"{BOX} person"], "yolo-v8", "line 1: expected five numbers"),
+    ],
+)
+def test_lines_that_cannot_be_told_are_refused(
+    tmp_path: Path, given: list[str], decoder: DecoderName, words: str
+) -> None:
+    with pytest.raises(WorkbenchError, match=words):
+        lines(tmp_path, *given, decoder=decoder)
+
+
+def test_a_class_file_may_begin_with_a_mark_and_end_with_empty_lines(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfperson\r\ndog\r\n\r\n")
+    touch(tmp_path / "a.png")
+    touch(tmp_path / "a.txt", f"\ufeff{BOX}")
+    [only] = read_labelled(tmp_path, "yolo", NAMES, PNG)
+    assert only.boxes[0].label == "person"
+    touch(tmp_path / "a.txt", "2 .5 .5 .2 .4")
+    with pytest.raises(WorkbenchError, match="class 2, but there are 2 names"):
+        read_labelled(tmp_path, "yolo", NAMES, PNG)
+
+
+def test_a_class_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png")
+    (tmp_path / "classes.txt").write_bytes("käse\n".encode("latin-1"))
+    with pytest.raises(WorkbenchError, match=r"classes\.txt: not UTF-8: save it in that encoding"):
+        read_labelled(tmp_path, "yolo", NAMES, PNG)
+
+
+@pytest.mark.parametrize("place", [".", "train"])
+def test_names_that_only_a_data_yaml_knows_are_asked_for(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / place
+    touch(tmp_path / "data.yaml", "names: [dog, cat]\n")
+    touch(folder / "images" / "a.png")
+    touch(folder / "labels" / "a.txt", BOX)
+    with pytest.raises(WorkbenchError, match=r"data\.yaml: the names of its classes are not read; write them into .*"):
+        read_labelled(folder, None, NAMES, PNG)
+    touch(folder / "classes.txt", "dog\ncat\n")
+    [only] = read_labelled(folder, None, NAMES, PNG)
     assert only.boxes[0].label == "dog"
 
 
@@ -134,10 +216,10 @@ def test_data_without_a_common_label_is_refused() -> None:
         evaluate(model, [picture("horse")])
 
 
-def finder(rows: list[list[float]]) -> Model:
-    """A detector that finds these boxes: left, top, right, bottom, score, class."""
+def finder(rows: list[list[float]], **options: float) -> Model:
+    """A detector that finds these boxes: left, top, right, bottom, score, class; `options`: of its decoder."""
     output = np.array([rows], np.float32)
-    of = models.manifest("detect", models.pictures(64, 64, fit="stretch"), NAMES, name="yolo-end2end")
+    of = models.manifest("detect", models.pictures(64, 64, fit="stretch"), NAMES, name="yolo-end2end", options=options)
     return models.model(of, Scripted({"x": (1, 3, 64, 64)}, {"y": output.shape}, lambda _: {"y": output}))
 
 
@@ -151,6 +233,35 @@ def test_boxes_are_judged_in_pixels_of_the_picture() -> None:
     assert of.precision.by_class["dog"] == (0.0, 0.0)
     assert of.names == ("cat", "dog", NOTHING)
     assert of.confusion == ((1, 0, 0), (1, 0, 0), (0, 0, 0))
+
+
+def confused(rows: list[list[float]], *truths: TrueBox, **options: float) -> tuple[tuple[str, ...], Any]:
+    """Names and confusion of a picture of 64 x 64 in which these boxes are found and true."""
+    with finder(rows, **options) as model:
+        of = evaluate(model, [(Labelled(Path("a.png"), boxes=truths), [np.zeros((64, 64, 3), np.uint8)])])
+    return of.names, of.confusion
+
+
+def test_what_was_taken_for_something_that_the_data_has_not_is_named() -> None:
+    names, confusion = confused([[0, 0, 32, 32, 0.9, 1]], TrueBox("cat", (0, 0, 32, 32)))
+    assert names == ("cat", "dog", NOTHING)
+    assert confusion == ((0, 1, 0), (0, 0, 0), (0, 0, 0))
+
+
+def test_a_box_in_a_crowd_is_neither_right_nor_wrong() -> None:
+    crowd, single = TrueBox("cat", (0, 0, 32, 64), crowd=True), TrueBox("cat", (40, 40, 60, 60))
+    in_crowd, alone = [4, 4, 14, 14, 0.9, 0], [40, 4, 50, 14, 0.9, 0]
+    assert confused([in_crowd], crowd, single) == (("cat", NOTHING), ((0, 1), (0, 0)))
+    assert confused([in_crowd, alone], crowd, single) == (("cat", NOTHING), ((0, 1), (1, 0)))
+    other = [4, 4, 14, 14, 0.9, 1]
+    assert confused([other], crowd, single) == (("cat", "dog", NOTHING), ((0, 0, 1), (0, 0, 0), (0, 1, 0)))
+
+
+def test_what_stands_beside_a_surer_box_is_reported_and_so_not_missed() -> None:
+    sure, less, apart = [0, 0, 16, 20, 0.9, 0], [18, 0, 34, 20, 0.4, 0], [0, 40, 16, 60, 0.4, 0]
+    truths = TrueBox("cat", (0, 0, 16, 20)), TrueBox("cat", (18, 0, 34, 20))
+    assert confused([sure, less, apart], *truths, beside=0.75)[1] == ((2, 0), (0, 0))
+    assert confused([sure, less, apart], *truths)[1] == ((1, 1), (0, 0))
 
 
 def test_boxes_for_a_namer_and_classes_for_a_finder_are_refused() -> None:

@@ -19,7 +19,7 @@ from engines.onnxrt import OnnxEngine
 from engines.predictions import Answer
 from engines.workbench import quantize as verb
 from engines.workbench.agreement import compare
-from engines.workbench.quantize import quantize
+from engines.workbench.quantize import goals, quantize
 from engines.workbench.tensors import inputs_of_stages, noise
 from engines.workbench.trial import Goal, Measure, Outcome, with_stages
 from engines.workbench.work import WorkbenchError
@@ -29,13 +29,18 @@ from tests.engines.workbench import networks
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parent.parent.parent.parent
-CPU, GPU, HALF = Goal("onnxruntime", "int8"), Goal("tensorrt", "int8"), Goal("tensorrt", "float16")
+CPU, GPU, HALF = Goal("onnxruntime", "int8"), Goal("tensorrt", "int8"), Goal("onnxruntime", "float16")
 LABELS = ("a", "b", "c", "d")
 
 
 def classifier(folder: Path, **how: float) -> Bundle:
-    path = networks.convolutions(folder / "net.onnx", spread=how.get("spread", 1.0))
-    of = models.manifest("classify", models.pictures(32, 32, fit="stretch"), LABELS, name="classify", threshold=0)
+    return bundled(folder, networks.convolutions(folder / "net.onnx", spread=how.get("spread", 1.0)))
+
+
+def bundled(folder: Path, path: Path, given: str = "x") -> Bundle:
+    """`path`: of a network of pictures, `net.onnx` in this folder, with the labels a, b, c, d."""
+    spec = models.pictures(32, 32, fit="stretch", tensor=given)
+    of = models.manifest("classify", spec, LABELS, name="classify", threshold=0)
     stage = Stage(name="only", file="net.onnx", digest=of_file(path))
     return Bundle(of.model_copy(update={"stages": (stage,)}), folder, {"net.onnx": path})
 
@@ -67,12 +72,16 @@ def slower(_: Path, __: Path, ___: Tensors) -> tuple[float, float]:
 
 def tried(folder: Path, *goals: Goal, measure: Measure = faster, **how: float) -> tuple[Bundle, list[Outcome]]:
     bundle = classifier(folder, **how)
+    return bundle, outcomes_of(bundle, *goals, measure=measure)
+
+
+def outcomes_of(bundle: Bundle, *goals: Goal, measure: Measure = faster) -> list[Outcome]:
     samples = noise(bundle.manifest.input, 8)
     inputs = inputs_of_stages(bundle, samples)
     judge = closeness(bundle, samples)
-    scratch = folder / "scratch"
+    scratch = bundle.folder / "scratch"
     scratch.mkdir()
-    return bundle, quantize(bundle, goals, inputs, judge, scratch, tolerance=0.02, measure=measure)
+    return quantize(bundle, goals, inputs, judge, scratch, tolerance=0.02, measure=measure)
 
 
 def types(path: Path) -> set[str]:
@@ -101,6 +110,16 @@ def test_each_back_end_gets_the_integers_it_wants(tmp_path: Path) -> None:
     assert (cpu.before - cpu.after, gpu.before - gpu.after) < (0.02, 0.02)
     assert gpu.after_ms is None
     assert "cannot be measured on this machine" in gpu.why
+
+
+@pytest.mark.parametrize("method", ["entropy", "percentile"])
+def test_ranges_of_other_methods_serve_as_well(tmp_path: Path, method: str) -> None:
+    bundle = classifier(tmp_path)
+    samples = noise(bundle.manifest.input, 4)
+    inputs, judge = inputs_of_stages(bundle, samples), closeness(bundle, samples)
+    made = quantize(bundle, [CPU, GPU], inputs, judge, tmp_path, tolerance=0.05, method=method, measure=faster)
+    assert all(each.path is not None for each in made), [each.why for each in made]
+    assert not {"prepared.onnx", "augmented.onnx"} & {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_variant_is_used_by_its_back_end_and_the_network_stays(tmp_path: Path) -> None:
@@ -141,8 +160,8 @@ def test_what_has_variants_is_quantised_from_its_network_and_keeps_those_for_oth
     anew = verb.made(again, quantize(again, [HALF], inputs, judge, tmp_path, measure=faster))
     assert all(stage.variants == () for candidate in seen for stage in candidate.manifest.stages)
     kinds = {each.engine: each.precision for each in anew.manifest.stages[0].variants}
-    assert kinds == {"onnxruntime": "int8", "tensorrt": "float16"}
-    assert set(anew.files) == {"net.onnx", "only-int8-onnxruntime.onnx", "only-float16-tensorrt.onnx"}
+    assert kinds == {"onnxruntime": "float16", "tensorrt": "int8"}
+    assert set(anew.files) == {"net.onnx", "only-float16-onnxruntime.onnx", "only-int8-tensorrt.onnx"}
 
 
 def test_a_variant_that_is_not_faster_is_refused(tmp_path: Path) -> None:
@@ -173,6 +192,71 @@ def test_a_network_that_loses_too_much_is_refused(tmp_path: Path) -> None:
     [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
     assert outcome.path is None
     assert outcome.why.startswith("refused: it loses 50.0%, more than 1.0%")
+
+
+def test_a_network_that_loses_exactly_what_is_tolerated_is_kept(tmp_path: Path) -> None:
+    bundle = classifier(tmp_path)
+    inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
+    original = bundle.stage_path("only")
+
+    def judge(candidate: Bundle) -> float:
+        return 0.964 if candidate.stage_path("only") == original else 0.954
+
+    [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
+    assert outcome.why == "kept: 0.50 times the time"
+
+
+def test_only_layers_that_were_put_back_into_floats_are_spoken_of(tmp_path: Path) -> None:
+    bundle = bundled(tmp_path, networks.products(tmp_path / "net.onnx", "stack"))
+    inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
+    original = bundle.stage_path("only")
+
+    def judge(candidate: Bundle) -> float:
+        return 1.0 if candidate.stage_path("only") == original else 0.5
+
+    [outcome] = quantize(bundle, [CPU], inputs, judge, tmp_path, measure=faster)
+    assert outcome.why == "refused: it loses 50.0%, more than 1.0%"
+
+
+@pytest.mark.parametrize("goal", [CPU, GPU])
+@pytest.mark.parametrize("awkward", ["row", "scalar", "single", "stack", "plain"])
+def test_a_product_of_an_awkward_shape_stays_in_floats_and_the_rest_does_not(
+    tmp_path: Path, awkward: str, goal: Goal
+) -> None:
+    [outcome] = outcomes_of(bundled(tmp_path, networks.products(tmp_path / "net.onnx", awkward)), goal)
+    assert outcome.path is not None, outcome.why
+    assert outcome.layers == (2 if awkward == "plain" else 1)
+
+
+@pytest.mark.parametrize("goal", [CPU, GPU])
+def test_an_input_may_have_the_name_that_a_tensor_would_get(tmp_path: Path, goal: Goal) -> None:
+    path = networks.products(tmp_path / "net.onnx", "plain", given="_0")
+    [outcome] = outcomes_of(bundled(tmp_path, path, "_0"), goal)
+    assert outcome.path is not None, outcome.why
+
+
+def test_a_model_of_an_old_exporter_with_its_weights_among_the_inputs_is_quantised(tmp_path: Path) -> None:
+    model = onnx.load(str(networks.convolutions(tmp_path / "net.onnx")))
+    for weight in model.graph.initializer:
+        declared = onnx.helper.make_tensor_value_info(weight.name, weight.data_type, list(weight.dims))
+        model.graph.input.append(declared)
+    model.ir_version, model.opset_import[0].version = 3, 8
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    [outcome] = outcomes_of(bundled(tmp_path, tmp_path / "net.onnx"), CPU)
+    assert outcome.path is not None, outcome.why
+
+
+def test_a_layer_that_cannot_be_in_integers_stays_in_floats(tmp_path: Path) -> None:
+    [outcome] = outcomes_of(bundled(tmp_path, networks.enlarged(tmp_path / "net.onnx", first=True)), CPU)
+    assert outcome.path is not None, outcome.why
+    assert outcome.in_float == ("in groups",)
+
+
+def test_one_goal_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    cpu, gpu = outcomes_of(bundled(tmp_path, networks.enlarged(tmp_path / "net.onnx", first=False)), CPU, GPU)
+    assert cpu.path is None
+    assert cpu.why.startswith("refused: the network cannot be quantised: ")
+    assert gpu.path is not None, gpu.why
 
 
 def wide(folder: Path) -> Bundle:
@@ -225,6 +309,14 @@ def test_half_precision_answers_nearly_the_same(tmp_path: Path) -> None:
     assert outcome.after_bytes < 0.65 * outcome.before_bytes
     with OnnxEngine(outcome.path) as engine:
         assert {spec.dtype.name for spec in (*engine.inputs, *engine.outputs)} == {"float32"}
+
+
+def test_half_precision_is_made_for_onnxruntime_alone() -> None:
+    assert goals((), "int8") == [CPU, GPU]
+    assert goals(("tensorrt",), "int8") == [GPU]
+    assert goals((), "float16") == goals(("onnxruntime",), "float16") == [HALF]
+    with pytest.raises(WorkbenchError, match="TensorRT makes half precision itself when it builds the plan"):
+        goals(("onnxruntime", "tensorrt"), "float16")
 
 
 def test_calibration_without_frames_and_networks_without_layers_are_refused(tmp_path: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import numpy as np
 import pytest
 
-from engines.workbench.trial import loses
+from appliance.cli.workbench.prune import _refusal
+from engines.workbench.slimmer import Weighed
+from engines.workbench.trial import _distance, loses
 
 
 @pytest.mark.parametrize(
@@ -13,3 +19,22 @@ from engines.workbench.trial import loses
 )
 def test_a_loss_of_exactly_what_is_tolerated_is_tolerated(before: float, after: float, worse: bool) -> None:
     assert loses(before, after, 0.01) is worse
+
+
+@pytest.mark.parametrize(("after", "refused"), [(0.954, False), (0.953, True)])
+def test_pruning_may_lose_exactly_what_is_tolerated(after: float, refused: bool) -> None:
+    weighed = Weighed(before_bytes=2, after_bytes=1, before_ms=2.0, after_ms=1.0, before=0.964, after=after)
+    assert bool(_refusal(weighed, 0.01)) is refused
+
+
+@pytest.mark.parametrize(
+    ("found", "distance"),
+    [([[1.0, 3.0]], 0.0), ([[2.0, 4.0]], 1.0), ([[1.0, 3.0], [1.0, 3.0]], math.inf), ([[math.nan, 3.0]], math.inf)],
+)
+def test_other_rows_and_no_numbers_are_infinitely_far(found: Any, distance: float) -> None:
+    expected = {"y": np.array([[1, 3]], np.float32)}
+    assert _distance(expected, {"y": np.array(found, np.float32)}) == distance
+
+
+def test_outputs_without_rows_are_the_same() -> None:
+    assert _distance({"y": np.zeros((0, 4), np.float32)}, {"y": np.zeros((0, 4), np.float32)}) == 0.0
