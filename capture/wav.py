@@ -132,8 +132,8 @@ def _format(file: Any) -> str:
 def _pieces(path: Path, file: Any, block: int) -> Iterator[Samples]:
     """The whole file from its beginning, averaged over channels, (`block`,) at a time.
 
-    `read` of soundfile asks NumPy for an array's address in a way that adds a word to Python's table of interned strings,
-    and takes it out again: after half an hour the table was made anew, with 2 MB.
+    `read` of soundfile asks NumPy for an array's address in a way that adds a word to Python's table of interned
+    strings and takes it out again: after half an hour the table was made anew, with 2 MB.
     """
     import soundfile
 

@@ -147,7 +147,7 @@ def test_a_message_that_is_too_long_is_refused(room: Room) -> None:
 def test_only_so_many_connections_are_kept(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grpc_server, "CONNECTIONS", 4)
     with offered(room, Oip(http="off", grpc="127.0.0.1:0")) as addresses:
-        port = int(addresses.grpc.rpartition(":")[2])
+        port = int(str(addresses.grpc).rpartition(":")[2])
         crowd = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(6)]
         greeted = [bool(each.recv(1)) for each in crowd]
         for each in crowd:
