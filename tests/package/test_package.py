@@ -237,7 +237,7 @@ def test_what_was_built_on_the_device_is_in_every_version_and_an_environment_of_
     box.run("echo no wheel >/opt/appliance/wheels/other-1-cp39-cp39-linux_x86_64.whl")
     box.run("rm /opt/appliance/bin && mkdir /opt/appliance/bin && touch /opt/appliance/bin/python")
     assert "other-1-cp39-cp39-linux_x86_64.whl: left out" in box.run("dpkg -i /root/appliance.deb")
-    assert box.run("/opt/appliance/bin/python -c 'import ours; print(ours.HERE)'") == "yes"
+    assert box.run("/opt/appliance/current/bin/python -c 'import ours; print(ours.HERE)'") == "yes"
     box.run("rm -r /opt/appliance/wheels")
 
 
