@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +22,23 @@ from capture.wav import WavFile, read_wav
 
 RATE_HZ = 16_000
 FAST = AudioOptions(realtime=False)
+PLAYED = """
+import itertools, sys
+from pathlib import Path
+from capture.options import AudioOptions
+from capture.wav import WavFile
+
+def resident_kb():
+    return 4 * int(Path("/proc/self/statm").read_text().split()[1])
+
+with WavFile("kitchen", sys.argv[1], AudioOptions(realtime=False, loop=True)) as source:
+    windows = iter(source)
+    next(itertools.islice(windows, 2_000, None))
+    before = resident_kb()
+    next(itertools.islice(windows, 100_000, None))
+    print(resident_kb() - before)
+"""
+"""Hears a file for hours, and says how many kB that took."""
 
 
 def noise(count: int) -> Samples:
@@ -139,6 +157,13 @@ def test_looping_it_goes_on_and_on_without_a_seam(speech: Path) -> None:
     assert [window.seq for window in windows] == list(range(50))
     ends = np.cumsum([len(window.samples) for window in windows])
     assert [window.start for window in windows] == [0, *ends[:-1]]
+
+
+@pytest.mark.system
+def test_playing_for_hours_it_takes_no_more_memory_than_at_first(tmp_path: Path) -> None:
+    path = written(tmp_path / "silence.wav", np.zeros(RATE_HZ, np.float32))
+    done = subprocess.run([sys.executable, "-c", PLAYED, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 500
 
 
 def test_it_says_what_it_is_once_it_is_open(speech: Path) -> None:
