@@ -42,9 +42,13 @@ class Stream:
         self.context[: len(context)] = context
 
     def seek(self, start: int) -> None:
-        """The next window starts at sample `start`. Elsewhere than expected, sound was lost: what was heard before
-        does not count any more, and an utterance or a word that was going on has ended there."""
+        """The next window starts at sample `start`. Elsewhere than expected, windows or sound were lost: what was heard
+        before does not count any more, and an utterance or a word that was going on has ended there. Only a network
+        that remembers nothing may go on when windows were left out that overlap: then all of the sound is heard."""
         if start == self.position:
+            return
+        if self.position < start < self.end and not (self.state or len(self.context)):
+            self.position = start
             return
         if self.memory is not None:
             self._finished += self.memory.finish(self.end)

@@ -31,7 +31,7 @@ def _wrong_step(settings: Pipeline, manifest: Manifest) -> str | None:
     spec = manifest.input
     if settings.hop_s is None or not isinstance(spec, AudioInput):
         return None
-    remembers = bool(spec.state) or spec.context > 0 or manifest.task == "vad"
+    remembers = bool(spec.state) or spec.context > 0 or manifest.task == "vad" or manifest.decoder.name == "keywords"
     if not remembers or hop(settings, spec) == spec.hop:
         return None
     return (

@@ -75,17 +75,18 @@ class BoxDecoder:
         self._settings = manifest.decoder
         self._beside = float(manifest.decoder.options.get("beside", 1.0))
         self._wanted: dict[frozenset[str], Array] = {}
+        """By labels asked for: of every class, whether it is one of them."""
 
     def decode(self, outputs: Mapping[str, Array], asked: Asked) -> tuple[Detection, ...]:
         assert asked.placement is not None, "a detector is asked about pictures"
         found = self._family.candidates(outputs, asked.threshold * self._beside)
         if len(found.scores) == 0:
             return ()
-        if asked.labels is not None:
-            found = _only(found, self._classes(asked.labels)[found.classes])
-        found = _only(found, self._best(found))
-        if self._beside < 1:
-            found = _only(found, beside(found.corners, found.scores, asked.threshold))
+        if self._beside < 1:  # what lies in the same place, or beside, counts whatever it is called
+            found = self._best(found)
+            found = self._called(asked.labels, _only(found, beside(found.corners, found.scores, asked.threshold)))
+        else:
+            found = self._best(self._called(asked.labels, found))
         boxes = asked.placement.to_picture(found.corners).round(_BOX_DIGITS).tolist()
         scores = found.scores.astype(np.float64).round(_SCORE_DIGITS).tolist()
         labels = self._labels
@@ -98,21 +99,23 @@ class BoxDecoder:
     def memory(self) -> None:
         """Pictures leave nothing behind."""
 
-    def _best(self, found: Candidates) -> Array:
-        """Indices of what is reported, the best first."""
+    def _best(self, found: Candidates) -> Candidates:
+        """Of several in one place one, and no more than are allowed, the best first."""
         settings = self._settings
         if settings.nms_iou is None:
             order = np.argsort(-found.scores, kind="stable")
         else:
             classes = found.classes if settings.class_aware else None
             order = self._suppress(found, classes, settings.nms_iou)
-        return order[: settings.max_detections]
+        return _only(found, order[: settings.max_detections])
 
-    def _classes(self, labels: frozenset[str]) -> Array:
-        """By class: whether it is wanted."""
+    def _called(self, labels: frozenset[str] | None, found: Candidates) -> Candidates:
+        """Those that bear one of these labels; None: all."""
+        if labels is None:
+            return found
         if labels not in self._wanted:
             self._wanted[labels] = np.array([label in labels for label in self._labels])
-        return self._wanted[labels]
+        return _only(found, self._wanted[labels][found.classes])
 
 
 def _only(found: Candidates, keep: Array) -> Candidates:

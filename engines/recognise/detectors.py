@@ -49,6 +49,12 @@ def detector(network: Network, picture: Picture, hints: Hints) -> Draft | None:
     return None
 
 
+YOLOV6_OR_YOLOX = (
+    "YOLOv6 and YOLOX give an output of this shape, and it is taken for YOLOv6: of YOLOX, whose boxes and pictures are "
+    "others, it would find nothing right. Look at a picture with `appliance predict`"
+)
+
+
 def cells(width: int, height: int) -> set[int]:
     """How many boxes a network without anchors may give: grids of 8, 16, 32 and perhaps 64 pixels."""
     three = sum((width // step) * (height // step) for step in (8, 16, 32))
@@ -70,6 +76,9 @@ def _yolo(network: Network, picture: Picture, hints: Hints) -> Draft:
         if count < 1:
             raise network.unrecognised(f"its output does not fit {family}: {network.signature()}")
         labels, warnings = name_classes(network, hints, count, usual=coco.LABELS)
+        alike = family == "yolo-v5" and rows in cells(picture.width, picture.height)
+        if alike and given is None and network.exported.names is None:
+            warnings += (f"{network.path}: {YOLOV6_OR_YOLOX}",)
     return Draft(
         "detect",
         image_input(picture, hints, fit="letterbox"),

@@ -65,3 +65,12 @@ def test_a_decoder_that_is_told_to_looks_beside_sure_boxes() -> None:
     assert [each.label for each in told] == ["car", "cat"]
     assert [each.label for each in decode(model("yolo-v8"), rows, threshold=0.6)] == ["car"]
     assert [each.label for each in decode(model("yolo-v8", options={"beside": 0.9}), rows, threshold=0.6)] == ["car"]
+
+
+@pytest.mark.parametrize(("label", "expected"), [("cat", []), ("car", [0.9]), ("cup", [0.5])])
+def test_labels_asked_for_change_nothing_of_what_is_found(label: str, expected: list[float]) -> None:
+    """A cat, less sure, in the place of a car, and a cup that is believed because it lies beside the car."""
+    rows = yolo_v8([60, 160, 20, 40, 0.9, 0, 0], [60, 160, 20, 40, 0, 0.7, 0], [84, 160, 20, 40, 0, 0, 0.5])
+    reading = model("yolo-v8", class_aware=False, options={"beside": 0.75})
+    assert [each.score for each in decode(reading, rows, threshold=0.6)] == [0.9, 0.5]
+    assert [each.score for each in decode(reading, rows, threshold=0.6, labels=frozenset({label}))] == expected

@@ -129,6 +129,12 @@ def test_lost_sound_ends_a_word_and_nothing_of_it_is_averaged_with_what_comes_af
     assert said[2] == (Label("silence", 2, 0.9), Segment("left", 0.1, 1.0))
 
 
+def test_windows_left_out_under_load_end_no_word_as_long_as_all_of_the_sound_is_heard() -> None:
+    said = heard([LEFT, LEFT, LEFT, QUIET, QUIET], starts=[0, 100, 400, 600, 700])
+    segments = [each for window in said for each in window if isinstance(each, Segment)]
+    assert segments == [Segment("left", 0.4, 1.0)]
+
+
 def test_the_manifest_says_whether_the_mean_or_the_least_counts() -> None:
     for smooth_by, first in (("mean", 2), ("least", 3)):
         with listening([QUIET, HALF_LEFT, LEFT, LEFT], smooth_by=smooth_by) as opened:

@@ -177,6 +177,15 @@ def test_classes_without_names_are_numbered_and_the_person_is_warned(tmp_path: P
     )
 
 
+def test_what_may_be_a_yolox_is_taken_for_a_yolov6_and_the_person_is_warned(tmp_path: Path) -> None:
+    path = network(tmp_path, IMAGES_320, {"output": [1, 2100, 85]})
+    recognition = examine(path)
+    assert recognition.manifest.decoder.name == "yolo-v5"
+    [warning] = recognition.warnings
+    assert "YOLOX" in warning
+    assert not examine(path, hints=Hints(decoder="yolo-v5")).warnings
+
+
 def test_labels_that_are_given_go_first_and_must_fit(tmp_path: Path) -> None:
     path = network(tmp_path, IMAGES_320, {"output0": [1, 7, 2100]}, exported())
     assert recognise(path, hints=Hints(labels=("a", "b", "c"))).labels == ("a", "b", "c")

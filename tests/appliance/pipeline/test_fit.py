@@ -119,6 +119,13 @@ def test_a_model_with_a_memory_is_given_sound_at_its_own_step_only(hop_s: float,
     )
 
 
+def test_a_model_that_hears_words_is_given_sound_at_its_own_step_only() -> None:
+    """What it smooths, and when a word is over, is counted in its own steps."""
+    words = LISTENS.model_copy(update={"decoder": Decoder(name="keywords", threshold=0.5)})
+    assert "must be given every 0.25 s" in str(fit.misfit(table(hop_s=0.1), True, words))
+    assert fit.misfit(table(hop_s=0.25), True, words) is None
+
+
 def test_its_own_step_written_out_is_fine_and_so_is_any_step_of_a_model_without_memory() -> None:
     assert fit.misfit(table(hop_s=0.032), True, SILERO) is None
     assert fit.misfit(table(hop_s=0.1), True, LISTENS) is None
