@@ -50,7 +50,7 @@ class Pipeline(Table):
     )
     hop_s: Seconds | None = Field(
         None,
-        description="seconds between two windows of sound; left out: the model's, the only one for voices and spoken words",
+        description="seconds between two windows of sound; left out: the model's, for voices and words the only one",
         examples=[0.2],
     )
     max_per_s: float | None = Field(None, ge=0.0001, le=10_000, description="most inferences per second", examples=[5])
