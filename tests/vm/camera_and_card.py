@@ -86,6 +86,7 @@ def watch_camera() -> None:
     with source:
         began = time.monotonic()
         frames = list(itertools.islice(source, 30))
+        left_s = time.monotonic()
         gaps = np.diff([frame.stamp.mono_ns for frame in frames]) / 1e6
         tell(
             "frames",
@@ -98,7 +99,7 @@ def watch_camera() -> None:
         )
         time.sleep(1.0)
         waited = next(iter(source))
-        tell("waited", age_s=(waited.ready_ns - waited.stamp.mono_ns) / 1e9)
+        tell("waited", age_s=(waited.ready_ns - waited.stamp.mono_ns) / 1e9, left_alone_s=time.monotonic() - left_s)
         device = device_of(CAMERA_DRIVER)
         unbind(CAMERA_DRIVER, device)
         began = time.monotonic()
