@@ -60,6 +60,7 @@ WRONG = {
     "a port beyond the last": ["watch", "--broker", "mqtt://127.0.0.1:99999"],
     "half an address": ["watch", "--broker", "mqtt://[::1"],
     "another protocol": ["watch", "--broker", "http://localhost"],
+    "no broker for the demo": ["demo", "--broker", ""],
     "no certificate": ["watch", "--broker", "mqtts://localhost", "--ca-file", "none"],
     "a certificate that is none": ["watch", "--broker", "mqtts://localhost", "--ca-file", "/bin/sh"],
     "half a client certificate": ["watch", "--broker", "mqtts://localhost", "--cert-file", "none"],
@@ -76,6 +77,13 @@ def test_what_is_typed_wrongly_ends_with_2_and_a_sentence(name: str, tmp_path: P
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert done.stdout == ""
+
+
+def test_the_demo_reads_the_address_of_the_broker_before_anything_starts() -> None:
+    done = typed("demo", "--broker", "http://localhost")
+    assert done.returncode == 2
+    assert "camera:" not in done.stderr
+    assert done.stderr.startswith("Error: http://localhost: not a broker address; write mqtt://host:1883")
 
 
 def test_a_broker_that_does_not_answer_ends_with_1_and_a_sentence() -> None:

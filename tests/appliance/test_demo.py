@@ -202,3 +202,11 @@ def test_the_demo_takes_a_broker_that_is_there(start: Callable[..., Demo], broke
     assert len(demo.children) == 1
     demo.ctrl_c()
     assert demo.ends() == 0
+
+
+@pytest.mark.broker
+def test_of_a_broker_that_is_there_host_and_port_are_enough(start: Callable[..., Demo], broker: Broker) -> None:
+    demo = start("--broker", f"localhost:{broker.port}", "--json")
+    demo.says('"topic": "appliance/demo/')
+    demo.ctrl_c()
+    assert demo.ends() == 0
