@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -235,6 +236,35 @@ def test_watching_survives_the_broker_and_garbage(broker: Broker) -> None:
             watching.terminate()
             reader.join(10)
         assert watching.wait(10) == 0
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_label_is_shown_whatever_letters_the_output_has(broker: Broker, encoding: str) -> None:
+    label = "Zoë 犬 🐕"
+    event = {"type": "event", "event": "new", "pipeline": "p", "reason": "seen", "after": {"label": label}}
+    topic = f"appliance/{encoding}/pipeline/p/event"
+    watching = [sys.executable, "-m", "appliance", "watch", "--broker", broker.url, "--device", encoding]
+
+    def shown(*options: str) -> str:
+        done = subprocess.run(
+            [*watching, "--count", "1", "--for", "20", *options],
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode(encoding)
+
+    with Ear(broker.port) as ear:
+        ear.forge(topic, json.dumps(event).encode(), retain=True)
+        try:
+            line, document = shown(), json.loads(shown("--json"))
+        finally:
+            ear.forge(topic, b"", retain=True)
+    assert document == {"topic": topic, "document": event}
+    assert json.loads(f'"{line.strip()}"') == f"+ {label} p seen"
 
 
 def test_no_option_takes_a_number_that_is_none() -> None:
