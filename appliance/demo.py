@@ -18,7 +18,7 @@ from appliance.spoken import write_spoken
 from appliance.toml_string import toml_string
 from capture.camera import CameraDevice
 from capture.open import open_source
-from capture.options import VideoOptions
+from capture.options import AudioOptions, VideoOptions
 from capture.source import CaptureError
 
 SCENE = "scene:digits"
@@ -48,17 +48,18 @@ def choose_camera(devices: Iterable[CameraDevice]) -> Choice:
 
 
 def choose_microphone(folder: Path) -> Choice:
-    """The microphone that the sound system takes by default, else spoken digits, written into `folder`."""
+    """The microphone that the sound system takes by default, if it delivers sound, else spoken digits, written into
+    `folder`; opens it as the appliance will, and closes it."""
     from capture.microphones import input_devices
 
     try:
-        names = input_devices()
+        if input_devices():
+            with open_source("microphone", "mic:", AudioOptions()) as source:
+                next(iter(source))
+                return Choice("mic:", f"the one that the sound system takes by default, {source.description}")
+        why = "there is no microphone here"
     except CaptureError as error:
         why = str(error)
-    else:
-        if names:
-            return Choice("mic:", "the one that the sound system takes by default")
-        why = "there is no microphone here"
     return Choice(f"wav:{write_spoken(folder / 'words.wav')}", f"synthetic voices ({why})")
 
 

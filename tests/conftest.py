@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -16,6 +18,8 @@ from tests.waiting import until
 REPOSITORY = Path(__file__).parent.parent
 LEFT_TO_LONG = "takes minutes; run with --long"
 """Why a test marked `long` is skipped; scripts/torture tells it from a test that something is missing for."""
+
+StandIn: TypeAlias = Callable[..., None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +47,18 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}: set APPLIANCE_TEST_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """From now on microphones use the stand-in for sounddevice; its arguments say how it behaves."""
+    shutil.copy(Path(__file__).parent / "stand_in_sounddevice.py", tmp_path / "sounddevice.py")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def behave(**wish: Any) -> None:
+        monkeypatch.setenv("STAND_IN", json.dumps(wish))
+
+    return behave
 
 
 def free_port() -> int:

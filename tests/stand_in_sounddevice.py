@@ -20,6 +20,7 @@ WISH = {
     "absent": "",
     "name": "USB Audio: (hw:1,0)",
     "channels": 1,
+    "default": 1,
     "rates_hz": [16_000, 48_000],
     "silent_after": None,
     "constant": None,
@@ -46,7 +47,7 @@ if WISH["absent"] == "start":
 
 
 class default:  # noqa: N801 - the package calls it so
-    device = (1, 0)
+    device = (WISH["default"], 0)
 
 
 def query_devices() -> list[dict[str, Any]]:

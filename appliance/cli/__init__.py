@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import importlib
+import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -72,7 +75,10 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """A service may be started with them closed: the next files opened would take their numbers, and get our words."""
+    """A service may be started with them closed: the next files opened would take their numbers, and get our words.
+
+    A letter that the output's encoding does not have is written as an escape.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -81,6 +87,16 @@ def _open_standard_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process lives
+    codecs.register_error("escape", _escape)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="escape")
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """As JSON writes it: Python's own `backslashreplace` writes \\xeb, with which a line of --json is JSON no more."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def _forget_output() -> None:

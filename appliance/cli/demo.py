@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.cli.errors import Failed
+from appliance.cli.errors import BadInput, Failed
 from appliance.cli.numbers import Number
 
 if TYPE_CHECKING:
@@ -39,10 +39,16 @@ def demo(context: click.Context, broker: str | None, for_s: float | None, as_jso
     and from synthetic voices. Ends with Ctrl-C, or when its window is closed (q).
     """
     from appliance.cli.watch import watch
+    from appliance.config_errors import ConfigError
     from appliance.mqtt.broker import BrokerMissingError, LocalBroker
+    from appliance.mqtt.settings import broker_url
     from appliance.window.window import NoWindow, Window
     from capture.source import CaptureError
 
+    try:
+        given = None if broker is None else broker_url(broker)
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
     # Like a Ctrl-C, so that nothing is left running; `watch` has its own way with the first two.
     for number in ENDING:
         signal.signal(number, signal.default_int_handler)
@@ -50,7 +56,7 @@ def demo(context: click.Context, broker: str | None, for_s: float | None, as_jso
         with ExitStack() as stack:
             window = stack.enter_context(Window()) if in_window else None
             with _signals_wait():
-                url = broker or stack.enter_context(LocalBroker()).url
+                url = given or stack.enter_context(LocalBroker()).url
             page = _start(url, stack)
             click.echo(f"broker: {url}; from another terminal: {_ourselves()} watch --broker {url} --json", err=True)
             click.echo("Ctrl-C ends the demo", err=True)

@@ -67,14 +67,18 @@ def watch(
     every document, for programs. With --schema: the AsyncAPI document of the device, or of the first that answers.
     """
     from appliance.config_errors import ConfigError
-    from appliance.mqtt.settings import LinkSettings
+    from appliance.mqtt.settings import LinkSettings, broker_url
     from appliance.mqtt.subscriber import Subscriber, UnusableBrokerError
     from appliance.mqtt.topics import Topics
 
     if password_file is not None and username is None:
         raise BadInput("--password-file is of no use without --username: give both")
+    try:
+        url = broker_url(broker)
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
     settings = LinkSettings(
-        url=broker if "://" in broker else f"mqtt://{broker}",
+        url=url,
         client_id="",
         username=username,
         password_file=password_file,

@@ -47,6 +47,13 @@ class BrokerAddress:
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
+def broker_url(typed: str) -> str:
+    """What a person types for a broker, which may be only its host, or host:port; raises ConfigError as `parse`."""
+    url = typed if "://" in typed else f"mqtt://{typed}"
+    BrokerAddress.parse(url)
+    return url
+
+
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
     """Everything that shapes a connection. Files are read at every connect, so a renewed certificate just works."""

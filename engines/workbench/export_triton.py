@@ -9,7 +9,7 @@ stays with the client, who finds what to do in `bundle.json` beside it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,6 +38,9 @@ TYPES = {
     "bool": "TYPE_BOOL",
 }
 MOST_IN_A_BATCH = 8
+TEXTS = ("NOTICE", "LICEN", "MODEL_CARD.")
+"""Begin the names of the files that come along: what whoever passes a model on must say, and what it is good for. The
+golden answers are those of the bundle and stay there."""
 
 Specs: TypeAlias = tuple[TensorSpec, ...]
 
@@ -54,7 +57,8 @@ def triton_repository(bundle: Bundle) -> dict[str, bytes]:
     given = [(tuple(spec for spec in inputs if spec.name not in constants), outputs) for inputs, outputs in looked]
     single = len(manifest.stages) == 1
     batched = all(_is_batched(inputs, outputs) for inputs, outputs in given)
-    stages: list[Stage] = []
+    stages, kept = list[Stage](), {name for name in manifest.files if name.upper().startswith(TEXTS)}
+    files |= {f"{manifest.name}/{name}": bundle.file_path(name).read_bytes() for name in kept}
     for stage, (inputs, outputs), (all_inputs, _) in zip(manifest.stages, given, looked, strict=True):
         name = manifest.name if single else f"{manifest.name}-{stage.name}"
         path = bundle.stage_path(stage.name)
@@ -62,11 +66,13 @@ def triton_repository(bundle: Bundle) -> dict[str, bytes]:
         stages.append(stage.model_copy(update={"digest": of_bytes(network), "variants": ()}))
         files[f"{name}/config.pbtxt"] = _network(name, inputs, outputs, batched).encode()
         files[f"{name}/1/model.onnx"] = network
-        files |= {f"{name}/1/{weights}": (path.parent / weights).read_bytes() for weights in external_files(path)}
+        outside = external_files(path)
+        files |= {f"{name}/1/{weights}": (path.parent / weights).read_bytes() for weights in outside}
+        kept |= set(outside)
     if not single:
         files[f"{manifest.name}/config.pbtxt"] = _ensemble(manifest, given, batched).encode()
         files[f"{manifest.name}/1/.keep"] = b""  # Triton wants a version of it, with nothing inside
-    document = _told(manifest, stages).model_dump(mode="json", by_alias=True)
+    document = _told(manifest, stages, kept).model_dump(mode="json", by_alias=True)
     files[f"{manifest.name}/{MANIFEST_FILE}"] = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
     files[f"{manifest.name}/{LABELS_FILE}"] = labels_text(manifest)
     return files
@@ -94,12 +100,13 @@ def _with_constants(path: Path, specs: Sequence[TensorSpec], values: Mapping[str
     return content
 
 
-def _told(manifest: Manifest, stages: Sequence[Stage]) -> Manifest:
-    """The manifest for the client: of the networks as they are in the repository."""
+def _told(manifest: Manifest, stages: Sequence[Stage], kept: Collection[str]) -> Manifest:
+    """The manifest for the client: of the networks as they are in the repository, and of the files that it has."""
     spec = manifest.input
     if isinstance(spec, AudioInput):
         spec = spec.model_copy(update={"constants": {}})
-    return manifest.model_copy(update={"input": spec, "stages": tuple(stages)})
+    kept_files = {name: digest for name, digest in manifest.files.items() if name in kept}
+    return manifest.model_copy(update={"input": spec, "stages": tuple(stages), "files": kept_files})
 
 
 def _is_batched(inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> bool:

@@ -8,7 +8,8 @@
 
 Scenes are rendered by worker processes, the detector is trained on the CPU, exported, and judged through the
 appliance's own engine and decoder on scenes with fonts that neither training nor any decision has seen. The model card
-in the bundle is written from what was measured. Two processor cores need about forty minutes.
+in the bundle is written from what was measured. Two processor cores need about forty minutes. The first
+line needs nothing but a bare python3; the others want Python 3.11 or newer, as this NumPy does.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SCENES, STEPS, CHOOSING, JUDGED = 28_000, 16_000, 1_000, 1_500
 def main() -> None:
     options = _options()
     if options.packages:
-        from digits.fonts import CHOOSING, TESTING, TRAINING
+        from digits.packages import CHOOSING, TESTING, TRAINING
 
         print(*(f"fonts-{package}" for package in sorted({*TRAINING, *CHOOSING, *TESTING})))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -60,6 +61,7 @@ WRONG = {
     "a port beyond the last": ["watch", "--broker", "mqtt://127.0.0.1:99999"],
     "half an address": ["watch", "--broker", "mqtt://[::1"],
     "another protocol": ["watch", "--broker", "http://localhost"],
+    "no broker for the demo": ["demo", "--broker", ""],
     "no certificate": ["watch", "--broker", "mqtts://localhost", "--ca-file", "none"],
     "a certificate that is none": ["watch", "--broker", "mqtts://localhost", "--ca-file", "/bin/sh"],
     "half a client certificate": ["watch", "--broker", "mqtts://localhost", "--cert-file", "none"],
@@ -76,6 +78,13 @@ def test_what_is_typed_wrongly_ends_with_2_and_a_sentence(name: str, tmp_path: P
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert done.stdout == ""
+
+
+def test_the_demo_reads_the_address_of_the_broker_before_anything_starts() -> None:
+    done = typed("demo", "--broker", "http://localhost")
+    assert done.returncode == 2
+    assert "camera:" not in done.stderr
+    assert done.stderr.startswith("Error: http://localhost: not a broker address; write mqtt://host:1883")
 
 
 def test_a_broker_that_does_not_answer_ends_with_1_and_a_sentence() -> None:
@@ -227,6 +236,35 @@ def test_watching_survives_the_broker_and_garbage(broker: Broker) -> None:
             watching.terminate()
             reader.join(10)
         assert watching.wait(10) == 0
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_label_is_shown_whatever_letters_the_output_has(broker: Broker, encoding: str) -> None:
+    label = "Zoë 犬 🐕"
+    event = {"type": "event", "event": "new", "pipeline": "p", "reason": "seen", "after": {"label": label}}
+    topic = f"appliance/{encoding}/pipeline/p/event"
+    watching = [sys.executable, "-m", "appliance", "watch", "--broker", broker.url, "--device", encoding]
+
+    def shown(*options: str) -> str:
+        done = subprocess.run(
+            [*watching, "--count", "1", "--for", "20", *options],
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode(encoding)
+
+    with Ear(broker.port) as ear:
+        ear.forge(topic, json.dumps(event).encode(), retain=True)
+        try:
+            line, document = shown(), json.loads(shown("--json"))
+        finally:
+            ear.forge(topic, b"", retain=True)
+    assert document == {"topic": topic, "document": event}
+    assert json.loads(f'"{line.strip()}"') == f"+ {label} p seen"
 
 
 def test_no_option_takes_a_number_that_is_none() -> None:

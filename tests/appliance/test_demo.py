@@ -6,20 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance.config import load
-from appliance.demo import Choice, choose_camera, write_config
+from appliance.demo import Choice, choose_camera, choose_microphone, write_config
 from appliance.mqtt.broker import BrokerMissingError, LocalBroker
 from appliance.spoken import chosen
 from capture.camera import CameraDevice
 from capture.displays import Displays
 from capture.options import VideoOptions
 from tests.children import alive, children
-from tests.conftest import Broker
+from tests.conftest import Broker, StandIn
 from tests.waiting import until
 
 pytestmark = pytest.mark.system
@@ -35,6 +37,37 @@ def test_a_camera_that_cannot_be_opened_is_named_and_the_scene_is_shown_instead(
 
 def test_without_a_camera_the_scene_is_shown() -> None:
     assert choose_camera([]) == Choice("scene:digits", "a synthetic scene (there is no camera here)")
+
+
+def test_a_microphone_that_is_heard_is_used_and_closed_again(stand_in: StandIn, tmp_path: Path) -> None:
+    stand_in()
+    choice = choose_microphone(tmp_path)
+    assert choice.uri == "mic:"
+    assert "USB Audio" in choice.words
+    assert children() == []
+
+
+USELESS: dict[str, tuple[dict[str, Any], str]] = {
+    "held by another program": ({"rates_hz": []}, "cannot be opened"),
+    "not the default one": ({"default": -1}, "there is no default input device"),
+    "without any sound": ({"silent_after": 0}, "no sound came"),
+    "unplugged behind a sound server": ({"constant": 0.0}, "its sound has not changed at all"),
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_a_microphone_that_is_of_no_use_is_told_and_spoken_words_are_heard_instead(
+    name: str, stand_in: StandIn, tmp_path: Path
+) -> None:
+    behaviour, reason = USELESS[name]
+    stand_in(**behaviour)
+    began_s = time.monotonic()
+    choice = choose_microphone(tmp_path)
+    assert time.monotonic() - began_s < 10
+    assert choice.uri == f"wav:{tmp_path / 'words.wav'}"
+    assert choice.words.startswith("synthetic voices (")
+    assert reason in choice.words
+    assert children() == []
 
 
 def test_the_configuration_is_a_valid_one_whatever_the_folder_is_called(tmp_path: Path) -> None:
@@ -200,5 +233,13 @@ def test_the_demo_takes_a_broker_that_is_there(start: Callable[..., Demo], broke
     demo = start("--broker", broker.url, "--json")
     demo.says('"topic": "appliance/demo/')
     assert len(demo.children) == 1
+    demo.ctrl_c()
+    assert demo.ends() == 0
+
+
+@pytest.mark.broker
+def test_of_a_broker_that_is_there_host_and_port_are_enough(start: Callable[..., Demo], broker: Broker) -> None:
+    demo = start("--broker", f"localhost:{broker.port}", "--json")
+    demo.says('"topic": "appliance/demo/')
     demo.ctrl_c()
     assert demo.ends() == 0

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from os import kill
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +20,7 @@ from capture.microphone import Microphone
 from capture.microphone_child import Refusal, choose
 from capture.options import AudioOptions
 from tests.children import alive, children, handles
+from tests.conftest import StandIn
 from tests.stand_in_sounddevice import PERIOD
 from tests.waiting import until
 
@@ -31,20 +28,6 @@ pytestmark = pytest.mark.system
 
 NOTICED_WITHIN_S = 3.0
 RATE_HZ = 16_000
-
-StandIn: TypeAlias = Callable[..., None]
-
-
-@pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """From now on microphones use the stand-in for sounddevice; its arguments say how it behaves."""
-    shutil.copy(Path(__file__).parent.parent / "stand_in_sounddevice.py", tmp_path / "sounddevice.py")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-
-    def behave(**wish: Any) -> None:
-        monkeypatch.setenv("STAND_IN", json.dumps(wish))
-
-    return behave
 
 
 def heard(microphone: Microphone, seconds: float) -> list[AudioWindow]:

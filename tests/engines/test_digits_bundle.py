@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -110,3 +112,14 @@ def test_hardly_ever_is_something_read_on_an_empty_wall(renderer: dict[str, Modu
     walls = [renderer["surfaces"].surface(480, 640, np.random.default_rng(seed)) for seed in range(100)]
     with Model(Bundle.open(FOLDER)) as model:
         assert sum(bool(read(model, wall)) for wall in walls) <= 5
+
+
+def test_a_bare_python_names_the_packages_that_its_making_needs() -> None:
+    script = str(ROOT / "scripts" / "train" / "make_digits.py")
+    asked = subprocess.run(
+        [sys.executable, "-I", "-S", script, "--packages"], capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 0, asked.stderr
+    packages = asked.stdout.split()
+    assert "fonts-dseg" in packages
+    assert all(each.startswith("fonts-") for each in packages)

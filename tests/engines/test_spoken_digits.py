@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from appliance.result import Event, ModelId
 from appliance.uplink.outgoing import Outgoing, Spool
 from capture.samples import AudioWindow, Stamp
 from engines.bundle import Bundle
+from engines.digest import of_file
 from engines.engine import Array, EngineError
 from engines.manifest import AudioInput
 from engines.model import Model
@@ -65,6 +67,24 @@ def test_it_is_small_and_its_stages_are_two_graphs(bundle: Bundle) -> None:
     assert [stage.name for stage in bundle.manifest.stages] == ["spectrogram", "recogniser"]
     assert sum(bundle.stage_path(stage.name).stat().st_size for stage in bundle.manifest.stages) < 2_000_000
     assert bundle.file_path("MODEL_CARD.md").read_text().startswith("# spoken-digits")
+
+
+def test_its_notice_is_what_the_script_writes(bundle: Bundle) -> None:
+    script = ast.parse((ROOT / "scripts" / "train" / "spoken_digits" / "export.py").read_text())
+    [written] = [
+        ast.literal_eval(each.value)
+        for each in script.body
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "ATTRIBUTION"
+    ]
+    assert bundle.file_path("NOTICE").read_text() == written
+
+
+@pytest.mark.data
+def test_its_card_says_which_speech_the_false_words_were_counted_in(bundle: Bundle, data: Path) -> None:
+    card = bundle.file_path("MODEL_CARD.md").read_text()
+    [row] = [line for line in card.splitlines() if line.startswith("| false words in")]
+    assert row.endswith("| 0 in 60 s |")
+    assert of_file(data / "speech.wav") in row
 
 
 def test_the_golden_outputs_are_reproduced(bundle: Bundle) -> None:

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.fonts import CHOOSING, TESTING, TRAINING, fonts
+from digits.fonts import fonts
 from digits.ink import Picture
 from digits.kit import Kit
+from digits.packages import CHOOSING, TESTING, TRAINING
 from digits.scene import SIDE, Scene, String, render
 
 PACKAGES = {"training": TRAINING, "choosing": CHOOSING, "testing": TESTING}

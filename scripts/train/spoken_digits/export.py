@@ -38,11 +38,11 @@ Its weights were learned from, and are an adaptation of:
 - Free Spoken Digit Dataset, (c) Zohar Jackson and contributors, CC BY-SA 4.0,
   https://github.com/Jakobovski/free-spoken-digit-dataset
 - Asterisk core sounds, CC BY-SA 3.0: English and Spanish (c) 2003-2010 Allison Smith, French (c) 2006-2008 June
-  Wallack; CC BY 3.0: Italian (c) 2012 Carlo Flora, Russian (c) 2010 Maxim Topal;
-  https://downloads.asterisk.org/pub/telephony/sounds/
+  Wallack; CC BY 3.0: Italian (c) 2012 Carlo Flora; https://downloads.asterisk.org/pub/telephony/sounds/
 
 None of the recordings is part of it. Changed: cut into windows, varied in pitch, tempo, level and band, mixed with
-noise and synthetic speech, and learned from.
+noise and synthetic speech, and learned from. Nothing was learned from the Russian prompts of Asterisk, (c) 2010 Maxim
+Topal, CC BY 3.0: only the threshold was chosen with them.
 """
 
 

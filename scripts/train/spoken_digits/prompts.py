@@ -3,7 +3,8 @@
     apt-get install asterisk-core-sounds-{en,es,fr,it,ru}-wav
 
 (c) 2003-2010 Allison Smith (English, Spanish), 2006-2008 June Wallack (French): CC BY-SA 3.0; 2012 Carlo Flora
-(Italian), 2010 Maxim Topal (Russian): CC BY 3.0.
+(Italian), 2010 Maxim Topal (Russian): CC BY 3.0. Those in Russian are not trained on: the threshold is chosen
+with them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from google.protobuf import (  # type: ignore[import-untyped]  # it ships no typ
 from onnx import helper
 
 from engines.bundle import Bundle, parse_manifest
-from engines.digest import of_file
+from engines.digest import of_bytes, of_file
 from engines.library import Library
 from engines.manifest import AudioInput
 from engines.onnxrt import OnnxEngine
@@ -117,6 +117,15 @@ def test_stages_become_an_ensemble_in_which_every_tensor_is_made_before_it_is_us
         assert all(size != 0 for each in config.input for size in each.dims)
     assert {each.name for each in whole.output} == {"y"}
     assert list(whole.output[0].dims) == [3]
+
+
+def test_notice_and_model_card_go_along_and_the_manifest_lists_no_file_that_is_not_there() -> None:
+    bundle = Bundle.open(ROOT / "appliance" / "bundles" / "spoken-digits" / "1")
+    files = triton_repository(bundle)
+    told = parse_manifest(files["spoken-digits/bundle.json"], "bundle.json")
+    assert set(told.files) == {"MODEL_CARD.md", "NOTICE"}
+    for name, digest in told.files.items():
+        assert of_bytes(files[f"spoken-digits/{name}"]) == digest
 
 
 def test_weights_outside_the_file_go_along(tmp_path: Path) -> None:
