@@ -86,20 +86,20 @@ def watch_camera() -> None:
     with source:
         began = time.monotonic()
         frames = list(itertools.islice(source, 30))
-        left_s = time.monotonic()
+        ended = time.monotonic()
+        time.sleep(1.0)  # at once: an age of more than two seconds is taken for another clock
+        waited = next(iter(source))
+        tell("waited", age_s=(waited.ready_ns - waited.stamp.mono_ns) / 1e9, left_alone_s=time.monotonic() - ended)
         gaps = np.diff([frame.stamp.mono_ns for frame in frames]) / 1e6
         tell(
             "frames",
             seqs=[frame.seq for frame in frames],
             shape=frames[0].pixels.shape,
             distinct=len({frame.pixels.tobytes() for frame in frames}),
-            seconds=time.monotonic() - began,
+            seconds=ended - began,
             gap_ms={"median": float(np.median(gaps)), "least": float(gaps.min())},
             age_ms=float(np.median([(frame.ready_ns - frame.stamp.mono_ns) / 1e6 for frame in frames])),
         )
-        time.sleep(1.0)
-        waited = next(iter(source))
-        tell("waited", age_s=(waited.ready_ns - waited.stamp.mono_ns) / 1e9, left_alone_s=time.monotonic() - left_s)
         device = device_of(CAMERA_DRIVER)
         unbind(CAMERA_DRIVER, device)
         began = time.monotonic()
