@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from capture.source import CaptureError
 
 PLAUSIBLE_AGE_NS = 2_000_000_000
 """A driver's stamp further from now is on another clock than ours."""
+GONE_WITHIN_S = 0.5
+"""The kernel ends a read before it takes the name of a camera that was pulled out from /dev."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +162,20 @@ class Camera(GrabbingCamera):
         return stamp
 
     def _lost(self) -> str:
-        if not Path(self._path).exists():
+        if self._is_gone():
             return f"{self._path}: the camera is gone: was it unplugged? {_present()}"
         return (
             f"{self._path}: the camera delivers no picture: unplug it and plug it in again, try another cable or "
             "port, or ask it for a smaller picture"
         )
+
+    def _is_gone(self) -> bool:
+        until_s = time.monotonic() + GONE_WITHIN_S
+        while Path(self._path).exists():
+            if time.monotonic() >= until_s:
+                return False
+            time.sleep(0.02)
+        return True
 
 
 def _asked(wish: VideoOptions, mode: Mode) -> str:
