@@ -46,6 +46,7 @@ def display(folder: Path) -> Iterator[Display]:
     numbers, told = folder / "display", folder / "Xvfb_screen0"
     with numbers.open("wb") as out:
         screen = ["-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-fbdir", str(folder), "-nolisten", "tcp"]
+        screen += ["-noreset"]  # or it begins anew, black, when the one who asked whether it answers has gone
         server = subprocess.Popen(["Xvfb", "-displayfd", "1", *screen], stdout=out, stderr=subprocess.DEVNULL)
     try:
         until(lambda: numbers.read_text().strip() and told.exists(), 20, what="Xvfb")
