@@ -117,7 +117,7 @@ def test_the_thread_of_a_punctual_link_goes_before_ordinary_ones_where_the_syste
         hand.await_event(Up)
         [thread] = [each for each in threading.enumerate() if each.name.startswith("paho-mqtt-client-appliance-dock-1")]
         assert thread.native_id is not None
-        expected = os.SCHED_RR if punctual and allowed else os.SCHED_OTHER
+        expected = os.SCHED_RR if punctual and allowed else os.sched_getscheduler(0)
         assert os.sched_getscheduler(thread.native_id) == expected
 
 
