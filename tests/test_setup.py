@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -266,3 +267,14 @@ def test_ansi_colours_stay_out_of_logs_and_the_makers_of_our_engine_are_told_not
     done = machine.run("step naming true; echo $ORT_DISABLE_TELEMETRY")
     assert done.stderr.startswith("== naming\n")
     assert done.stdout == "1\n"
+
+
+def test_the_test_command_knows_its_functions_before_it_calls_them() -> None:
+    text = SETUP.with_name("test").read_text()
+    functions = list(re.finditer(r"^(\w+)\(\) \{.*?^\}$", text, re.MULTILINE | re.DOTALL))
+    outside = text
+    for each in functions:
+        outside = outside[: each.start()] + " " * len(each[0]) + outside[each.end() :]
+    for each in functions:
+        called = re.search(rf"^[^#]*\b{each[1]}\b", outside, re.MULTILINE)
+        assert called is None or called.end() > each.end(), f"{each[1]} is called before it is defined"
