@@ -76,7 +76,7 @@ max_packet_size {limits.largest_packet_kb * 1024}
 max_queued_messages {limits.queued_messages}
 max_queued_bytes {limits.queued_mb * 1024 * 1024}
 memory_limit {limits.memory_mb * 1024 * 1024}
-max_inflight_messages 100
+max_inflight_messages 1000
 max_keepalive 600
 persistent_client_expiration {limits.session_days}d
 

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 GROUP = 64
 """Events that share one write to the disk, at most."""
+GROUPS_AT_ONCE = 4
+"""Writes in one turn, at most: on a slow disk the thread still shows that it goes on, and sends in between."""
 SYNCS_PER_S = 100.0
 SYNCS_AT_ONCE = 8
 """A lone event is durable at once; a flood is written in groups, for flash memory wears with every sync."""
@@ -47,6 +49,8 @@ class Storekeeper:
         """Of events: from handing them over until they are durable."""
         self.incoming_per_s = 0.0
         """Events that become durable, averaged over about a second."""
+        self.opening = False
+        """Whether the outbox is being opened now, which reads it from end to end. Any thread may look."""
         self._outbox = outbox
         self._device = device
         self._open_streams = open_streams
@@ -78,14 +82,16 @@ class Storekeeper:
 
     def patience_s(self, now_s: float) -> float | None:
         """How long until waiting events may be written; None when there are none."""
-        return self._pace.wait_s(now_s) if self._waiting and self.streams is not None else None
+        if not self._waiting or self.streams is None:
+            return None
+        return 0.0 if len(self._waiting) >= GROUP else self._pace.wait_s(now_s)
 
     def keep(self, now_s: float) -> None:
         """Write when it is time: at once for a lone event, in groups for a flood."""
         if self.streams is None and now_s >= self._reopen_at_s:
             self._open()
-        while self.streams is not None and self._waiting:
-            if len(self._waiting) < GROUP and self._pace.wait_s(now_s) > 0:
+        for _ in range(GROUPS_AT_ONCE):
+            if self.streams is None or self.patience_s(now_s) != 0.0:
                 return
             self._write(self._waiting[:GROUP], self.streams)
 
@@ -126,8 +132,12 @@ class Storekeeper:
         return self._outbox.figures() if self.streams is not None else OutboxFigures()
 
     def _open(self) -> None:
-        self._outbox.open()
-        self.streams = self._open_streams(self._outbox)
+        self.opening = True
+        try:
+            self._outbox.open()
+            self.streams = self._open_streams(self._outbox)
+        finally:
+            self.opening = False
         self.trouble = ""
         self._reopen.reset()
 

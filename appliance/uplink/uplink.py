@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -37,8 +37,10 @@ TAKEN_AT_ONCE = 256
 UNLIMITED_PER_S = 1e6
 ACKNOWLEDGE_EVERY_S = 0.02
 TIDY_EVERY_S = 0.25
-STUCK_AFTER_S = 30.0
-"""Longer than checking a large outbox at the start takes; an outage of the broker is no reason to be stuck."""
+STUCK_AFTER_S = 12.0
+"""With the 15 s of WatchdogSec less than twice those; longer than a worn card takes for a commit."""
+READ_BYTES_PER_S = 10_000_000
+"""Of a slow card: an outbox is read from end to end when it is opened."""
 FLUSH_WITHIN_S = 3.0
 GOODBYE_WITHIN_S = 1.0
 
@@ -52,6 +54,8 @@ class UplinkSettings:
     outbox_path: Path
     quota_bytes: int = DEFAULT_QUOTA_BYTES
     acknowledge: Literal["broker", "end-to-end"] = "broker"
+    window: int = 1000
+    """Most messages at QoS 1 on their way; the broker says how many it takes (mosquitto as it comes: 20)."""
     require_subscriber: bool = True
     """Keep events while nobody subscribes to them."""
     linger_s: float = 2.0
@@ -79,7 +83,10 @@ class Uplink:
         subscriptions = settings.subscriptions + ((topics.acknowledged("+"),) if self._end_to_end else ())
         self._inbox: Mailbox[Incoming] = Mailbox(256, self._ready)
         self._link = Link(
-            settings.link, Greeting(topics.available, b"offline", subscriptions), self._inbox, self._ready
+            replace(settings.link, window=settings.window),
+            Greeting(topics.available, b"offline", subscriptions),
+            self._inbox,
+            self._ready,
         )
         drain_per_s = UNLIMITED_PER_S if self._end_to_end else settings.drain_per_s
         self._sender = Sender(self._link, Post(topics.available, b"online", qos=1, retain=True), drain_per_s)
@@ -90,6 +97,7 @@ class Uplink:
         self._progress_ns = time.monotonic_ns()
 
     def _open_streams(self, outbox: Outbox) -> Streams:
+        self._progress_ns = time.monotonic_ns()  # however long its file took to check
         return Streams(
             outbox,
             end_to_end=self._end_to_end,
@@ -131,7 +139,10 @@ class Uplink:
 
     def stuck(self, now_ns: int) -> bool:
         """Whether the thread has stopped turning. A broker or a disk that is away is no reason."""
-        return now_ns - self._progress_ns > STUCK_AFTER_S * 1e9
+        patience_s = STUCK_AFTER_S
+        if self._storekeeper.opening:
+            patience_s += self._settings.quota_bytes / READ_BYTES_PER_S
+        return now_ns - self._progress_ns > patience_s * 1e9
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set; then what can go out goes out, and the broker hears `stopped`."""

@@ -107,14 +107,18 @@ FIGURES = (
         "a round trip of 200 ms: 2 000 events of a backlog a second",
         tests=(
             f"{FAULTS}/test_link_faults.py::test_a_round_trip_of_200_ms_costs_no_more_than_the_window_says",
-            f"{FAULTS}/test_link_faults.py::test_a_window_of_a_thousand_makes_2000_a_second_of_a_round_trip_of_200_ms",
+            f"{FAULTS}/test_link_faults.py::test_a_broker_that_allows_a_thousand_on_their_way_gets_2000_a_second_at_a_round_trip_of_200_ms",
         ),
-        values=(Value("per_s", least=2000, of="G10 wide window"), Value("default_per_s", least=80)),
+        values=(
+            Value("per_s", least=2000, of="G10 wide window"),
+            Value("paced_per_s", least=500),
+            Value("default_per_s", least=80),
+        ),
         times=Times("lines"),
         wanted_times=1,
-        exceptions="With a window of 1 000 messages on a broker that allows it. As installed the window is 20, "
-        "which is what mosquitto allows unless it is told otherwise: 100 a second on such a line, and "
-        "order kept over a reset.",
+        exceptions="On a broker that takes 1 000 messages on their way, as appliance broker setup makes one, and with "
+        "drain_per_s raised; as installed it holds a backlog back to 1 000 a second (`paced`). Mosquitto as it "
+        "comes takes 20: 100 a second on such a line (`default`), whatever the appliance does.",
     ),
     Figure(
         "G11",

@@ -234,7 +234,7 @@ def test_a_broker_that_stops_answering_has_no_more_on_its_way_than_the_window(
 def test_a_round_trip_of_200_ms_costs_no_more_than_the_window_says(
     broker: Broker, tmp_path: Path, long_run: bool
 ) -> None:
-    """One window per round trip: 20 / 0.2 s = 100 events a second."""
+    """One window per round trip, which mosquitto as it comes keeps small: 20 / 0.2 s = 100 events a second."""
     window, round_trip_s, events = 20, 0.2, (2000 if long_run else 300)
     with FaultyProxy(broker.port) as line, Listener(broker.port) as listener:
         line.delay_s = round_trip_s / 2
@@ -250,10 +250,15 @@ def test_a_round_trip_of_200_ms_costs_no_more_than_the_window_says(
     assert per_s >= 0.8 * window / round_trip_s
 
 
-def test_a_window_of_a_thousand_makes_2000_a_second_of_a_round_trip_of_200_ms(
-    new_broker: type[Broker], tmp_path: Path, long_run: bool
+@pytest.mark.parametrize(
+    ("drain", "least_per_s", "told"),
+    [({"drain_per_s": 1e6}, 2000, "per_s"), ({}, 500, "paced_per_s")],
+    ids=["as fast as it goes", "as installed"],
+)
+def test_a_broker_that_allows_a_thousand_on_their_way_gets_2000_a_second_at_a_round_trip_of_200_ms(
+    new_broker: type[Broker], tmp_path: Path, long_run: bool, drain: dict[str, float], least_per_s: float, told: str
 ) -> None:
-    """On a broker that allows as many on their way. Subscriber and appliance are processes of their own."""
+    """As `appliance broker setup` makes one. Subscriber and appliance are processes of their own."""
     window, round_trip_s, events = 1000, 0.2, (40_000 if long_run else 10_000)
     scene = Scene(tmp_path)
     with (
@@ -261,18 +266,17 @@ def test_a_window_of_a_thousand_makes_2000_a_second_of_a_round_trip_of_200_ms(
         FaultyProxy(broker.port) as line,
         scene.receiving(broker.port),
     ):
-        wanted = settings(line.url, tmp_path, drain_per_s=1e6)
-        wanted = replace(wanted, link=replace(wanted.link, window=window))
+        wanted = settings(line.url, tmp_path, **drain)
         line.stalled = True
         with scene.generating(settings=wanted, first=0, count=events, rate_hz=20_000.0):
             scene.wait_accepted(events, 30)
             line.delay_s, line.stalled = round_trip_s / 2, False
             scene.wait_some_received(20)
             started_s = time.monotonic()
-            scene.wait_received(60)
+            scene.wait_received(120)
             per_s = events / (time.monotonic() - started_s)
-    tell("G10 wide window", None, lines=1, round_trip_s=round_trip_s, window=window, per_s=round(per_s))
-    assert per_s >= 2000
+    tell("G10 wide window", None, lines=1, round_trip_s=round_trip_s, window=window, **{told: round(per_s)})
+    assert per_s >= least_per_s
 
 
 # Somebody else with our name.

@@ -107,6 +107,7 @@ def test_a_disk_that_never_answers_silences_the_watchdog_and_costs_no_event(
         appliance.send(signal.SIGTERM)
         appliance.ends()
     tell("G25 stalled commit", None, stalls=1, commit_fires_after_s=round(seconds, 1), lost=0)
+    assert seconds <= 2 * WATCHDOG_S
 
 
 def pass_time(seconds: float) -> None:

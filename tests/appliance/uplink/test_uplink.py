@@ -250,7 +250,28 @@ def test_the_thread_shows_progress_with_and_without_a_broker(tmp_path: Path) -> 
     with Running(settings("mqtt://127.0.0.1:1", tmp_path)) as uplink:
         until(lambda: "nobody listens" in uplink.figures().broker)
         assert not uplink.stuck(time.monotonic_ns())
-        assert uplink.stuck(time.monotonic_ns() + 60_000_000_000)
+        assert uplink.stuck(time.monotonic_ns() + 13_000_000_000)
+
+
+def test_a_large_outbox_may_take_its_time_to_be_checked_and_nothing_else_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, opens = threading.Event(), Outbox.open
+
+    def opens_slowly(outbox: Outbox) -> None:
+        assert checked.wait(10)
+        opens(outbox)
+
+    def in_20_s() -> int:
+        return time.monotonic_ns() + 20_000_000_000
+
+    monkeypatch.setattr(Outbox, "open", opens_slowly)
+    with Running(settings("mqtt://127.0.0.1:1", tmp_path, quota_bytes=256_000_000)) as uplink:
+        until(lambda: not uplink.stuck(in_20_s()), what="256 MB are 26 s more of a slow card")
+        assert uplink.stuck(in_20_s() + 20_000_000_000), "not for ever"
+        checked.set()
+        until(lambda: uplink.stuck(in_20_s()), what="it is open")
+        assert not uplink.stuck(time.monotonic_ns())
 
 
 def test_topics_for_answers_that_the_broker_refuses_are_not_remembered(tmp_path: Path) -> None:
