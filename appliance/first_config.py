@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -21,8 +22,8 @@ from capture.options import VideoOptions
 from capture.source import CaptureError
 from engines import durable
 
-AS_INSTALLED = "# As the package brought it:"
-"""First words of a configuration that nobody has written yet, which may be replaced."""
+AS_INSTALLED = "1da51db23080f3931abfd6ff5346b349a9fe262c9f0ff1b7bc30ed8ab8e8694c"
+"""SHA-256 of the configuration that the package brings, which may be replaced as long as nobody wrote into it."""
 LOCAL_BROKER = "mqtt://localhost:1883"
 SCENE = "scene:digits"
 _ANSWER_WITHIN_S = 2.0
@@ -119,7 +120,7 @@ def put(path: Path, text: str) -> Path | None:
 def is_ours_to_write(path: Path) -> bool:
     """Nothing is there, or what the package brought and nobody has changed."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").startswith(AS_INSTALLED)
+        return hashlib.sha256(path.read_bytes()).hexdigest() == AS_INSTALLED
     except FileNotFoundError:
         return True
 

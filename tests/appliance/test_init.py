@@ -11,11 +11,13 @@ from click.testing import CliRunner
 from appliance import first_config
 from appliance.cli import main
 from appliance.config import load
-from appliance.first_config import AS_INSTALLED, Found, Source
+from appliance.first_config import Found, Source
 from appliance.mqtt.settings import BrokerAddress
 from capture.camera import CameraDevice
 from capture.microphone_child import choose
+from tests.conftest import REPOSITORY
 
+AS_INSTALLED = REPOSITORY / "scripts/packaging/appliance.toml"
 BROKER = BrokerAddress("hub.lan", 1883, tls=False)
 
 
@@ -115,10 +117,22 @@ def test_what_somebody_wrote_stays_and_what_the_package_brought_is_replaced(tmp_
     assert code == 2
     assert "--force replaces it" in said
     assert path.read_text() == "# mine\n"
-    path.write_text(f"{AS_INSTALLED} nothing is set up yet.\n")
+    path.write_bytes(AS_INSTALLED.read_bytes())
     assert _init(path)[0] == 0
     assert _init(path)[0] == 2  # now it is theirs
     assert not list(tmp_path.glob("*.old*"))
+
+
+def test_what_somebody_wrote_below_the_words_of_the_package_stays(tmp_path: Path, no_devices: None) -> None:
+    path = tmp_path / "appliance.toml"
+    mine = AS_INSTALLED.read_text() + '[device]\nname = "dock"\n'
+    path.write_text(mine)
+    code, said = _init(path)
+    assert code == 2
+    assert "--force replaces it" in said
+    assert path.read_text() == mine
+    assert _init(path, "--force")[0] == 0
+    assert (tmp_path / "appliance.toml.old").read_text() == mine
 
 
 def test_force_keeps_what_somebody_wrote_beside_the_new_file_and_both_stay_closed(
