@@ -56,7 +56,7 @@ def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
         click.echo(f"no broker answers at {address}: apt-get install mosquitto, or name another with --broker")
     if kept is not None:
         click.echo(f"what was in {path} is kept as {kept}")
-    click.echo(f"{path} is written. Next: {_next(path)}")
+    click.echo(f"{path} is written. Next: {_next(path, str(address))}")
 
 
 def _blind(path: Path, refusals: Iterable[str]) -> str:
@@ -74,7 +74,10 @@ def _host_name() -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-._")[:63] or "appliance"
 
 
-def _next(path: Path) -> str:
+def _next(path: Path, broker: str) -> str:
+    from appliance.first_config import LOCAL_BROKER
+
     if path == ETC:
-        return "systemctl enable --now appliance, then appliance watch"
+        elsewhere = "" if broker == LOCAL_BROKER else f" --broker {broker}"
+        return f"systemctl enable --now appliance, then appliance watch{elsewhere}"
     return f"appliance run --config {path}"

@@ -110,6 +110,16 @@ def test_without_a_camera_the_scene_stands_in_and_the_next_step_is_named(tmp_pat
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_the_next_step_watches_the_broker_that_was_named(
+    tmp_path: Path, no_devices: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "appliance.toml"
+    monkeypatch.setattr("appliance.cli.init.ETC", path)
+    assert "then appliance watch\n" in _init(path)[1]
+    elsewhere = f"mqtt://127.0.0.1:{_free_port()}"
+    assert f"then appliance watch --broker {elsewhere}\n" in _init(path, "--force", "--broker", elsewhere)[1]
+
+
 def test_what_somebody_wrote_stays_and_what_the_package_brought_is_replaced(tmp_path: Path, no_devices: None) -> None:
     path = tmp_path / "appliance.toml"
     path.write_text("# mine\n")
