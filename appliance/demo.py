@@ -38,10 +38,9 @@ def choose_camera(devices: Iterable[CameraDevice]) -> Choice:
     """The first of the devices that delivers a picture, else the synthetic scene; opens and closes each it tries."""
     refusals = []
     for device in devices:
-        uri = f"camera:{device.by_id or device.path}"
         try:
-            with open_source("camera", uri, VideoOptions()) as source:
-                return Choice(uri, f"{device.path}, {device.label}, {source.description}")
+            with open_source("camera", device.uri, VideoOptions()) as source:
+                return Choice(device.uri, f"{device.path}, {device.label}, {source.description}")
         except CaptureError as error:
             refusals.append(str(error))
     return Choice(SCENE, f"a synthetic scene ({'; '.join(refusals) or 'there is no camera here'})")

@@ -59,11 +59,10 @@ def look(devices: Iterable[CameraDevice]) -> Found:
     """Opens and closes each camera; microphones are listed and not opened, since another program may hear with them."""
     cameras, refusals, names = [], [], set[str]()
     for device in devices:
-        uri = f"camera:{device.by_id or device.path}"
         try:
-            with open_source("camera", uri, VideoOptions()) as source:
+            with open_source("camera", device.uri, VideoOptions()) as source:
                 words = f"{device.label}, {source.description}"
-                cameras.append(Source(_name(device.label, "camera", names), uri, words))
+                cameras.append(Source(_name(device.label, "camera", names), device.uri, words))
         except CaptureError as error:
             refusals.append(str(error))
     blind = bool(refusals) and not cameras

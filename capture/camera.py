@@ -28,25 +28,42 @@ class CameraDevice:
     """`/dev/video0`."""
     label: str
     """What the driver calls it."""
-    by_id: str
-    """`/dev/v4l/by-id/…`, which stays the same in whichever order cameras are plugged in; empty when there is none."""
+    link: str
+    """`/dev/v4l/by-id/…`, which stays the same in whichever order cameras are plugged in, or `/dev/v4l/by-path/…`, the
+    USB port, where the id may be another's as well; empty when there is neither."""
+
+    @property
+    def uri(self) -> str:
+        """What to write into a configuration."""
+        return f"camera:{self.link or self.path}"
 
     def __str__(self) -> str:
-        return f"camera:{self.by_id or self.path} ({self.label})"
+        return f"{self.uri} ({self.label})"
 
 
 def cameras(root: Path = Path("/")) -> list[CameraDevice]:
     """The V4L2 capture devices of this machine, found in sysfs without opening any."""
-    by_id: dict[str, str] = {}
-    for link in sorted(root.glob("dev/v4l/by-id/*")):
-        by_id.setdefault(link.resolve().name, f"/{link.relative_to(root)}")
-    devices = []
+    labels = {}
     for entry in sorted(root.glob("sys/class/video4linux/video*"), key=lambda path: (len(path.name), path.name)):
-        if _first_line(entry / "index") not in ("", "0"):  # second node of the same camera: metadata
-            continue
-        path = f"/dev/{entry.name}"
-        devices.append(CameraDevice(path, _first_line(entry / "name") or "unnamed", by_id.get(entry.name, "")))
-    return devices
+        if _first_line(entry / "index") in ("", "0"):  # others are second nodes of a camera: metadata
+            labels[entry.name] = _first_line(entry / "name") or "unnamed"
+    links = {**_lasting(labels, root, "by-path/*-usb*"), **_lasting(labels, root, "by-id/*")}
+    return [CameraDevice(f"/dev/{node}", label, links.get(node, "")) for node, label in labels.items()]
+
+
+def _lasting(labels: dict[str, str], root: Path, pattern: str) -> dict[str, str]:
+    """The links of this pattern that lead to the same camera after the next start.
+
+    Cameras of one make without a serial number share one id, and udev gives the link to either of them: none of a make
+    is used where one goes without. The make is what a USB camera's label begins with, "Make: lens". Of paths only
+    those of USB ports are asked for: cameras on one board may share theirs under any label.
+    """
+    links: dict[str, str] = {}
+    for link in sorted(root.glob(f"dev/v4l/{pattern}")):
+        links.setdefault(link.resolve().name, f"/{link.relative_to(root)}")
+    makes = {node: label.partition(":")[0] for node, label in labels.items()}
+    shared = {make for node, make in makes.items() if node not in links}
+    return {node: link for node, link in links.items() if makes.get(node) not in shared}
 
 
 def _first_line(path: Path) -> str:

@@ -99,6 +99,44 @@ def test_cameras_are_listed_with_their_lasting_names_and_without_their_second_no
     assert str(cameras(tmp_path)[0]) == "camera:/dev/v4l/by-id/usb-ACME_HD-video-index0 (HD Webcam)"
 
 
+def link(root: Path, name: str, node: str) -> None:
+    path = root / "dev/v4l" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(f"../../{node}")
+
+
+BOARD = "by-path/platform-vivid.0-video-index0"
+FRONT, BACK = (f"by-path/pci-0000:00:14.0-usb-0:{port}:1.0-video-index0" for port in (1, 2))
+KEPT = {
+    "different ones": (("Lens: Lens", "Door"), {"by-id/usb-Lens": 0, "by-id/usb-Door": 1, FRONT: 0, BACK: 1}, "id id"),
+    "of one make, numbered": (
+        ("Lens: Lens", "Lens: Lens"),
+        {"by-id/usb-1": 0, "by-id/usb-2": 1, FRONT: 0, BACK: 1},
+        "id id",
+    ),
+    "of one make, with one number": (("Lens: Lens", "Lens: Lens"), {"by-id/usb-1": 0, FRONT: 0, BACK: 1}, "path path"),
+    "two lenses in a housing": (("Lens: Colour", "Lens: Infrared"), {"by-id/usb-1": 1, FRONT: 0, BACK: 1}, "path path"),
+    "one without an id": (("Lens: Lens", "Card"), {"by-id/usb-1": 0, FRONT: 0, BACK: 1}, "id path"),
+    "one without a port": (("Lens: Lens", "Virtual"), {"by-id/usb-1": 0, FRONT: 0}, "id node"),
+    "two of a board": (("vivid-000", "vivid-001"), {BOARD: 1}, "node node"),
+    "of one make, without ports": (("Lens: Lens", "Lens: Lens"), {"by-id/usb-1": 0}, "node node"),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_name_lasts_that_no_other_camera_could_have_after_the_next_start(case: str, tmp_path: Path) -> None:
+    """Of two cameras with one id udev gives the link to either; the other has none."""
+    labels, links, expected = KEPT[case]
+    for number, label in enumerate(labels):
+        put(tmp_path, f"video{number}", label)
+    for name, number in links.items():
+        link(tmp_path, name, f"video{number}")
+    uris = [device.uri.removeprefix("camera:/dev/") for device in cameras(tmp_path)]
+    kinds = [uri.removeprefix("v4l/by-").split("/")[0] if "/" in uri else "node" for uri in uris]
+    assert " ".join(kinds) == expected
+    assert [(tmp_path / "dev" / uri).resolve().name for uri in uris] == ["video0", "video1"]
+
+
 def test_a_machine_without_cameras_has_none(tmp_path: Path) -> None:
     assert cameras(tmp_path) == []
 
