@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import stat
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Found:
 
 
 def look(devices: Iterable[CameraDevice]) -> Found:
-    """Opens and closes each camera; microphones are listed and not opened, since another program may hear with them."""
+    """Opens and closes each camera and each microphone; a microphone that another program has is not listed at all."""
     cameras, refusals, names = [], [], set[str]()
     for device in devices:
         try:
@@ -66,11 +67,7 @@ def look(devices: Iterable[CameraDevice]) -> Found:
         except CaptureError as error:
             refusals.append(str(error))
     blind = bool(refusals) and not cameras
-    inputs = _inputs(refusals)
-    microphones = []
-    for heard in filter(_HARDWARE.search, inputs):
-        name = _name(_HARDWARE.sub("", heard), "microphone", names)
-        microphones.append(Source(name, f"mic:{_lasting(heard, inputs)}", heard))
+    microphones = _microphones(names, refusals)
     return Found(tuple(cameras), tuple(microphones), tuple(refusals), blind)
 
 
@@ -143,14 +140,27 @@ def _close_as(path: Path, before: os.stat_result) -> None:
     path.chmod(stat.S_IMODE(before.st_mode))
 
 
-def _inputs(refusals: list[str]) -> list[str]:
-    from capture.microphones import input_devices
+def _microphones(names: set[str], refusals: list[str]) -> list[Source]:
+    """Inputs that deliver sound: a Jetson's own card has twenty that deliver none until somebody connects them."""
+    from capture.microphones import await_sound, input_devices
 
     try:
-        return input_devices()
+        inputs = input_devices()
     except CaptureError as error:
         refusals.append(str(error))
         return []
+    microphones, mute = [], defaultdict[str, list[str]](list)
+    for heard in filter(_HARDWARE.search, inputs):
+        label = _HARDWARE.sub("", heard)
+        try:
+            await_sound(heard)
+        except CaptureError as error:
+            mute[label].append(str(error))
+        else:
+            microphones.append(Source(_name(label, "microphone", names), f"mic:{_lasting(heard, inputs)}", heard))
+    for first, *others in mute.values():
+        refusals.append(f"{first} (and {len(others)} more inputs of that name)" if others else first)
+    return microphones
 
 
 def _lasting(name: str, inputs: list[str]) -> str:

@@ -40,11 +40,12 @@ class Microphone:
     microphone has noise, except behind a digital mute or a noise gate: those need None.
     """
 
-    def __init__(self, name: str, device: str, options: AudioOptions) -> None:
+    def __init__(self, name: str, device: str, options: AudioOptions, *, first_sound_s: float = FIRST_SOUND_S) -> None:
         self.name = name
         self.live = True
         self._device = device
         self._options = options
+        self._first_sound_s = first_sound_s
         self._closing = threading.Event()
         self._process: MicrophoneProcess | None = None
         self._description = ""
@@ -102,7 +103,7 @@ class Microphone:
         clock = SampleClock(self._rate_hz)
         track = Track(self.name, self._rate_hz, self._options.rate_hz, first_seq=self._seq)
         stillness, alive = Stillness(self._rate_hz), False
-        within_s = FIRST_SOUND_S
+        within_s = self._first_sound_s
         while not self._closing.is_set():
             within_s += self._options.block_s
             message = self._receive(process, within_s, f"no sound came for {within_s:.1f} s: is it unplugged?")

@@ -1,4 +1,7 @@
-"""Which microphones there are, asked in a process of its own: PortAudio freezes its list where it is first loaded."""
+"""Which microphones there are, and whether sound comes from one.
+
+Asked in processes of their own: PortAudio freezes its list where it is first loaded.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import json
 import subprocess
 import sys
 
+from capture.microphone import Microphone
+from capture.options import AudioOptions
 from capture.source import CaptureError
 
 ANSWER_WITHIN_S = 15.0
+SOUND_WITHIN_S = 1.5
+"""A sound card of this machine sends at once, or never."""
 
 _ASK = """
 import json
@@ -30,3 +37,9 @@ def input_devices() -> list[str]:
         raise CaptureError(f"the sound devices cannot be listed: {last[0]}")
     names: list[str] = json.loads(asked.stdout.splitlines()[-1])
     return names
+
+
+def await_sound(name: str) -> None:
+    """Open the input of this name until its first sound comes, be it silence; raises CaptureError where none does."""
+    with Microphone(name, name, AudioOptions(zeros_after_s=None), first_sound_s=SOUND_WITHIN_S) as microphone:
+        next(iter(microphone))

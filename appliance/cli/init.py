@@ -22,9 +22,10 @@ ETC = Path("/etc/appliance/appliance.toml")
 def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
     """Look for cameras, microphones and a broker, and write a first configuration.
 
-    Every camera that delivers a picture is read for digits, every microphone is listened to for spoken ones: models
-    that come along. Without a camera a synthetic scene stands in. A configuration that somebody wrote stays as it is,
-    with --force it stays beside the new one; stop the service before, which holds its cameras and microphones.
+    Every camera that delivers a picture is read for digits, every microphone that delivers sound is listened to for
+    spoken ones: models that come along. Without a camera a synthetic scene stands in. A configuration that somebody
+    wrote stays as it is, with --force it stays beside the new one; stop the service before, which holds its cameras
+    and microphones.
     """
     from appliance import first_config
     from appliance.config_errors import ConfigError
@@ -36,6 +37,7 @@ def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
         if replaces and not force:
             raise BadInput(f"{path}: there is a configuration already; --force replaces it")
         address = BrokerAddress.parse(broker or first_config.LOCAL_BROKER)
+        click.echo("trying cameras and microphones, each for a moment", err=True)
         found = first_config.look(cameras())
         if replaces and found.blind:
             raise Failed(_blind(path, found.refusals))

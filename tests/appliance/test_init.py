@@ -15,7 +15,8 @@ from appliance.first_config import Found, Source
 from appliance.mqtt.settings import BrokerAddress
 from capture.camera import CameraDevice
 from capture.microphone_child import choose
-from tests.conftest import REPOSITORY
+from capture.source import CaptureError
+from tests.conftest import REPOSITORY, StandIn
 
 AS_INSTALLED = REPOSITORY / "scripts/packaging/appliance.toml"
 BROKER = BrokerAddress("hub.lan", 1883, tls=False)
@@ -26,6 +27,12 @@ def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this machine has, the command finds neither camera nor microphone."""
     monkeypatch.setattr("capture.camera.cameras", list)
     monkeypatch.setattr("capture.microphones.input_devices", list)
+
+
+@pytest.fixture
+def sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every input delivers sound."""
+    monkeypatch.setattr("capture.microphones.await_sound", lambda name: None)
 
 
 def _init(path: Path, *options: str) -> tuple[int, str]:
@@ -56,7 +63,7 @@ def test_cameras_and_microphones_become_pipelines_with_the_models_that_come_alon
 
 
 def test_two_devices_of_one_label_get_two_names_and_inputs_that_are_no_hardware_are_left_out(
-    monkeypatch: pytest.MonkeyPatch,
+    sound: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = ["USB Audio: - (hw:1,0)", "USB Audio: - (hw:2,0)", "pulse", "default", "…: (hw:3,0)"]
     monkeypatch.setattr("capture.microphones.input_devices", lambda: inputs)
@@ -82,7 +89,7 @@ INPUTS = {
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_a_microphone_is_written_without_the_number_of_its_card_where_that_still_chooses_it(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, sound: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs, written = INPUTS[name]
     monkeypatch.setattr("capture.microphones.input_devices", lambda: inputs)
@@ -91,6 +98,37 @@ def test_a_microphone_is_written_without_the_number_of_its_card_where_that_still
     assert uris == (written or inputs)
     devices = [{"name": each, "max_input_channels": 1} for each in inputs]
     assert [inputs[choose(devices, uri, default=-1)] for uri in uris] == [each.words for each in found]
+
+
+HEARD: dict[str, tuple[dict[str, object], bool]] = {
+    "a voice": ({}, True),
+    "silence, behind a mute": ({"constant": 0.0}, True),
+    "nothing at all": ({"silent_after": 0}, False),
+    "no rate that it takes": ({"rates_hz": []}, False),
+}
+
+
+@pytest.mark.parametrize("name", HEARD)
+def test_a_microphone_is_written_where_sound_comes_from_it(name: str, stand_in: StandIn) -> None:
+    wish, written = HEARD[name]
+    stand_in(**wish)
+    found = first_config.look([])
+    assert [each.uri for each in found.microphones] == (["mic:USB Audio:"] if written else [])
+    assert ["mic:USB Audio: (hw:1,0)" in refusal for refusal in found.refusals] == ([] if written else [True])
+
+
+def test_inputs_of_one_name_that_nothing_is_connected_to_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = [f"NVIDIA Jetson AGX Orin APE: - (hw:1,{number})" for number in range(20)]
+
+    def await_sound(name: str) -> None:
+        if name in board:
+            raise CaptureError(f"mic:{name}: no sound came for 1.5 s")
+
+    monkeypatch.setattr("capture.microphones.input_devices", lambda: [*board, "USB Audio: - (hw:2,0)"])
+    monkeypatch.setattr("capture.microphones.await_sound", await_sound)
+    found = first_config.look([])
+    assert [each.uri for each in found.microphones] == ["mic:USB Audio: -"]
+    assert found.refusals == (f"mic:{board[0]}: no sound came for 1.5 s (and 19 more inputs of that name)",)
 
 
 def test_a_camera_that_delivers_no_picture_is_named_and_left_out(tmp_path: Path, no_devices: None) -> None:

@@ -45,9 +45,10 @@ def joined(windows: list[AudioWindow]) -> list[float]:
     return [float(value) for window in windows for value in window.samples]
 
 
-def refusal(device: str = "") -> str:
+def refusal(device: str = "", first_sound_s: float = capture.microphone.FIRST_SOUND_S) -> str:
     before = handles()
-    with pytest.raises(CaptureError) as caught, Microphone("kitchen", device, AudioOptions()) as microphone:
+    source = Microphone("kitchen", device, AudioOptions(), first_sound_s=first_sound_s)
+    with pytest.raises(CaptureError) as caught, source as microphone:
         list(microphone)
     assert children() == []
     assert handles() <= before  # less, when something of an earlier test is collected meanwhile
@@ -120,12 +121,9 @@ def test_sound_that_stops_coming_is_noticed(stand_in: StandIn) -> None:
     assert time.monotonic() - began_s < 0.2 + NOTICED_WITHIN_S
 
 
-def test_a_device_that_never_begins_is_given_more_time_but_not_for_ever(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_that_never_begins_is_given_more_time_but_not_for_ever(stand_in: StandIn) -> None:
     stand_in(silent_after=0)
-    monkeypatch.setattr(capture.microphone, "FIRST_SOUND_S", 0.5)
-    assert "no sound came for 0.5 s" in refusal()
+    assert "no sound came for 0.5 s" in refusal(first_sound_s=0.5)
 
 
 def test_a_portaudio_that_hangs_while_it_looks_for_devices_is_given_up(
