@@ -22,7 +22,7 @@ from appliance.microphone_doctor import level_findings
 from appliance.pipeline import fit
 from appliance.secret_doctor import secret_findings
 from capture.camera import CameraDevice, cameras
-from capture.formats import formats
+from capture.formats import formats, only_raw
 from capture.source import CaptureError
 from engines.engine import EngineError
 
@@ -104,19 +104,25 @@ def camera_findings(config: Config) -> Iterator[Finding]:
         )
     for camera in cameras():
         if os.access(camera.path, os.R_OK | os.W_OK):
-            yield _camera(camera)
+            yield _camera(camera, config)
         else:
             yield Finding("camera", "problem", f"{camera}: no permission", _join_group("video"))
 
 
-def _camera(camera: CameraDevice) -> Finding:
+def _camera(camera: CameraDevice, config: Config) -> Finding:
     try:
         offered = formats(camera.path)
     except CaptureError as error:
         return Finding("camera", "problem", f"{camera}: {error}", "unplug it and plug it in again; see `dmesg`")
     if not offered:
         return Finding("camera", "note", f"{camera}: its driver offers no pictures", "use another of its devices")
-    return Finding("camera", "ok", f"{camera}: {'; '.join(map(str, offered))}")
+    listed = "; ".join(map(str, offered))
+    if only_raw(offered):
+        text = f'{camera.path} ({camera.label}): a CSI camera, on a Jetson uri = "csi:0": {listed}'
+        if any(each.enabled and each.uri.startswith("csi:") for each in config.camera):
+            return Finding("camera", "ok", text)
+        return Finding("camera", "note", text, 'write uri = "csi:0" under [[camera]], a second one is csi:1')
+    return Finding("camera", "ok", f"{camera}: {listed}")
 
 
 def _join_group(group: str) -> str:

@@ -18,6 +18,7 @@ from appliance.config import parse
 from appliance.mqtt.settings import BrokerAddress
 from appliance.toml_string import toml_string
 from capture.camera import CameraDevice
+from capture.formats import formats, only_raw
 from capture.open import open_source
 from capture.options import VideoOptions
 from capture.source import CaptureError
@@ -58,14 +59,18 @@ class Found:
 
 def look(devices: Iterable[CameraDevice]) -> Found:
     """Opens and closes each camera and each microphone; a microphone that another program has is not listed at all."""
-    cameras, refusals, names = [], [], set[str]()
+    cameras, sensors, refusals, names = [], [], [], set[str]()
     for device in devices:
+        if _is_sensor(device):
+            sensors.append(device)
+            continue
         try:
-            with open_source("camera", device.uri, VideoOptions()) as source:
-                words = f"{device.label}, {source.description}"
-                cameras.append(Source(_name(device.label, "camera", names), device.uri, words))
+            words = f"{device.label}, {_description(device.uri)}"
+            cameras.append(Source(_name(device.label, "camera", names), device.uri, words))
         except CaptureError as error:
             refusals.append(str(error))
+    if sensors:
+        cameras += _csi_cameras(sensors[0], names, refusals)
     blind = bool(refusals) and not cameras
     microphones = _microphones(names, refusals)
     return Found(tuple(cameras), tuple(microphones), tuple(refusals), blind)
@@ -138,6 +143,33 @@ def _close_as(path: Path, before: os.stat_result) -> None:
     with suppress(PermissionError):
         os.chown(path, before.st_uid, before.st_gid)
     path.chmod(stat.S_IMODE(before.st_mode))
+
+
+def _description(uri: str) -> str:
+    """Of a camera, which is opened and closed; raises CaptureError when no picture comes from it."""
+    with open_source("camera", uri, VideoOptions()) as source:
+        return source.description
+
+
+def _is_sensor(device: CameraDevice) -> bool:
+    """One that `csi:` reads. What does not tell its formats is tried as any camera, which says why."""
+    with suppress(CaptureError):
+        return only_raw(formats(device.path))
+    return False
+
+
+def _csi_cameras(device: CameraDevice, names: set[str], refusals: list[str]) -> list[Source]:
+    """From csi:0 on, up to the first that delivers nothing: their numbers are Argus's own, not those of /dev/video*."""
+    cameras: list[Source] = []
+    while True:
+        uri = f"csi:{len(cameras)}"
+        try:
+            words = _description(uri)
+        except CaptureError as error:
+            if not cameras:
+                refusals.append(f'{device.path} ({device.label}) is a CSI camera, on a Jetson uri = "csi:0"; {error}')
+            return cameras
+        cameras.append(Source(_name(uri, "csi", names), uri, words))
 
 
 def _microphones(names: set[str], refusals: list[str]) -> list[Source]:

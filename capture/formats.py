@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from capture.source import CaptureError
@@ -23,6 +24,8 @@ _SIZE = struct.Struct("=III6I8x")
 """index, pixel format, kind of size, then width and height, or both as least, most and step; reserved."""
 _VIDEO_CAPTURE, _VIDEO_CAPTURE_MPLANE = 1, 9
 _DISCRETE = 1
+_BAYER = re.compile(r"(BA|BG|GB|GR|RG)1[0246]|BYR2|p[BGRg](AA|CC|EE)")
+"""One colour a pixel in 10 to 16 bits, loose or packed."""
 MOST = 64
 """A driver that never ends its list is not followed further."""
 
@@ -53,6 +56,12 @@ def formats(path: str) -> tuple[Format, ...]:
         raise CaptureError(f"{path}: does not tell its formats: {e.strerror}") from e
     finally:
         os.close(handle)
+
+
+def only_raw(offered: Sequence[Format]) -> bool:
+    """Whether nothing is offered but what the sensor measures, as by a Jetson's CSI camera, which `csi:` reads through
+    its image processor. OpenCV's V4L2 reader takes such values in 8 bits only."""
+    return bool(offered) and all(_BAYER.fullmatch(each.pixel_format) for each in offered)
 
 
 def _formats(handle: int) -> Iterator[Format]:

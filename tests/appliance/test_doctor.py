@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from appliance import doctor
+from appliance.config import Config, parse
+from capture.camera import CameraDevice
+from capture.formats import Format
 from tests.conftest import Broker, free_port
 
 pytestmark = pytest.mark.system
@@ -80,6 +84,21 @@ def test_a_model_that_does_not_fit_is_a_problem(tmp_path: Path) -> None:
 def test_a_state_folder_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     assert "cannot be written" in problems(findings(tmp_path, CAMERA))["disk"]
+
+
+def test_a_csi_camera_is_told_by_the_address_that_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "video0").touch()
+    sensor = CameraDevice(str(tmp_path / "video0"), "vi-output, imx219 9-0010", "")
+    monkeypatch.setattr(doctor, "cameras", lambda: [sensor])
+    monkeypatch.setattr(doctor, "formats", lambda path: (Format("RG10", ((1920, 1080),)),))
+    *_, found = doctor.camera_findings(Config())
+    assert (found.state, found.text) == (
+        "note",
+        f'{sensor.path} (vi-output, imx219 9-0010): a CSI camera, on a Jetson uri = "csi:0": RG10 1920x1080',
+    )
+    assert 'uri = "csi:0" under [[camera]]' in found.fix
+    *_, found = doctor.camera_findings(parse('[[camera]]\nname = "dock"\nuri = "csi:0"\n', "here"))
+    assert (found.state, found.fix) == ("ok", "")
 
 
 def test_a_broken_configuration_is_a_problem_for_each_fault(tmp_path: Path) -> None:

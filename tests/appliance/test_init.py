@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import cv2
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +15,8 @@ from appliance.config import load
 from appliance.first_config import Found, Source
 from appliance.mqtt.settings import BrokerAddress
 from capture.camera import CameraDevice
+from capture.csi import CsiCamera, has_gstreamer
+from capture.formats import Format
 from capture.microphone_child import choose
 from capture.source import CaptureError
 from tests.conftest import REPOSITORY, StandIn
@@ -135,6 +138,42 @@ def test_a_camera_that_delivers_no_picture_is_named_and_left_out(tmp_path: Path,
     found = first_config.look([CameraDevice(str(tmp_path / "video0"), "A camera", "")])
     assert found.cameras == ()
     assert str(tmp_path / "video0") in found.refusals[0]
+
+
+class Argus(CsiCamera):
+    """There are the sensors 0 and 1."""
+
+    def _open(self) -> str:
+        if self._sensor > 1:
+            raise CaptureError(self._lost())
+        return f"1280x720 30/s from CSI sensor {self._sensor}"
+
+
+SENSOR = CameraDevice("/dev/video0", "vi-output, imx219 9-0010", "")
+
+
+@pytest.fixture
+def csi(no_devices: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has what a Jetson has with a CSI camera, whatever the device is called."""
+    monkeypatch.setattr(first_config, "formats", lambda path: (Format("RG10", ((1920, 1080),)),))
+
+
+def test_csi_cameras_are_written_by_the_numbers_of_their_sensors(csi: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capture.csi.CsiCamera", Argus)
+    found = first_config.look([SENSOR])
+    assert [(each.name, each.uri) for each in found.cameras] == [("csi-0", "csi:0"), ("csi-1", "csi:1")]
+    assert found.cameras[1].words == "1280x720 30/s from CSI sensor 1"
+    assert found.refusals == ()
+
+
+def test_a_csi_camera_that_cannot_be_read_is_told_as_one(csi: None) -> None:
+    if has_gstreamer(cv2.getBuildInformation()):
+        pytest.skip("this OpenCV has GStreamer")
+    found = first_config.look([SENSOR])
+    assert (found.cameras, found.blind) == ((), True)
+    assert found.refusals[0].startswith("/dev/video0 (vi-output, imx219 9-0010) is a CSI camera, ")
+    assert 'uri = "csi:0"; csi:0: this OpenCV' in found.refusals[0]
+    assert "has no GStreamer" in found.refusals[0]
 
 
 def test_without_a_camera_the_scene_stands_in_and_the_next_step_is_named(tmp_path: Path, no_devices: None) -> None:
