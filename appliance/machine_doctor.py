@@ -17,6 +17,7 @@ from appliance.temperature import Thermometer
 WARM_C = 80.0
 HOT_C = 95.0
 """Jetsons slow down from about 97 °C on, and switch off a little above."""
+A_TIME_SERVICE = "systemctl enable --now systemd-timesyncd, or chrony or ntpd, and a server that it reaches"
 NO_EARLIER_THAN_S = 1_767_225_600.0
 """2026-01-01: a clock before this is one without a battery."""
 
@@ -72,8 +73,8 @@ def judge_clock(now_s: float) -> Finding:
     if now_s < NO_EARLIER_THAN_S:
         year = time.gmtime(now_s).tm_year
         text = f"it says {year}: certificates of brokers and services are refused, results carry wrong times"
-        return Finding("clock", "problem", text, "systemctl enable --now systemd-timesyncd; a battery for the clock")
+        return Finding("clock", "problem", text, f"{A_TIME_SERVICE}; a battery for the clock")
     if clock_state() == "synced":
         return Finding("clock", "ok", "synchronised")
     text = "not synchronised: results say so, times may be wrong"
-    return Finding("clock", "note", text, "systemctl enable --now systemd-timesyncd")
+    return Finding("clock", "note", text, A_TIME_SERVICE)

@@ -74,8 +74,9 @@ time_t time(time_t *into) {
 }
 
 int adjtimex(struct timex *about) {
-    (void)about;
-    return state && !state[1] ? TIME_ERROR : TIME_OK;
+    int kept = !state || state[1];
+    about->maxerror = kept ? 1000 : 16000000;
+    return kept ? TIME_OK : TIME_ERROR;
 }
 
 int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict until) {

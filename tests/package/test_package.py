@@ -104,6 +104,14 @@ def test_the_unit_is_as_closed_in_life_as_on_paper(box: Box) -> None:
     tell("package: exposure", exposure=float(found[1]))
 
 
+def test_the_unit_that_asks_for_the_clock_may_ask_and_runs_as_long_as_the_appliance(box: Box) -> None:
+    assert box.run("systemctl is-active appliance-clock") == "active", "where the kernel refuses, it fails"
+    box.run("systemctl stop appliance")
+    assert box.run("systemctl is-active appliance-clock", check=False) == "inactive"
+    box.run("systemctl start appliance")
+    assert box.run("systemctl is-active appliance-clock") == "active"
+
+
 def test_the_doctor_finds_nothing_to_mend(box: Box) -> None:
     box.run(f"appliance doctor --config {FILE}")
 
