@@ -269,13 +269,16 @@ def test_an_upgrade_without_room_leaves_the_old_version_at_work_and_nothing_half
 
 
 def test_removed_it_leaves_what_is_the_owners_and_purged_nothing(box: Box) -> None:
+    box.run("mkdir /opt/appliance/wheels && touch /opt/appliance/wheels/built.whl")
     box.run("apt-get remove -q -y edge-inference-appliance")
-    assert box.run("ls -A /opt/appliance /run/appliance 2>/dev/null || true") == ""
+    left = box.run("find /opt/appliance /run/appliance ! -type d 2>/dev/null || true")
+    assert left == "/opt/appliance/wheels/built.whl"
     assert "pipeline" in box.run(f"cat {FILE}")
     assert box.run("ls /var/lib/appliance") != ""
     box.run("apt-get purge -q -y edge-inference-appliance")
     left = box.run(
-        "ls -d /etc/appliance /var/lib/appliance /var/cache/appliance /usr/bin/appliance 2>/dev/null || true"
+        "ls -d /opt/appliance /etc/appliance /var/lib/appliance /var/cache/appliance /usr/bin/appliance 2>/dev/null "
+        "|| true"
     )
     assert left == ""
 
