@@ -249,6 +249,13 @@ def test_what_was_built_on_the_device_is_in_every_version_and_an_environment_of_
     box.run("rm -r /opt/appliance/wheels")
 
 
+def test_an_environment_made_by_a_root_who_keeps_his_files_to_himself_is_of_use_to_the_service(box: Box) -> None:
+    before = _pid(box)
+    box.run("umask 077; DEBIAN_FRONTEND=noninteractive dpkg-reconfigure edge-inference-appliance")
+    box.run("runuser -u appliance -- appliance --version")
+    until(lambda: _pid(box) not in (0, before) and _is_active(box), 15, "it runs in the new one")
+
+
 def test_the_cameras_of_a_jetson_can_be_asked_for_in_the_closed_unit(box: Box) -> None:
     box.run("python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/tmp/argus_socket\")'")
     box.run("systemctl restart appliance")
