@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import grp
 import os
+import pwd
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from appliance import installed
 from appliance.assembly import state_folder
 from appliance.broker_doctor import broker_findings
 from appliance.catalogue import Catalogue
@@ -27,6 +29,7 @@ from capture.source import CaptureError
 from engines.engine import EngineError
 
 LEAST_FREE_MB = 512
+SEES_THE_SYSTEMS = "use a virtual environment with --system-site-packages"
 
 
 def examine(path: Path | None) -> list[Finding]:
@@ -61,7 +64,8 @@ def _opencv() -> Iterator[Finding]:
     try:
         import cv2
     except ImportError as error:
-        yield Finding("OpenCV", "problem", f"cannot be imported: {error}", "pip install opencv-python; on a Jetson apt")
+        fix = installed.environment("pip install opencv-python; on a Jetson apt-get install python3-opencv")
+        yield Finding("OpenCV", "problem", f"cannot be imported: {error}", fix)
         return
     streamer = next((line for line in cv2.getBuildInformation().splitlines() if "GStreamer" in line), "")
     if "YES" in streamer:
@@ -71,7 +75,7 @@ def _opencv() -> Iterator[Finding]:
             "OpenCV",
             "note",
             f"{cv2.__version__} without GStreamer: no CSI cameras",
-            "apt-get install python3-opencv and use a virtual environment with --system-site-packages",
+            f"on a Jetson: apt-get install python3-opencv, then {installed.environment(SEES_THE_SYSTEMS)}",
         )
 
 
@@ -87,9 +91,8 @@ def _package(subject: str, module: str, without: str) -> Finding:
     except PackageNotFoundError:
         return Finding(subject, "ok", "of the system")
     except (ImportError, OSError) as error:
-        return Finding(
-            subject, "problem", f"{without}: it cannot be loaded: {error}", f"pip install --force-reinstall {module}"
-        )
+        fix = installed.environment(f"pip install --force-reinstall {module}")
+        return Finding(subject, "problem", f"{without}: it cannot be loaded: {error}", fix)
 
 
 def camera_findings(config: Config) -> Iterator[Finding]:
@@ -127,7 +130,8 @@ def _camera(camera: CameraDevice, config: Config) -> Finding:
 
 def _join_group(group: str) -> str:
     known = group in {entry.gr_name for entry in grp.getgrall()}
-    return f"usermod -aG {group} {os.environ.get('USER', 'appliance')}, then log in again" if known else "run as root"
+    user = pwd.getpwuid(os.getuid()).pw_name  # setpriv leaves $USER as it was
+    return f"usermod -aG {group} {user}, then log in again" if known else "run as root"
 
 
 def _microphones(config: Config) -> Iterator[Finding]:
@@ -167,7 +171,8 @@ def _models(config: Config) -> Iterator[Finding]:
         try:
             manifest = catalogue.find(pipeline.model).manifest
         except EngineError as error:
-            yield Finding("model", "problem", f"{pipeline.name}: {error}", "appliance models add FILE.onnx")
+            fix = installed.command("models add FILE.onnx")
+            yield Finding("model", "problem", f"{pipeline.name}: {error}", fix)
             continue
         hears = pipeline.source in {microphone.name for microphone in config.microphone}
         wrong = fit.misfit(pipeline, hears, manifest) or fit.unknown_labels(pipeline, manifest)

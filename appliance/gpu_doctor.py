@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Literal
 
+from appliance import installed
 from appliance.assembly import state_folder
 from appliance.catalogue import Catalogue
 from appliance.config import Config
@@ -38,8 +39,11 @@ def gpu_findings(config: Config) -> Iterator[Finding]:
         pycuda()
         yield Finding("PyCUDA", "ok", "loads")
     except EngineUnavailable as error:
-        subject = "PyCUDA" if "pycuda" in str(error) else "TensorRT"
-        yield Finding(subject, state, f"{error}; {needed}", "see the line above; docs/jetson.md has it step by step")
+        step_by_step = f"{installed.page('jetson.md')} has it step by step"
+        if "pycuda" in str(error):
+            yield Finding("PyCUDA", state, f"{error}; {needed}", f"{installed.built('pycuda')}; {step_by_step}")
+        else:
+            yield Finding("TensorRT", state, f"{error}; {needed}", f"see the line above; {step_by_step}")
         return
     yield from _kernel(gpu, config)
     yield from _crashes(config)
@@ -51,7 +55,7 @@ def _kernel(gpu: Gpu, config: Config) -> Iterator[Finding]:
         kernels.load(gpu.compute_capability, gpu_options(config.gpu, config.device.max_batch).folder)
         yield Finding("GPU kernel", "ok", "pictures are prepared on the GPU")
     except EngineUnavailable as error:
-        yield Finding("GPU kernel", "note", str(error), "appliance models build MODEL")
+        yield Finding("GPU kernel", "note", str(error), installed.command("models build MODEL"))
 
 
 def _crashes(config: Config) -> Iterator[Finding]:
@@ -61,7 +65,7 @@ def _crashes(config: Config) -> Iterator[Finding]:
             "GPU",
             "problem",
             f"{count} processes ended within a minute of opening it, so it is left alone for an hour",
-            "look for Xid or nvgpu errors in `dmesg`; `appliance models build MODEL` tries it at once",
+            f"look for Xid or nvgpu errors in `dmesg`; `{installed.command('models build MODEL')}` tries it at once",
         )
 
 
@@ -77,4 +81,5 @@ def _plans(config: Config) -> Iterator[Finding]:
                 made = cache.load(recipe_of(bundle, stage.name, options).key(target)).description
                 yield Finding("plan", "ok", f"{name}: {made.precision}, {made.drift}")
         except (EngineError, OSError) as error:
-            yield Finding("plan", "note", f"{name}: {error}", f"appliance models build {name}, or wait: it is built")
+            fix = f"{installed.command(f'models build {name}')}, or wait: it is built"
+            yield Finding("plan", "note", f"{name}: {error}", fix)

@@ -63,12 +63,11 @@ def pycuda() -> None:
         importlib.import_module("pycuda.driver")
     except ModuleNotFoundError as error:
         raise EngineUnavailable(
-            "the Python package pycuda is missing: PATH=/usr/local/cuda/bin:$PATH pip install pycuda"
+            "the Python package pycuda is missing: run `appliance doctor`, which says how to build it here"
         ) from error
     except ImportError as error:
         raise EngineUnavailable(
-            f"pycuda cannot be loaded, build it again for this CUDA: {error}: "
-            "PATH=/usr/local/cuda/bin:$PATH pip install --force-reinstall --no-binary pycuda pycuda"
+            f"pycuda cannot be loaded, build it again for this CUDA: {error}: run `appliance doctor`, which says how"
         ) from error
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +69,35 @@ SICK = {
 def test_a_package_that_cannot_be_loaded_is_a_problem_with_a_fix(name: str, tmp_path: Path) -> None:
     module, text, subject = SICK[name]
     assert subject in problems(findings(tmp_path, **{module: text}))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fixes"),
+    {
+        "/opt/appliance/0.1.0": (
+            "dpkg-reconfigure edge-inference-appliance",
+            "runuser -u appliance -- appliance models",
+        ),
+        "/home/me/.venv": ("pip install --force-reinstall onnxruntime", "appliance models add"),
+    }.items(),
+)
+def test_a_fix_is_one_for_how_it_was_installed(tmp_path: Path, prefix: str, fixes: tuple[str, str]) -> None:
+    broken = {"sitecustomize": f"import sys; sys.prefix = {prefix!r}", "onnxruntime": MISSING}
+    found = findings(tmp_path, CAMERA + PIPELINE.replace("shapes", "nobodys"), **broken)
+    said = {finding["subject"]: finding["fix"] for finding in found}
+    assert said["ONNX Runtime"] == fixes[0]
+    assert said["model"].startswith(fixes[1])
+
+
+def test_who_is_to_join_the_group_is_whoever_asked_and_not_whom_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = CameraDevice(str(tmp_path / "closed"), "HD Webcam", "")
+    monkeypatch.setattr("appliance.doctor.cameras", lambda: [closed])
+    monkeypatch.setattr("appliance.doctor.grp.getgrall", lambda: [grp.struct_group(("video", "x", 44, []))])
+    monkeypatch.setenv("USER", "somebody-else")
+    *_, found = doctor.camera_findings(Config())
+    assert found.fix == f"usermod -aG video {pwd.getpwuid(os.getuid()).pw_name}, then log in again"
 
 
 def test_portaudio_is_only_missed_where_a_microphone_is_configured(tmp_path: Path) -> None:

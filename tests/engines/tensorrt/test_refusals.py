@@ -127,7 +127,7 @@ def test_a_tensorrt_that_is_missing_or_broken(tmp_path: Path, driver: Path, tens
     [
         (
             "raise ModuleNotFoundError(\"No module named 'pycuda'\", name='pycuda')",
-            "the Python package pycuda is missing: PATH=/usr/local/cuda/bin:$PATH pip install pycuda",
+            "the Python package pycuda is missing: run `appliance doctor`, which says how to build it here",
         ),
         (
             "raise ImportError('libcurand.so.10: cannot open shared object file')",
