@@ -20,7 +20,7 @@ from appliance.config_doctor import configuration
 from appliance.finding import Finding
 from appliance.gpu_doctor import gpu_findings
 from appliance.machine_doctor import machine_findings
-from appliance.microphone_doctor import level_findings
+from appliance.microphone_doctor import STOP_IT, is_held, level_findings
 from appliance.pipeline import fit
 from appliance.secret_doctor import secret_findings
 from capture.camera import CameraDevice, cameras
@@ -146,8 +146,12 @@ def _microphones(config: Config) -> Iterator[Finding]:
     except CaptureError as error:
         yield Finding("microphones", state, f"{error}{needed}", "apt-get install libportaudio2 libasound2-plugins")
         return
-    if not names:
-        yield Finding("microphones", state, f"no input device{needed}", "plug one in, or use wav:")
+    if not names and wanted and is_held(config):
+        held = ", ".join(wanted)
+        yield Finding("microphones", "note", f"none is free; the running appliance may hold {held}", STOP_IT)
+    elif not names:
+        where_it_runs = f"where the appliance runs, {STOP_IT}; else " if wanted else ""
+        yield Finding("microphones", state, f"no input device{needed}", f"{where_it_runs}plug one in, or use wav:")
     for name in names:
         yield Finding("microphone", "ok", name)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator
 
 import numpy as np
 
-from appliance.assembly import DEFAULT_RATE_HZ
+from appliance.assembly import DEFAULT_RATE_HZ, state_folder
 from appliance.config import Config
 from appliance.config_sources import Microphone
 from appliance.finding import Finding
+from appliance.outbox.file import OUTBOX, is_taken
 from capture.open import open_source
 from capture.options import AudioOptions
 from capture.samples import AudioWindow
@@ -23,21 +25,31 @@ QUIET_DBFS = -70.0
 """A microphone in a quiet room is at some -60."""
 CLIPPED_SHARE = 0.001
 FULL_SCALE = 0.999
+STOP_IT = "stop it to measure: systemctl stop appliance"
+
+
+def is_held(config: Config) -> bool:
+    """Whether an appliance runs with this configuration: it has its sound cards for itself, and PortAudio leaves those
+    out of its list."""
+    return is_taken(state_folder(config, dict(os.environ)) / OUTBOX)
 
 
 def level_findings(config: Config) -> Iterator[Finding]:
     """A second of each that is enabled."""
+    held = is_held(config)
     for microphone in config.microphone:
         if microphone.enabled and microphone.uri.startswith("mic:"):
-            yield _listen(microphone)
+            yield _listen(microphone, held)
 
 
-def _listen(microphone: Microphone) -> Finding:
+def _listen(microphone: Microphone, held: bool) -> Finding:
     subject = f"level of {microphone.name}"
     try:
         samples = _second(microphone)
     except (CaptureError, ValueError) as error:
-        fix = "plug it in, unmute it (alsamixer, pavucontrol); stop the appliance where it holds the device"
+        if held:
+            return Finding(subject, "note", f"not measured, the running appliance may hold it: {error}", STOP_IT)
+        fix = f"where the appliance runs, {STOP_IT}; else plug it in, unmute it (alsamixer, pavucontrol)"
         return Finding(subject, "problem", str(error), fix)
     return judge(subject, samples)
 

@@ -13,6 +13,7 @@ from appliance.connections import Connections
 from appliance.gpu_options import gpu_options
 from appliance.mqtt.settings import LinkSettings
 from appliance.mqtt.topics import Topics, home_assistant_config, home_assistant_status
+from appliance.outbox.file import OUTBOX
 from appliance.uplink.uplink import Uplink, UplinkSettings
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def make_uplink(config: Config, state_dir: Path) -> Uplink | None:
         UplinkSettings(
             link=link_settings(mqtt, client_id=f"{mqtt.base}-{config.device.name}"),
             topics=topics,
-            outbox_path=state_dir / "outbox.db",
+            outbox_path=state_dir / OUTBOX,
             quota_bytes=config.outbox.max_mb * 1_000_000,
             acknowledge=config.outbox.acknowledge,
             drain_per_s=config.outbox.drain_per_s,

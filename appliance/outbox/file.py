@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import struct
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ from appliance.outbox.high_water import Mark
 from appliance.outbox.rows import FORMAT, SCHEMA, SEQ_BITS, Stream
 from appliance.outbox.sqlite_pages import PAGE_BYTES
 
+OUTBOX = "outbox.db"
+"""The outbox's file in the state folder."""
 COMPANIONS = ("", "-wal", "-journal")
 """Of a database file: what SQLite keeps beside it and would apply to another file of the same name."""
 MAGIC = b"SQLite format 3\0"
+_FLOCK = "hhqqi4x"
+"""struct flock of fcntl(2): type, whence, start, length, process."""
 NO_ROOM = (ENOSPC, EDQUOT)
 """What the system says when the disk is full, or our share of it."""
 
@@ -103,6 +108,20 @@ def renew_lock(path: Path, handle: int) -> int:
     renewed = take_lock(path)
     os.close(handle)
     return renewed
+
+
+def is_taken(path: Path) -> bool:
+    """Whether another process uses this outbox, as far as we may see. Takes no lock: nobody is kept out meanwhile."""
+    try:
+        handle = os.open(_lock_of(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, *_ = struct.unpack(_FLOCK, fcntl.fcntl(handle, fcntl.F_GETLK, asked))
+    finally:
+        os.close(handle)
+    return bool(kind != fcntl.F_UNLCK)
 
 
 def _lock_of(path: Path) -> Path:

@@ -15,6 +15,7 @@ import pytest
 
 from appliance import doctor
 from appliance.config import Config, parse
+from appliance.outbox.file import OUTBOX, take_lock
 from capture.camera import CameraDevice
 from capture.formats import Format
 from tests.conftest import Broker, free_port
@@ -55,6 +56,7 @@ def problems(found: list[Any]) -> dict[str, str]:
     return {finding["subject"]: finding["text"] for finding in found if finding["state"] == "problem"}
 
 
+NO_MICROPHONE = Path(__file__).parents[1] / "stand_in_sounddevice.py"
 MISSING = 'raise ImportError("no such module")'
 SICK = {
     "no OpenCV": ("cv2", MISSING, "OpenCV"),
@@ -105,6 +107,24 @@ def test_portaudio_is_only_missed_where_a_microphone_is_configured(tmp_path: Pat
     assert "microphones" not in problems(findings(tmp_path, CAMERA, sounddevice=broken))
     microphone = '[[microphone]]\nname = "hall"\nuri = "mic:"\n'
     assert "which hall needs" in problems(findings(tmp_path, microphone, sounddevice=broken))["microphones"]
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_microphone_that_the_running_appliance_may_hold_is_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    monkeypatch.setenv("STAND_IN", '{"channels": 0}')
+    lock = take_lock(tmp_path / "state" / OUTBOX) if runs else None
+    try:
+        microphone = '[[microphone]]\nname = "hall"\nuri = "mic:USB"\n'
+        found = findings(tmp_path, microphone, sounddevice=NO_MICROPHONE.read_text())
+    finally:
+        if lock is not None:
+            os.close(lock)
+    said = {finding["subject"]: finding for finding in found}
+    for subject in ("microphones", "level of hall"):
+        assert said[subject]["state"] == ("note" if runs else "problem")
+        assert "stop it to measure: systemctl stop appliance" in said[subject]["fix"]
 
 
 def test_a_model_that_does_not_fit_is_a_problem(tmp_path: Path) -> None:
