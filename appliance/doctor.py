@@ -22,6 +22,8 @@ from appliance.gpu_doctor import gpu_findings
 from appliance.machine_doctor import machine_findings
 from appliance.microphone_doctor import STOP_IT, is_held, level_findings
 from appliance.pipeline import fit
+from appliance.reach import Reach
+from appliance.reach_doctor import reach_findings
 from appliance.secret_doctor import secret_findings
 from capture.camera import CameraDevice, cameras
 from capture.formats import formats, only_raw
@@ -56,6 +58,7 @@ def examine(path: Path | None) -> list[Finding]:
             *secret_findings(config, path),
             *_models(config),
             *broker_findings(config),
+            *reach_findings(config, Reach.of_the_unit()),
         ]
     return findings
 

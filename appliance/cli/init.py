@@ -30,6 +30,7 @@ def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
     from appliance import first_config
     from appliance.config_errors import ConfigError
     from appliance.mqtt.settings import BrokerAddress
+    from appliance.reach import Reach, how_to_allow
     from capture.camera import cameras
 
     try:
@@ -56,6 +57,8 @@ def init(path: Path, broker: str | None, name: str | None, force: bool) -> None:
         click.echo(f"not used: {refusal}")
     if not first_config.answers(address):
         click.echo(f"no broker answers at {address}: apt-get install mosquitto, or name another with --broker")
+    if refused := Reach.of_the_unit().refused(address.host):
+        click.echo(f"{address}: the unit refuses {refused} to the service: {how_to_allow(refused)}")
     if kept is not None:
         click.echo(f"what was in {path} is kept as {kept}")
     click.echo(f"{path} is written. Next: {_next(path, str(address))}")
