@@ -3,7 +3,8 @@
 The small network is trained to put out what the large one does (Hinton, Vinyals, Dean: "Distilling the Knowledge in a
 Neural Network", 2015), on the last stage of each. Scores of 0 to 1 are learnt by cross-entropy, weighted by how far
 they are apart, so that the many places where nothing is do not drown the few where something is (Li et al.,
-"Generalized Focal Loss", 2020); boxes only where the teacher sees something; everything else by its square error.
+"Generalized Focal Loss", 2020); boxes, and what YOLO tells of a box beside its class, only where the teacher sees
+something; everything else by its square error.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from engines.bundle import Bundle
+from engines.decode.dressed import option
 from engines.engine import Array, Tensors
 from engines.manifest import Manifest
 from engines.onnxrt import OnnxEngine
@@ -31,6 +33,8 @@ BATCH = 8
 """Samples between two steps; they run one by one, because exported networks often take no more."""
 LEAST_SAMPLES = 4
 BOX_ROWS = 4
+TABLES = ("yolo-v8", "yolo-v5", "yolo-seg", "yolo-pose", "yolo-obb")
+"""Decoders of one table with a box for every cell, most of which show nothing."""
 
 
 Pair: TypeAlias = tuple[Tensors, Tensors]
@@ -178,14 +182,15 @@ def _mean_loss(torch: Any, network: Trainable, pairs: Sequence[Pair], loss: Loss
 
 
 def _loss(torch: Any, manifest: Manifest) -> Loss:
-    table = manifest.decoder.name == "yolo-v8"
+    decoder = manifest.decoder
+    table = decoder.name in TABLES and not decoder.options.get("end2end", False)
 
     def loss(made: Mapping[str, Any], wanted: Tensors) -> Any:
         total = 0.0
         for name, target in wanted.items():
             tensor, goal = made[name], torch.from_numpy(target)
             if table and tensor.ndim == 3:
-                total = total + _boxes(torch, tensor, goal) + _scores(torch, tensor[:, BOX_ROWS:], goal[:, BOX_ROWS:])
+                total = total + _table(torch, tensor, goal, manifest)
             elif bool(((goal >= 0) & (goal <= 1)).all()):
                 total = total + _scores(torch, tensor, goal)
             else:
@@ -201,9 +206,32 @@ def _scores(torch: Any, made: Any, goal: Any) -> Any:
     return ((goal - made).abs().detach() * entropy).sum() / goal.sum().clamp(min=1.0)
 
 
-def _boxes(torch: Any, made: Any, goal: Any) -> Any:
-    """Weighted by how sure the teacher is of each, in sizes of the box."""
-    weight = goal[:, BOX_ROWS:].amax(dim=1, keepdim=True)
+def _table(torch: Any, made: Any, goal: Any, manifest: Manifest) -> Any:
+    """Scores everywhere; boxes and what stands behind the scores weighted by how sure the teacher is of each."""
+    if manifest.decoder.name == "yolo-v5":
+        made, goal = (_by_class(torch, each) for each in (made, goal))
+    classes = slice(BOX_ROWS, BOX_ROWS + len(manifest.labels))
+    weight = goal[:, classes].amax(dim=1, keepdim=True)
     size = goal[:, 2:BOX_ROWS].mean(dim=1, keepdim=True).clamp(min=1.0)
-    apart = torch.nn.functional.smooth_l1_loss(made[:, :BOX_ROWS] / size, goal[:, :BOX_ROWS] / size, reduction="none")
-    return (weight * apart).sum() / weight.sum().clamp(min=1.0)
+    total = _scores(torch, made[:, classes], goal[:, classes])
+    for rows, in_pixels in _told(manifest, goal.shape[1]):
+        unit = size if in_pixels else 1.0
+        apart = torch.nn.functional.smooth_l1_loss(made[:, rows] / unit, goal[:, rows] / unit, reduction="none")
+        total = total + (weight * apart).sum() / weight.sum().clamp(min=1.0)
+    return total
+
+
+def _by_class(torch: Any, table: Any) -> Any:
+    """A table of yolo-v5 as one of yolo-v8; what counts is the objectness times the score of the class."""
+    boxes, objectness, scores = table.transpose(1, 2).split([BOX_ROWS, 1, table.shape[2] - BOX_ROWS - 1], dim=1)
+    return torch.cat([boxes, objectness * scores], dim=1)
+
+
+def _told(manifest: Manifest, rows: int) -> list[tuple[list[int], bool]]:
+    """Rows that are no scores, and whether they are in pixels, which are counted in sizes of the box."""
+    boxes, extras = list(range(BOX_ROWS)), list(range(BOX_ROWS + len(manifest.labels), rows))
+    if manifest.decoder.name != "yolo-pose":
+        return [(boxes, True), *([(extras, False)] if extras else [])]
+    values = option(manifest, "values")
+    seen = extras[2::values] if values > 2 else []
+    return [(boxes, True), ([row for row in extras if row not in seen], True), *([(seen, False)] if seen else [])]

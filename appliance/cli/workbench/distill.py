@@ -16,6 +16,7 @@ from appliance.cli.workbench.judge import agreement_with
 
 if TYPE_CHECKING:
     from engines.library import Library
+    from engines.workbench.slimmer import Weighed
 
 
 @click.command()
@@ -43,7 +44,8 @@ def distill(
     """Let a larger model teach MODEL on your own recordings; the result is a new version of MODEL.
 
     Both must have the same labels and write their answers the same way. What is installed is the best of all rounds on
-    frames that were not taught; when none was better, nothing is. Needs the `train` extra (PyTorch).
+    frames that were not taught; when none was better, or it agrees less with the teacher there, nothing is. Needs the
+    `train` extra (PyTorch).
     """
     from appliance.material import material
     from engines.workbench import slimmer
@@ -69,11 +71,24 @@ def distill(
         words = "agreement with the teacher"
         report = slimmer.report("distill", called(bundle), weighed, taught.losses, {"teacher": called(master)}, words)
         where = leave(report, out, bundle.manifest.name)
-        if taught.learnt:
+        refusal = _refusal(weighed, called(master), learnt=taught.learnt)
+        if not refusal:
             made = slimmer.with_last_stage(bundle, path, f"taught by {called(master)}, from {called(bundle)}")
             added = library.install(made.manifest, made.files)
     click.echo(f"report: {where / 'distill.md'}")
-    if not taught.learnt:
-        raise Failed(f"{called(bundle)}: it learnt nothing from {called(master)}; nothing was installed")
+    if refusal:
+        raise Failed(f"{called(bundle)}: {refusal}; nothing was installed")
     told = f"{weighed.before:.1%} -> {weighed.after:.1%}"
     click.echo(f"{called(added.bundle)}: agreement with {called(master)} on other frames: {told}")
+
+
+def _refusal(weighed: Weighed, teacher: str, *, learnt: bool) -> str:
+    """Outputs that come nearer to the teacher's may still say something else."""
+    from engines.workbench.trial import loses
+
+    if not learnt:
+        return f"it learnt nothing from {teacher}"
+    if loses(weighed.before, weighed.after, 0.0):
+        told = f"{weighed.before:.1%} -> {weighed.after:.1%}"
+        return f"it says less of what {teacher} says of other frames ({told}): give more frames, or a smaller --rate"
+    return ""

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.workbench.slimmer import Weighed
 from tests.appliance.workbench.bench import Bench
 from tests.appliance.workbench.test_evaluate_command import squares
 from tests.engines.workbench import networks
@@ -49,6 +50,21 @@ def test_a_small_model_is_taught_by_a_large_one(bench: Bench, frames: Path, tmp_
     facts = json.loads((bench.out / "distill.json").read_text())
     assert len(facts["losses"]) == 5
     assert (bench.library / "small" / "1").is_dir()
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed: the train extra has it")
+def test_a_student_that_agrees_less_with_its_teacher_is_reported_and_not_installed(
+    bench: Bench, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added(bench, tmp_path, "small", 1)
+    added(bench, tmp_path, "large", 2)
+    worse = Weighed(before_bytes=2, after_bytes=2, before_ms=1.0, after_ms=1.0, before=0.84, after=0.46)
+    monkeypatch.setattr("engines.workbench.slimmer.weigh", lambda *_: worse)
+    result = bench("distill", "small", "--teacher", "large", "--frames", frames, "--rounds", "4", "--out", bench.out)
+    assert result.exit_code == 1
+    assert "small 1: it says less of what large 1 says of other frames (84.0% -> 46.0%)" in result.stderr
+    assert json.loads((bench.out / "distill.json").read_text())["after"] == 0.46
+    assert not (bench.library / "small" / "2").exists()
 
 
 @pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed: the train extra has it")

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 
 from engines.bundle import Bundle
 from engines.manifest import Manifest
 from engines.onnxrt import OnnxEngine
-from engines.workbench.distill import Lesson, check_teacher, lessons, teach
+from engines.workbench.distill import Lesson, _loss, check_teacher, lessons, teach
 from engines.workbench.graph import Graph
 from engines.workbench.prepared import prepared
 from engines.workbench.tensors import largest_difference, noise
@@ -128,6 +129,63 @@ def test_an_operator_in_the_form_of_an_older_opset_is_named(kind: str, tmp_path:
         engine.run({"x": x})  # which has no trouble with it
     with pytest.raises(WorkbenchError, match=f"{kind}, which makes y, cannot be trained here"):
         Trainable(Graph.load(path)).run({"x": x})
+
+
+# -- tables of boxes ---------------------------------------------------------------------------------------------------
+
+TABLES: dict[str, dict[str, Any]] = {
+    "yolo-v8": {},
+    "yolo-v5": {},
+    "yolo-seg": {"coefficients": 3, "protos": "protos"},
+    "yolo-pose": {"points": 2, "values": 3},
+    "yolo-obb": {},
+}
+EXTRAS = {"yolo-seg": 3, "yolo-pose": 6, "yolo-obb": 1}
+SURE, CELLS = 5, 16
+
+
+def table(decoder: str) -> npt.NDArray[np.float32]:
+    """(1, 4 + 2 classes + extras, cells) in which the teacher is sure of one cell only."""
+    random = np.random.default_rng(0)
+    made = random.uniform(10, 30, (1, 6 + EXTRAS.get(decoder, 0), CELLS)).astype(np.float32)
+    made[:, 4:6] = 0
+    made[:, 4, SURE] = 0.9
+    if decoder == "yolo-pose":
+        made[:, 8::3] = 0.5
+    return made
+
+
+def loss_between(decoder: str, made: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32]) -> float:
+    """What a lesson makes of two such tables; of yolo-v5 in its own layout, with an objectness."""
+    import torch
+
+    def laid(given: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if decoder != "yolo-v5":
+            return given
+        objectness = given[:, 4:6].max(axis=1, keepdims=True)
+        classes = np.where(objectness > 0, given[:, 4:6] / np.maximum(objectness, 1e-6), 0.7)
+        v5 = np.concatenate([given[:, :4], objectness, classes], axis=1)
+        return np.ascontiguousarray(v5.transpose(0, 2, 1), np.float32)
+
+    of = models.manifest("detect", models.pictures(32, 32), ("a", "b"), name=decoder, options=TABLES[decoder])
+    return float(_loss(torch, of)({"y": torch.from_numpy(laid(made))}, {"y": laid(wanted)}))
+
+
+@pytest.mark.parametrize("decoder", TABLES)
+def test_of_cells_that_show_nothing_only_the_scores_are_taught(decoder: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    wanted = table(decoder)
+    nothing, elsewhere, unsure = (wanted.copy() for _ in range(3))
+    elsewhere[:, :4, SURE + 1 :] += 300  # pixels of cells that nobody looks at
+    elsewhere[:, 6:, SURE + 1 :] += 300
+    unsure[:, 4, SURE] = 0.4
+    least = loss_between(decoder, nothing, wanted)
+    assert loss_between(decoder, elsewhere, wanted) == pytest.approx(least, abs=1e-4)
+    assert loss_between(decoder, unsure, wanted) > least + 0.1
+    for row in {0, 2, wanted.shape[1] - 1} - {5}:
+        moved = wanted.copy()
+        moved[:, row, SURE] += 20
+        assert loss_between(decoder, moved, wanted) > least + 0.1, row
 
 
 # -- what does not fit ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.cli.workbench.distill import _refusal as _refusal_to_teach
 from appliance.cli.workbench.prune import _refusal
 from engines.workbench.slimmer import Weighed
 from engines.workbench.trial import _distance, loses
@@ -25,6 +26,22 @@ def test_a_loss_of_exactly_what_is_tolerated_is_tolerated(before: float, after: 
 def test_pruning_may_lose_exactly_what_is_tolerated(after: float, refused: bool) -> None:
     weighed = Weighed(before_bytes=2, after_bytes=1, before_ms=2.0, after_ms=1.0, before=0.964, after=after)
     assert bool(_refusal(weighed, 0.01)) is refused
+
+
+@pytest.mark.parametrize(
+    ("after", "learnt", "words"),
+    [
+        (0.85, True, ""),
+        (0.84, True, ""),
+        (0.46, True, "less of what large 1 says of other frames (84.0% -> 46.0%)"),
+        (0.84, False, "it learnt nothing from large 1"),
+    ],
+)
+def test_a_student_that_agrees_less_with_its_teacher_is_refused(after: float, learnt: bool, words: str) -> None:
+    weighed = Weighed(before_bytes=2, after_bytes=2, before_ms=1.0, after_ms=1.0, before=0.84, after=after)
+    refusal = _refusal_to_teach(weighed, "large 1", learnt=learnt)
+    assert words in refusal
+    assert bool(refusal) == bool(words)
 
 
 @pytest.mark.parametrize(
