@@ -12,11 +12,11 @@ from engines.engine import Array, EngineError
 from engines.model import Model
 from engines.predictions import Answer, Detection, Label, Prediction
 from engines.stream import Stream
-from engines.workbench.overlap import boxes_of, overlaps
+from engines.workbench.overlap import boxes_of, dress_overlap, overlaps
 from engines.workbench.work import Tell, WorkbenchError, silent
 
 SAME_PLACE = 0.5
-"""Two boxes that overlap by this share show the same object."""
+"""Two boxes that overlap by this share, and so do their masks, points and turned corners, show the same object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Likeness:
     score_difference: float
     """The largest among the same answers."""
     overlap: float
-    """The least among the same boxes; 1 where there is none."""
+    """The least among the same boxes, with what belongs to them; 1 where there is none."""
 
     @property
     def share(self) -> float:
@@ -121,6 +121,8 @@ def _score(label: Label) -> float:
 
 def _boxes_alike(boxes: Sequence[Detection], others: Sequence[Detection]) -> Likeness:
     shared = overlaps(boxes_of(boxes), boxes_of(others))
+    for one, other in np.argwhere(shared >= SAME_PLACE).tolist():
+        shared[one, other] = min(shared[one, other], dress_overlap(boxes[one], others[other]))
     left, right = set(range(len(boxes))), set(range(len(others)))
     differences, least = [0.0], 1.0
     for one, other in sorted(np.argwhere(shared >= SAME_PLACE).tolist(), key=lambda pair: -shared[pair[0], pair[1]]):

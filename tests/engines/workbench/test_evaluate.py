@@ -12,7 +12,7 @@ import pytest
 from engines.engine import Array, Tensors
 from engines.manifest import DecoderName
 from engines.model import Model
-from engines.predictions import Detection, Label
+from engines.predictions import Detection, Keypoint, Label, Mask, Pose
 from engines.workbench.agreement import compare, likeness
 from engines.workbench.evaluate import NOTHING, evaluate, report
 from engines.workbench.labelled import Labelled, TrueBox, read_labelled
@@ -298,6 +298,54 @@ def test_a_model_agrees_with_itself_and_half_with_one_that_finds_one_of_two() ->
 )
 def test_what_is_the_same_answer(said: Any, also: Any, share: float) -> None:
     assert likeness(said, also).share == share
+
+
+def posed(*points: tuple[float, float], seen: float = 1.0) -> Detection:
+    pose = Pose(tuple(Keypoint(x, y, seen) for x, y in points))
+    return Detection("a", 0, 0.9, (0, 0, 100, 100), pose=pose)
+
+
+def outlined(*parts: tuple[tuple[float, float], ...]) -> Detection:
+    return Detection("a", 0, 0.9, (0, 0, 100, 100), mask=Mask(parts))
+
+
+def turned(width: float, height: float, degrees: float) -> Detection:
+    """Around (50, 50)."""
+    angle = np.deg2rad(degrees)
+    along, aside = (
+        np.array([np.cos(angle), np.sin(angle)]) * width,
+        np.array([-np.sin(angle), np.cos(angle)]) * height,
+    )
+    signs = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+    a, b, c, d = ((50 + (one * along + other * aside) / 2).tolist() for one, other in signs)
+    return Detection("a", 0, 0.9, (0, 0, 100, 100), corners=((*a,), (*b,), (*c,), (*d,)))
+
+
+LEFT, RIGHT = ((0, 0), (50, 0), (50, 100), (0, 100)), ((50, 0), (100, 0), (100, 100), (50, 100))
+DRESSED: dict[str, tuple[Detection, Detection, float]] = {
+    "points in place": (posed((10, 10), (80, 90)), posed((10, 10), (80, 90)), 1.0),
+    "points a little off": (posed((10, 10), (80, 90)), posed((13, 10), (80, 85)), 1.0),
+    "every point off": (posed((10, 10), (60, 10)), posed((10, 90), (60, 90)), 0.0),
+    "one of four points off": (
+        posed((10, 10), (20, 20), (30, 30), (40, 40)),
+        posed((10, 10), (20, 20), (30, 30), (40, 99)),
+        1.0,
+    ),
+    "points off that nobody sees": (posed((10, 10), seen=0.1), posed((90, 90), seen=0.1), 1.0),
+    "other points": (posed((10, 10)), posed((10, 10), (20, 20)), 0.0),
+    "the same mask": (outlined(LEFT), outlined(LEFT), 1.0),
+    "the other half": (outlined(LEFT), outlined(RIGHT), 0.0),
+    "a mask in parts": (outlined(LEFT, RIGHT), outlined(((0, 0), (100, 0), (100, 100), (0, 100))), 1.0),
+    "the same turned box": (turned(120, 20, 45), turned(120, 20, 45), 1.0),
+    "turned by half a turn": (turned(120, 20, 45), turned(120, 20, 225), 1.0),
+    "turned the other way": (turned(120, 20, 45), turned(120, 20, -45), 0.0),
+}
+
+
+@pytest.mark.parametrize("case", DRESSED)
+def test_the_same_box_with_other_points_mask_or_corners_is_another_answer(case: str) -> None:
+    said, also, share = DRESSED[case]
+    assert likeness([said], [also]).share == share
 
 
 def test_models_with_other_labels_are_not_compared() -> None:
