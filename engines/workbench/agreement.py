@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.engine import Array, EngineError
+from engines.manifest import AudioInput, Manifest
 from engines.model import Model
 from engines.predictions import Answer, Detection, Label, Prediction
 from engines.stream import Stream
@@ -74,10 +75,24 @@ class Agreement:
         return sorted(range(len(self.samples)), key=alike)
 
 
+def check_same_windows(first: Manifest, second: Manifest) -> None:
+    """Raises WorkbenchError where windows of sound that are cut for one model are none for the other."""
+    one, other = first.input, second.input
+    if not (isinstance(one, AudioInput) and isinstance(other, AudioInput)):
+        return
+    if (one.rate_hz, one.samples) != (other.rate_hz, other.samples):
+        told = " and ".join(
+            f"{of.name} {of.version} hears {spec.samples} samples at {spec.rate_hz} Hz"
+            for of, spec in ((first, one), (second, other))
+        )
+        raise WorkbenchError(f"{told}: give two models of the same windows, or `evaluate` each on labelled sounds")
+
+
 def compare(first: Model, second: Model, samples: Iterable[Array], tell: Tell = silent) -> Agreement:
     """Ask two open models the same; sound is one stream. Raises WorkbenchError when they cannot be compared."""
     if first.manifest.input.kind != second.manifest.input.kind:
         raise WorkbenchError(f"{first.manifest.name} and {second.manifest.name} do not take the same kind of sample")
+    check_same_windows(first.manifest, second.manifest)
     if set(first.manifest.labels) != set(second.manifest.labels):
         ours, theirs = set(first.manifest.labels), set(second.manifest.labels)
         odd = ", ".join(sorted(ours ^ theirs)[:5])

@@ -22,6 +22,7 @@ from engines.decode.dressed import option
 from engines.engine import Array, Tensors
 from engines.manifest import Manifest
 from engines.onnxrt import OnnxEngine
+from engines.workbench.agreement import check_same_windows
 from engines.workbench.graph import Graph
 from engines.workbench.tensors import largest_difference, recorded
 from engines.workbench.trainable import Trainable, pytorch
@@ -77,6 +78,7 @@ def check_teacher(student: Manifest, teacher: Manifest) -> None:
         odd = sorted(set(student.labels) ^ set(teacher.labels))
         words = f"only one of them knows {', '.join(odd[:5])}" if odd else "they have them in another order"
         raise WorkbenchError(f"{teacher.name} has other labels than {student.name}: {words}")
+    check_same_windows(student, teacher)
 
 
 def lessons(student: Bundle, teacher: Bundle, samples: Sequence[Array], tell: Tell = silent) -> list[Pair]:

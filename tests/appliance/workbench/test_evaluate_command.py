@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
+from appliance.catalogue import Catalogue
 from tests.appliance.workbench.bench import Bench
 
 
@@ -58,6 +60,20 @@ def test_two_versions_are_compared(bench: Bench, tmp_path: Path) -> None:
     data = squares(tmp_path / "data")
     assert "both say the same in **100.00%**" in bench.fine("compare", "shapes", "shapes", data, "--out", bench.out)
     assert (bench.out / "compare.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("other", [{"rate_hz": 32_000}, {"samples": 4000}])
+def test_models_that_hear_other_windows_are_not_compared(other: dict[str, int], bench: Bench, tmp_path: Path) -> None:
+    tone(tmp_path / "data" / "1.wav", 1000)
+    shipped = Catalogue.default().find("tones").folder
+    copy = tmp_path / "copy"
+    shutil.copytree(shipped, copy)
+    document = json.loads((copy / "bundle.json").read_text())
+    document["input"] |= other
+    (copy / "bundle.json").write_text(json.dumps(document))
+    sentence = bench.refused("compare", "tones", copy, tmp_path / "data", "--out", bench.out)
+    assert "give two models of the same windows, or `evaluate` each" in sentence
+    assert f"{next(iter(other.values()))}" in sentence
 
 
 def test_bad_input_is_a_sentence(bench: Bench, tmp_path: Path) -> None:

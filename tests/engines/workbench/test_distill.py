@@ -203,6 +203,14 @@ def test_a_teacher_with_other_labels_is_refused(tmp_path: Path) -> None:
         check_teacher(student, like(student, labels=("b", "a", "c", "d")))
 
 
+@pytest.mark.parametrize("other", [{"rate_hz": 32_000}, {"samples": 8000}])
+def test_a_teacher_that_hears_other_windows_is_refused(other: dict[str, int]) -> None:
+    student = models.manifest("audio-labels", models.sounds(16_000), LABELS, name="audio-labels")
+    teacher = like(student, input=student.input.model_copy(update=other))
+    with pytest.raises(WorkbenchError, match="tested 1 hears 16000 samples at 16000 Hz and teacher 1 hears"):
+        check_teacher(student, teacher)
+
+
 def test_a_teacher_of_another_kind_is_refused(tmp_path: Path) -> None:
     student = classifier(tmp_path, 1).manifest
     other = models.manifest("detect", models.pictures(32, 32), LABELS, name="yolo-v8")
