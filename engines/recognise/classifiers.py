@@ -57,4 +57,4 @@ def _activation(network: Network) -> str:
     """Ultralytics exports probabilities; elsewhere the last operator tells."""
     if network.exported.task == "classify":
         return "none"
-    return remaining_activation(network, network.outputs[0].name)
+    return remaining_activation(network, network.outputs[0].name) or "softmax"

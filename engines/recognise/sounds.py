@@ -13,6 +13,10 @@ from engines.recognise.network import Network, name_classes, remaining_activatio
 _LAYOUTS: dict[int, Literal["n", "bn", "bcn"]] = {1: "n", 2: "bn", 3: "bcn"}
 _SILERO_WINDOWS = {16_000: (512, 64), 8_000: (256, 32)}
 """Rate: new samples and context of a window, as Silero's own code cuts them."""
+ONE_AT_A_TIME = (
+    "no softmax or sigmoid at its end, so its scores are taken for raw ones of one sound at a time (softmax); where it "
+    "names several at once, export it with its sigmoid"
+)
 
 
 def listener(network: Network, hints: Hints) -> Draft | None:
@@ -77,9 +81,9 @@ def _scores(network: Network, hints: Hints) -> TensorSpec | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _options(network: Network, sound: TensorSpec, output: TensorSpec) -> dict[str, Scalar]:
+def _options(network: Network, sound: TensorSpec, output: TensorSpec, activation: str) -> dict[str, Scalar]:
     """Many frames of scores for one stretch of sound are averaged."""
-    options: dict[str, Scalar] = {"activation": remaining_activation(network, output.name)}
+    options: dict[str, Scalar] = {"activation": activation}
     if len(network.outputs) > 1:
         options["output"] = output.name
     if len(sound.shape) == 1 and len(output.shape) == 2 and output.shape[0] != 1:
@@ -105,6 +109,9 @@ def _audio_labels(network: Network, hints: Hints, sound: TensorSpec) -> Draft | 
     if samples is None:
         raise network.unrecognised("it takes sound of any length: give --samples N, such as --samples 16000")
     labels, warnings = name_classes(network, hints, count)
+    activation = remaining_activation(network, output.name)
+    if activation is None:
+        warnings += (f"{network.path}: {ONE_AT_A_TIME}",)
     return Draft(
         "audio-labels",
         AudioInput(
@@ -119,7 +126,7 @@ def _audio_labels(network: Network, hints: Hints, sound: TensorSpec) -> Draft | 
             name="audio-labels",
             threshold=0.5 if hints.threshold is None else hints.threshold,
             max_detections=5,
-            options=_options(network, sound, output),
+            options=_options(network, sound, output, activation or "softmax"),
         ),
         labels,
         warnings,
