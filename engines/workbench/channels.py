@@ -155,8 +155,8 @@ class Channels:
             self._fix(node.input[0])
         made = self._new(weight.shape[out], node.input[1])
         self._tie(node.input[1], out, made)
-        if len(node.input) > 2 and node.input[2]:
-            self._tie(node.input[2], 0, made)
+        if len(node.input) > 2 and node.input[2] and not self._tie_constant(node.input[2], made, rank=2):
+            self._fixed.update(made)
         self._of[node.output[0]] = made
 
     def _together(self, node: Any) -> None:

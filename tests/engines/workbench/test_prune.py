@@ -121,6 +121,29 @@ def test_the_outputs_keep_their_channels(tmp_path: Path) -> None:
     assert answer(small, np.zeros((1, 3, 16, 16), np.float32)).shape == (1, 4)
 
 
+@pytest.mark.parametrize("bias", [(), (1,), (1, 1), (CHANNELS,), (1, CHANNELS)], ids=str)
+def test_a_product_is_pruned_whatever_the_shape_of_its_bias(bias: tuple[int, ...], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    weights: dict[str, npt.NDArray[Any]] = {
+        "a": random.standard_normal((6, CHANNELS)).astype(np.float32),
+        "a bias": random.standard_normal(bias).astype(np.float32),
+        "b": random.standard_normal((CHANNELS, 4)).astype(np.float32),
+    }
+    weights["b"][::2] = weights["a"][:, ::2] = 0  # these are not missed
+    nodes = [
+        helper.make_node("Gemm", ["x", "a", "a bias"], ["t1"]),
+        helper.make_node("Relu", ["t1"], ["t2"]),
+        helper.make_node("Gemm", ["t2", "b"], ["y"]),
+    ]
+    path = write(tmp_path / "net.onnx", nodes, [tensor("x", [1, 6])], [tensor("y", [1, 4])], weights=weights)
+    pruned = prune(ready(path, tmp_path), 0.5)
+    assert pruned.gone == CHANNELS // 2
+    small = tmp_path / "small.onnx"
+    small.write_bytes(pruned.model.SerializeToString())
+    x = random.standard_normal((1, 6)).astype(np.float32)
+    np.testing.assert_allclose(answer(small, x), answer(path, x), atol=1e-5)
+
+
 def test_a_network_without_anything_to_take_out_is_refused(tmp_path: Path) -> None:
     weights: dict[str, npt.NDArray[Any]] = {"w": np.ones((4, 3, 1, 1), np.float32)}
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
