@@ -13,6 +13,7 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.engine import EngineError, Tensors
+from engines.external import bytes_of
 from engines.onnxrt import OnnxEngine
 from engines.workbench.graph import Graph
 from engines.workbench.integers import Integers
@@ -57,6 +58,7 @@ class Outcome:
     """In a sentence."""
     before_bytes: int
     after_bytes: int
+    """Weights in other files included."""
     before_ms: float
     after_ms: float | None
     """None where that back end cannot be measured on this machine."""
@@ -209,7 +211,7 @@ class Trial:
             goal=self.goal,
             path=None if why else made,
             why=why or self._praise(before_ms, after_ms),
-            before_bytes=path.stat().st_size,
+            before_bytes=bytes_of(path),
             after_bytes=made.stat().st_size if made.exists() else 0,
             before_ms=before_ms,
             after_ms=after_ms,

@@ -287,6 +287,18 @@ def test_where_integers_lose_too_much_the_weights_alone_become_integers(tmp_path
     assert judge(Bundle(made.manifest, tmp_path, made.files)) >= 1 - 0.02
 
 
+def test_weights_in_another_file_count_for_the_size(tmp_path: Path) -> None:
+    inside, [known] = tried(tmp_path, HALF)
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    model = onnx.load(str(inside.stage_path("only")))
+    path = folder / "net.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    [outcome] = outcomes_of(bundled(folder, path), HALF)
+    assert outcome.before_bytes == pytest.approx(known.before_bytes, rel=0.1)
+    assert outcome.after_bytes == pytest.approx(known.after_bytes, rel=0.1)
+
+
 def test_stages_that_lose_too_much_only_together_are_not_all_kept(tmp_path: Path) -> None:
     bundle = wide(tmp_path)
     inputs = inputs_of_stages(bundle, noise(bundle.manifest.input, 2))
