@@ -1,6 +1,7 @@
 """Samples whose answer is known: COCO JSON, YOLO text files, or a folder for each class.
 
-Formats: COCO's is described at cocodataset.org ("Data format": boxes are left, top, width, height in pixels); YOLO's is
+Formats: COCO's is described at cocodataset.org ("Data format": boxes are left, top, width, height in pixels), and what
+it offers has `annotations/instances_val2017.json` beside the pictures in `val2017` or `images/val2017`; YOLO's is
 a text file beside each picture, or in `labels` beside `images`, with lines of class number, centre and size as shares
 of the picture, in the order of `classes.txt` where there is one. Of an outline, or the corners of a turned box, the
 upright box around it counts; of a box with keypoints, the box.
@@ -73,7 +74,8 @@ def read_labelled(
 
 
 _EXPECTED = {
-    "coco": "a JSON file with images, annotations and categories, and the pictures beside it or in images/",
+    "coco": "a JSON file with images, annotations and categories, in it or in annotations/, and the pictures beside it "
+    "or in images/",
     "yolo": "pictures with a .txt file beside each, or in labels/ beside images/",
     "folders": "a folder for each class, with the samples in it",
 }
@@ -84,12 +86,14 @@ def _kind(place: Path, endings: frozenset[str]) -> Kind:
         return "coco"
     if not place.is_dir():
         raise WorkbenchError(f"{place}: no such folder")
-    if len(list(place.glob("*.json"))) == 1:
+    if len(_annotations(place)) == 1:
         return "coco"
     if (place / "labels").is_dir() or any(
         each.with_suffix(".txt").exists() for each in place.iterdir() if each.suffix.lower() in endings
     ):
         return "yolo"
+    if _annotations(place) or _annotations(place / "annotations"):
+        return "coco"
     if any(each.is_dir() for each in place.iterdir()):
         return "folders"
     raise WorkbenchError(f"{place}: nothing labelled in it; expected {'; or '.join(_EXPECTED.values())}")
@@ -214,10 +218,34 @@ def _of_centre(shares: Sequence[float]) -> Box:
 # -- COCO -------------------------------------------------------------------------------------------------------------
 
 
+def _annotations(folder: Path) -> list[Path]:
+    """JSON files in COCO's format by the words in them; of those of one data set the ones with boxes."""
+    words = (b'"images"', b'"annotations"')
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            text = file.read_bytes()
+        except OSError as error:
+            raise WorkbenchError(f"{file}: cannot be read: {error.strerror}") from error
+        if all(word in text for word in words):
+            found.append(file)
+    return [file for file in found if file.name.startswith("instances_")] or found
+
+
+def _coco_file(place: Path) -> Path:
+    if place.is_file():
+        return place
+    found = _annotations(place) or _annotations(place / "annotations")
+    if not found:
+        raise WorkbenchError(f"{place}: no JSON file of annotations; expected {_EXPECTED['coco']}")
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise WorkbenchError(f"{place}: annotations in several files ({names}): name one of them, such as {found[-1]}")
+    return found[0]
+
+
 def _coco(place: Path) -> list[Labelled]:
-    file = place if place.is_file() else next(iter(sorted(place.glob("*.json"))), None)
-    if file is None:
-        raise WorkbenchError(f"{place}: no JSON file; expected {_EXPECTED['coco']}")
+    file = _coco_file(place)
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         names = {each["id"]: str(each["name"]) for each in document["categories"]}
@@ -240,8 +268,11 @@ def _coco(place: Path) -> list[Labelled]:
 
 
 def _picture(file: Path, name: str) -> Path:
-    places = [file.parent / name, file.parent / "images" / name, file.parent.parent / "images" / name]
+    part = file.stem.partition("_")[2]  # of the data set: `val2017` of `instances_val2017`
+    folders = ("", "images", part, f"images/{part}")
+    places = [root / folder / name for root in (file.parent, file.parent.parent) for folder in folders]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise WorkbenchError(f"{file}: picture {name} is neither beside it nor in images/")
+        further = f", {part}/ or images/{part}/" if part else ""
+        raise WorkbenchError(f"{file}: picture {name} is neither beside it nor in images/{further}")
     return found

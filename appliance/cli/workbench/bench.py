@@ -30,6 +30,16 @@ def out_option(command: Command) -> Command:
     )(command)
 
 
+def format_option(command: Command) -> Command:
+    """`--format`, which comes as `kind`."""
+    return click.option(
+        "--format",
+        "kind",
+        type=click.Choice(["coco", "yolo", "folders"]),
+        help="How DATA is labelled; default: found out.",
+    )(command)
+
+
 def _free(context: click.Context, parameter: click.Parameter, out: Path | None) -> Path | None:
     """Looked at before any work begins: `leave` comes after the last of it."""
     from appliance.cli.model_errors import model_errors

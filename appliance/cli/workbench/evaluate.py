@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from appliance.cli.model_errors import model_errors
-from appliance.cli.workbench.bench import called, find, leave, out_option, progress
+from appliance.cli.workbench.bench import called, find, format_option, leave, out_option, progress
 
 if TYPE_CHECKING:
     from engines.engine import Array
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option(
-    "--format", "kind", type=click.Choice(["coco", "yolo", "folders"]), help="How it is labelled; default: found out."
-)
+@format_option
 @out_option
 @click.pass_obj
 def evaluate(library: Library, /, model: str, data: Path, kind: Kind | None, out: Path | None) -> None:

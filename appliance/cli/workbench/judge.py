@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engines.bundle import Bundle
     from engines.engine import Array
+    from engines.workbench.labelled import Kind
 
 
 def agreement_with(reference: Bundle, samples: Sequence[Array]) -> Callable[[Bundle], float]:
@@ -29,8 +30,8 @@ def agreement_with(reference: Bundle, samples: Sequence[Array]) -> Callable[[Bun
     return judge
 
 
-def accuracy_on(data: Path, bundle: Bundle) -> Callable[[Bundle], float]:
-    """Accuracy, or mAP50, on a labelled folder as `evaluate` reads it."""
+def accuracy_on(data: Path, kind: Kind | None, bundle: Bundle) -> Callable[[Bundle], float]:
+    """Accuracy, or mAP50, on a labelled folder as `evaluate` reads it; `kind`: None finds out how it is labelled."""
     from appliance.material import labelled_material
     from appliance.predict import PICTURES, SOUNDS
     from engines.manifest import AudioInput
@@ -41,7 +42,7 @@ def accuracy_on(data: Path, bundle: Bundle) -> Callable[[Bundle], float]:
 
     manifest = bundle.manifest
     suffixes = SOUNDS if isinstance(manifest.input, AudioInput) else PICTURES
-    labelled = read_labelled(data, None, manifest.labels, suffixes, manifest.decoder.name)
+    labelled = read_labelled(data, kind, manifest.labels, suffixes, manifest.decoder.name)
 
     def judge(candidate: Bundle) -> float:
         with Model(by_window(candidate)) as model:

@@ -11,11 +11,12 @@ import click
 from appliance.cli.errors import BadInput, Failed
 from appliance.cli.model_errors import model_errors
 from appliance.cli.numbers import Number
-from appliance.cli.workbench.bench import called, find, leave, out_option, progress
+from appliance.cli.workbench.bench import called, find, format_option, leave, out_option, progress
 from appliance.cli.workbench.judge import accuracy_on, agreement_with
 
 if TYPE_CHECKING:
     from engines.library import Library
+    from engines.workbench.labelled import Kind
     from engines.workbench.trial import Precision
 
 LEAST_SAMPLES = 2
@@ -37,6 +38,7 @@ LEAST_SAMPLES = 2
 @click.option(
     "--labelled", type=click.Path(path_type=Path), metavar="DATA", help="Judge by accuracy on this, as evaluate does."
 )
+@format_option
 @click.option("--tolerance", type=Number(0, 1), default=0.01, show_default=True, help="What may be lost.")
 @click.option("--method", type=click.Choice(["minmax", "entropy", "percentile"]), default="minmax", show_default=True)
 @out_option
@@ -51,6 +53,7 @@ def quantize(
     engines: tuple[str, ...],
     precision: Precision,
     labelled: Path | None,
+    kind: Kind | None,
     tolerance: float,
     method: str,
     out: Path | None,
@@ -68,6 +71,8 @@ def quantize(
 
     if frames is None:
         raise BadInput("calibration needs frames: name a recording, a folder or a source with --frames")
+    if kind is not None and labelled is None:
+        raise BadInput("--format tells how the DATA of --labelled is labelled: name that too")
     with model_errors(), tempfile.TemporaryDirectory() as scratch, progress() as tell:
         wanted = verb.goals(engines, precision)
         bundle = find(library, model)
@@ -76,7 +81,7 @@ def quantize(
         if len(samples) < LEAST_SAMPLES:
             raise BadInput(f"{frames}: {len(samples)} frames are too few to calibrate and to judge with: give more")
         inputs = inputs_of_stages(plain, samples[::2])
-        judge = accuracy_on(labelled, bundle) if labelled else agreement_with(plain, samples[1::2])
+        judge = accuracy_on(labelled, kind, bundle) if labelled else agreement_with(plain, samples[1::2])
         outcomes = verb.quantize(
             bundle, wanted, inputs, judge, Path(scratch), tolerance=tolerance, method=method, tell=tell
         )

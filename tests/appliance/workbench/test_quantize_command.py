@@ -47,3 +47,12 @@ def test_bad_input_is_a_sentence(bench: Bench, tmp_path: Path) -> None:
     broken.write_bytes(b"rubbish")
     assert "not an ONNX model" in bench.refused("quantize", broken, "--frames", blank, *out)
     assert "none is installed in" in bench.fine("list")
+
+
+def test_how_the_judging_data_is_labelled_can_be_said(bench: Bench, tmp_path: Path) -> None:
+    data = squares(tmp_path / "data", 2)
+    arguments = ("quantize", "shapes", "--frames", data, "--labelled", data, "--out", bench.out)
+    sentence = bench.refused(*arguments, "--format", "folders")
+    assert "no labelled sample in it; expected a folder for each class" in sentence
+    alone = ("quantize", "shapes", "--frames", data, "--format", "yolo", "--out", bench.out)
+    assert "--format tells how the DATA of --labelled is labelled" in bench.refused(*alone)

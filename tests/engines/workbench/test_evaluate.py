@@ -160,6 +160,32 @@ def test_coco_json_is_read(tmp_path: Path, whole: bool) -> None:
     assert only.boxes == (TrueBox("cat", (1, 2, 4, 6)), TrueBox("cat", (0, 0, 9, 9), crowd=True))
 
 
+def test_a_yolo_export_of_label_studio_with_its_notes_is_yolo(tmp_path: Path) -> None:
+    touch(tmp_path / "notes.json", '{"categories": [{"id": 0, "name": "dog"}], "info": {"year": 2026}}')
+    touch(tmp_path / "classes.txt", "dog\ncat\n")
+    touch(tmp_path / "images" / "a.png")
+    touch(tmp_path / "labels" / "a.txt", BOX)
+    [only] = read_labelled(tmp_path, None, NAMES, PNG)
+    assert only.boxes[0].label == "dog"
+
+
+@pytest.mark.parametrize("pictures", ["val2017", "images/val2017"])
+def test_cocos_own_folders_are_read(tmp_path: Path, pictures: str) -> None:
+    text = coco(tmp_path / "made").read_text()
+    file = touch(tmp_path / "coco" / "annotations" / "instances_val2017.json", text)
+    touch(file.with_name("captions_val2017.json"), '{"images": [], "annotations": [{"caption": "a cat"}]}')
+    found = touch(tmp_path / "coco" / pictures / "a.png")
+    [only] = read_labelled(tmp_path / "coco", None, NAMES, PNG)
+    assert (only.path, only.boxes[0].label) == (found, "cat")
+    assert read_labelled(file, None, NAMES, PNG) == [only]
+    touch(file.with_name("instances_train2017.json"), text)
+    with pytest.raises(WorkbenchError, match=r"several files \(.*\): name one of them, such as .*val2017.json"):
+        read_labelled(tmp_path / "coco", None, NAMES, PNG)
+    found.unlink()
+    with pytest.raises(WorkbenchError, match=r"neither beside it nor in images/, val2017/ or images/val2017/"):
+        read_labelled(file, None, NAMES, PNG)
+
+
 def test_what_is_wrong_with_the_labels_is_said(tmp_path: Path) -> None:
     def refused(folder: Path, words: str, kind: Any = None) -> None:
         with pytest.raises(WorkbenchError, match=words):
