@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,6 +114,19 @@ class Graph:
         part.CopyFrom(self.model)
         part.graph.CopyFrom(graph)
         return part
+
+
+def check_single_precision(graph: Graph) -> None:
+    """Raises WorkbenchError for a network in 16-bit floats, whose layers nothing here would find: ONNX Runtime puts
+    casts around each."""
+    import onnx
+
+    sizes = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
+    for each in graph.model.graph.initializer:
+        if each.data_type in sizes:
+            sizes[each.data_type] += math.prod(each.dims)
+    if sizes[onnx.TensorProto.FLOAT16] > sizes[onnx.TensorProto.FLOAT]:
+        raise WorkbenchError("its weights are 16-bit floats: export it in float32")
 
 
 def uses(node: Any) -> list[str]:

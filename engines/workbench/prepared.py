@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.onnxrt import onnxruntime
-from engines.workbench.graph import Graph
+from engines.workbench.graph import Graph, check_single_precision
 from engines.workbench.work import WorkbenchError
 
 OPSET = 17
@@ -25,6 +25,7 @@ def prepared(graph: Graph, folder: Path) -> Any:
     """
     import onnx
 
+    check_single_precision(graph)
     onnxruntime().set_default_logger_severity(_FATAL)
     shapes = importlib.import_module("onnxruntime.quantization.shape_inference")
     model = _with_fixed_weights(graph.model)

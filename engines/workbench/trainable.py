@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engines.engine import Array, EngineUnavailable
-from engines.workbench.graph import Graph
+from engines.workbench.graph import Graph, check_single_precision
 from engines.workbench.work import WorkbenchError
 
 TRAINED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "PRelu")
@@ -34,6 +34,7 @@ class Trainable:
         import onnx
 
         self._torch = pytorch()
+        check_single_precision(graph)
         # Networks this small gain little from more, and on a busy machine the threads of PyTorch wait for each other:
         # a run of half a minute was once seen not to end in ten.
         self._torch.set_num_threads(1)

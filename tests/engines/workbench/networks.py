@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
+from engines.workbench.float16 import to_float16
+from engines.workbench.graph import Graph
 from tests.networks import tensor, write
 
 SIZE = 32
@@ -101,6 +103,13 @@ def convolutions(path: Path, *, spread: float = 1.0, seed: int = 0, given: str =
         helper.make_node("Softmax", ["f"], ["y"], axis=1),
     ]
     return write(path, nodes, [tensor(given, [1, channels, SIZE, SIZE])], [tensor("y", [1, 4])], weights=weights)
+
+
+def half(path: Path) -> Path:
+    """`convolutions` as an exporter writes it in 16-bit floats; its input and output are as before."""
+    graph = Graph.load(convolutions(path))
+    path.write_bytes(to_float16(graph).SerializeToString())
+    return path
 
 
 def powers(path: Path) -> Path:

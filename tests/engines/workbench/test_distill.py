@@ -94,6 +94,14 @@ def test_weights_of_a_type_that_pytorch_has_not_are_named(tmp_path: Path) -> Non
         Trainable(Graph.load(path))
 
 
+def test_a_network_in_half_precision_is_called_so(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
+    from engines.workbench.trainable import Trainable
+
+    with pytest.raises(WorkbenchError, match="its weights are 16-bit floats: export it in float32"):
+        Trainable(Graph.load(networks.half(tmp_path / "net.onnx")))
+
+
 def test_a_network_without_weights_to_train_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed: the train extra has it")
     from tests.networks import tensor, write

@@ -17,6 +17,7 @@ from engines.workbench.graph import Graph
 from engines.workbench.prepared import prepared
 from engines.workbench.prune import prune
 from engines.workbench.work import WorkbenchError
+from tests.engines.workbench import networks
 from tests.networks import tensor, write
 
 CHANNELS = 32
@@ -152,6 +153,11 @@ def test_a_network_without_anything_to_take_out_is_refused(tmp_path: Path) -> No
     )
     with pytest.raises(WorkbenchError, match="no group of channels in it of which 50% could go"):
         prune(ready(path, tmp_path), 0.5)
+
+
+def test_a_network_in_half_precision_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match="its weights are 16-bit floats: export it in float32"):
+        ready(networks.half(tmp_path / "net.onnx"), tmp_path)
 
 
 def test_real_networks_are_really_smaller_and_still_run(data: Path, tmp_path: Path) -> None:

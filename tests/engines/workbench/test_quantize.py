@@ -342,6 +342,11 @@ def test_calibration_without_frames_and_networks_without_layers_are_refused(tmp_
         quantize(plain, [CPU], inputs, lambda _: 1.0, tmp_path)
 
 
+def test_a_network_in_half_precision_is_called_so(tmp_path: Path) -> None:
+    [outcome] = outcomes_of(bundled(tmp_path, networks.half(tmp_path / "net.onnx")), CPU)
+    assert (outcome.path, outcome.why) == (None, "refused: its weights are 16-bit floats: export it in float32")
+
+
 def test_a_real_detector_says_the_same_in_integers(data: Path, tmp_path: Path) -> None:
     import cv2
 
