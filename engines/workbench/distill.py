@@ -110,6 +110,14 @@ def _partners(ours: Tensors, theirs: Tensors) -> dict[str, str]:
     return pairs
 
 
+def trainable(graph: Graph, manifest: Manifest) -> Trainable:
+    """The network for PyTorch; raises EngineUnavailable without it, WorkbenchError when it cannot be trained."""
+    network = Trainable(graph)
+    if not network.parameters:
+        raise WorkbenchError(f"{manifest.name}: the last stage has no weights that can be trained")
+    return network
+
+
 def teach(
     graph: Graph,
     material: Sequence[Pair],
@@ -124,9 +132,7 @@ def teach(
     lesson = lesson or Lesson()
     torch = pytorch()
     torch.manual_seed(lesson.seed)
-    network = Trainable(graph)
-    if not network.parameters:
-        raise WorkbenchError(f"{manifest.name}: the last stage has no weights that can be trained")
+    network = trainable(graph, manifest)
     _check_same(network, graph, material[0][0])
     loss = _loss(torch, manifest)
     held = list(material[::4])

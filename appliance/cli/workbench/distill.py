@@ -49,7 +49,7 @@ def distill(
     """
     from appliance.material import material
     from engines.workbench import slimmer
-    from engines.workbench.distill import Lesson, check_teacher, lessons, teach
+    from engines.workbench.distill import Lesson, check_teacher, lessons, teach, trainable
     from engines.workbench.graph import Graph
     from engines.workbench.trainable import pytorch
 
@@ -61,9 +61,11 @@ def distill(
         if not samples:
             raise BadInput(f"{frames}: there is no frame in it to learn from")
         judge = agreement_with(master, samples[::4])
-        before = judge(bundle)  # asked now: frames that show nothing are refused before hours of work
-        pairs = lessons(bundle, master, samples, tell)
+        # Asked now: frames that show nothing and networks that cannot be trained are refused before hours of work.
+        before = judge(bundle)
         graph = Graph.load(bundle.stage_path(bundle.manifest.stages[-1].name))
+        trainable(graph, bundle.manifest)
+        pairs = lessons(bundle, master, samples, tell)
         taught = teach(graph, pairs, bundle.manifest, Lesson(rounds=rounds, rate=rate), tell)
         path = Path(scratch) / "taught.onnx"
         path.write_bytes(taught.model.SerializeToString())

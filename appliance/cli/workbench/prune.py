@@ -51,7 +51,7 @@ def prune(
     from appliance.material import material
     from engines.workbench import prune as verb
     from engines.workbench import slimmer
-    from engines.workbench.distill import Lesson, lessons, teach
+    from engines.workbench.distill import Lesson, lessons, teach, trainable
     from engines.workbench.graph import Graph
     from engines.workbench.prepared import prepared
     from engines.workbench.trainable import pytorch
@@ -63,11 +63,13 @@ def prune(
         bundle = find(library, model)
         samples = list(material(frames, bundle.manifest, most, every))
         judge = agreement_with(bundle, samples[::4])
-        before = judge(bundle)  # asked now: frames that show nothing are refused before hours of work
-        pairs = lessons(bundle, bundle, samples, tell)
+        # Asked now: frames that show nothing and networks that cannot be trained are refused before hours of work.
+        before = judge(bundle)
         graph = Graph.load(bundle.stage_path(bundle.manifest.stages[-1].name))
         cut = verb.prune(Graph(onnx.shape_inference.infer_shapes(prepared(graph, Path(scratch)))), share)
         slim = Graph(onnx.shape_inference.infer_shapes(cut.model))
+        trainable(slim, bundle.manifest)
+        pairs = lessons(bundle, bundle, samples, tell)
         taught = teach(slim, pairs, bundle.manifest, Lesson(rounds=rounds), tell)
         path = Path(scratch) / "slim.onnx"
         path.write_bytes(taught.model.SerializeToString())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from engines.workbench.slimmer import Weighed
@@ -110,6 +111,26 @@ def test_frames_that_show_nothing_are_refused_before_hours_of_teaching(
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((192, 320, 3), 90, np.uint8))
     sentence = bench.refused(*verb, "--frames", tmp_path, "--out", bench.out)
     assert sentence.startswith("shapes finds nothing in these frames, so nothing can be judged")
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed: the train extra has it")
+@pytest.mark.parametrize("verb", [("prune", "net"), ("distill", "net", "--teacher", "net")], ids=lambda v: v[0])
+def test_a_network_that_cannot_be_trained_is_refused_before_every_frame_is_gone_through(
+    verb: tuple[str, ...], bench: Bench, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = networks.convolutions(tmp_path / "net.onnx")
+    model = onnx.load(str(path))
+    first, *others = model.graph.node
+    first.output[0] = "before"
+    del model.graph.node[:]
+    model.graph.node.extend([first, onnx.helper.make_node("Softsign", ["before"], ["a"]), *others])
+    onnx.save(model, str(path))
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a\nb\nc\nd")
+    bench.fine("add", path, "--task", "classify", "--scale", "0..1", "--labels", labels)
+    monkeypatch.setattr("engines.workbench.distill.lessons", lambda *_: pytest.fail("it went through every frame"))
+    sentence = bench.refused(*verb, "--frames", frames, "--out", bench.out)
+    assert sentence == "it has operators that cannot be trained here: Softsign"
 
 
 WORDS = {
