@@ -67,6 +67,14 @@ class Pictures:
         self._write(self._resized(pixels, geometry), self._tensor[row], geometry)
         return geometry.placement
 
+    def seen(self, pixels: Array) -> Array:
+        """What the network sees of a picture, for keeping many: `put` makes the same of it, number by number.
+
+        A copy without what is cut off, in the size it is brought to; the picture itself where that is no less.
+        """
+        small = self._resized(pixels, self._geometry(pixels.shape[0], pixels.shape[1]))
+        return small.copy() if small.nbytes < pixels.nbytes else pixels
+
     def _grow(self, rows: int) -> None:
         spec = self._spec
         size = (spec.height, spec.width)

@@ -89,12 +89,10 @@ def lessons(student: Bundle, teacher: Bundle, samples: Sequence[Array], tell: Te
     check_teacher(student.manifest, teacher.manifest)
     if len(samples) < LEAST_SAMPLES:
         raise WorkbenchError(f"{len(samples)} samples are too few to learn from: give {LEAST_SAMPLES} or more")
-    own, theirs = recorded(student, samples, tell)[-1], recorded(teacher, samples, tell)[-1]
-    ours, wanted = own.made[0], theirs.made[0]
-    names = _partners({spec.name: ours[spec.name] for spec in own.outputs}, wanted)
+    given, made = recorded(student, samples, "given", tell)[-1], recorded(teacher, samples, "made", tell)[-1]
+    names = _partners(recorded(student, samples[:1], "made")[-1][0], made[0])
     return [
-        (given, {name: made[other] for name, other in names.items()})
-        for given, made in zip(own.given, theirs.made, strict=True)
+        (each, {name: wanted[other] for name, other in names.items()}) for each, wanted in zip(given, made, strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,8 +103,10 @@ def _evaluate_boxes(model: Model, samples: Iterable[tuple[Labelled, Sequence[Arr
 
 
 def _found(model: Model, pixels: Array, threshold: float) -> list[Detection]:
+    """Upright boxes alone are judged; the outlines of hundreds of unsure ones, of every picture, would fill memory."""
     [answer] = _answers(model, [pixels], threshold)
-    return [each for each in answer.predictions if isinstance(each, Detection)]
+    found = [each for each in answer.predictions if isinstance(each, Detection)]
+    return [replace(each, mask=None, pose=None, corners=None) for each in found]
 
 
 def _reported(model: Model, pixels: Array, found: Sequence[Detection]) -> list[Detection]:

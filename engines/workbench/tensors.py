@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -16,21 +17,25 @@ from engines.model import Model
 from engines.onnxrt import OnnxEngine
 from engines.workbench.work import Tell, WorkbenchError, silent
 
+Side: TypeAlias = Literal["given", "made"]
+"""Of a network: what goes in, what comes out."""
+
 
 class Recorder:
-    """An engine that keeps copies of what it is given, and otherwise is the one it is made of."""
+    """An engine that keeps copies of what it is given or makes, and otherwise is the one it is made of."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, keep: Side) -> None:
+        self._engine, self._keep = engine, keep
         self.name = engine.name
         self.inputs, self.outputs = engine.inputs, engine.outputs
-        self.given: list[dict[str, Array]] = []
-        self.made: list[dict[str, Array]] = []
+        self.kept: list[dict[str, Array]] = []
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
-        self.given.append({name: array.copy() for name, array in inputs.items()})
+        if self._keep == "given":
+            self.kept.append({name: array.copy() for name, array in inputs.items()})
         outputs = self._engine.run(inputs)
-        self.made.append({name: array.copy() for name, array in outputs.items()})
+        if self._keep == "made":
+            self.kept.append({name: array.copy() for name, array in outputs.items()})
         return outputs
 
     def cancel(self) -> None:
@@ -48,19 +53,19 @@ class Recorder:
 
 
 def inputs_of_stages(bundle: Bundle, samples: Iterable[Array], tell: Tell = silent) -> list[list[dict[str, Array]]]:
-    """For every stage, what it was given for each sample. Sound is taken as one stream, in order.
+    """For every stage, what it was given for each sample; see `recorded`."""
+    return recorded(bundle, samples, "given", tell)
+
+
+def recorded(bundle: Bundle, samples: Iterable[Array], side: Side, tell: Tell = silent) -> list[list[dict[str, Array]]]:
+    """For every stage, what it was given for each sample or made of it. Sound is taken as one stream, in order.
 
     Raises WorkbenchError when there is no sample, EngineError when the model fails at one.
     """
-    return [recorder.given for recorder in recorded(bundle, samples, tell)]
-
-
-def recorded(bundle: Bundle, samples: Iterable[Array], tell: Tell = silent) -> list[Recorder]:
-    """For every stage, what it was given and what it made of it; see `inputs_of_stages`."""
     recorders: list[Recorder] = []
 
     def open_engine(path: Path) -> Engine:
-        recorders.append(Recorder(OnnxEngine(path)))
+        recorders.append(Recorder(OnnxEngine(path), side))
         return recorders[-1]
 
     with Model(bundle, open_engine=open_engine) as model:
@@ -73,7 +78,7 @@ def recorded(bundle: Bundle, samples: Iterable[Array], tell: Tell = silent) -> l
             count += 1
     if not count:
         raise WorkbenchError(f"{bundle.manifest.name}: no sample was given: name a recording, a folder or a source")
-    return recorders
+    return [recorder.kept for recorder in recorders]
 
 
 def noise(spec: ImageInput | AudioInput, count: int, seed: int = 0) -> list[Array]:

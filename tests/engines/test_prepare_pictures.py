@@ -238,3 +238,23 @@ def test_a_machine_without_opencv_is_told_how_to_get_it(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(EngineUnavailable, match=r"OpenCV is not installed.*pip install"):
         Pictures(pictures(64, 48), rows=1)
+
+
+@pytest.mark.parametrize("fit", get_args(Fit))
+@pytest.mark.parametrize("size", [*SIZES, (3000, 4000)])
+def test_what_is_seen_of_a_picture_gives_the_network_the_same_numbers(fit: Fit, size: tuple[int, int]) -> None:
+    whole, seen = Pictures(pictures(96, 64, fit=fit), rows=1), Pictures(pictures(96, 64, fit=fit), rows=1)
+    picture = random_picture(*size)
+    small = seen.seen(picture)
+    assert small.nbytes <= min(picture.nbytes, 96 * 64 * 3)
+    whole.put(0, picture)
+    seen.put(0, small)
+    np.testing.assert_array_equal(seen.tensors(1)["x"], whole.tensors(1)["x"])
+
+
+def test_what_was_seen_of_a_picture_does_not_change_with_the_next() -> None:
+    network = Pictures(pictures(96, 64), rows=1)
+    first = network.seen(random_picture(720, 1280))
+    before = first.copy()
+    network.seen(random_picture(720, 1280, seed=1))
+    np.testing.assert_array_equal(first, before)

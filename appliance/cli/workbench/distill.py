@@ -47,7 +47,7 @@ def distill(
     frames that were not taught; when none was better, or it agrees less with the teacher there, nothing is. Needs the
     `train` extra (PyTorch).
     """
-    from appliance.material import material
+    from appliance.material import kept, material
     from engines.workbench import slimmer
     from engines.workbench.distill import Lesson, check_teacher, lessons, teach, trainable
     from engines.workbench.graph import Graph
@@ -57,7 +57,7 @@ def distill(
         bundle, master = find(library, model), find(library, teacher)
         check_teacher(bundle.manifest, master.manifest)
         pytorch()
-        samples = list(material(frames, bundle.manifest, most, every))
+        samples = kept(material(frames, bundle.manifest, most, every), bundle.manifest, master.manifest)
         if not samples:
             raise BadInput(f"{frames}: there is no frame in it to learn from")
         judge = agreement_with(master, samples[::4])

@@ -48,7 +48,7 @@ def prune(
     """
     import onnx
 
-    from appliance.material import material
+    from appliance.material import kept, material
     from engines.workbench import prune as verb
     from engines.workbench import slimmer
     from engines.workbench.distill import Lesson, lessons, teach, trainable
@@ -61,7 +61,7 @@ def prune(
     with model_errors(), tempfile.TemporaryDirectory() as scratch, progress() as tell:
         pytorch()
         bundle = find(library, model)
-        samples = list(material(frames, bundle.manifest, most, every))
+        samples = kept(material(frames, bundle.manifest, most, every), bundle.manifest)
         judge = agreement_with(bundle, samples[::4])
         # Asked now: frames that show nothing and networks that cannot be trained are refused before hours of work.
         before = judge(bundle)

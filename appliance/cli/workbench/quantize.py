@@ -64,7 +64,7 @@ def quantize(
     --labelled how often it is right. Where that falls, the layers that suffer most stay in floats. A variant that is
     not faster than the network as it is, is refused.
     """
-    from appliance.material import material
+    from appliance.material import kept, material
     from engines.workbench import quantize as verb
     from engines.workbench.tensors import inputs_of_stages
     from engines.workbench.trial import without_variants
@@ -77,7 +77,7 @@ def quantize(
         wanted = verb.goals(engines, precision)
         bundle = find(library, model)
         plain = without_variants(bundle)
-        samples = list(material(frames, bundle.manifest, most, every))
+        samples = kept(material(frames, bundle.manifest, most, every), bundle.manifest)
         if len(samples) < LEAST_SAMPLES:
             raise BadInput(f"{frames}: {len(samples)} frames are too few to calibrate and to judge with: give more")
         inputs = inputs_of_stages(plain, samples[::2])

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 
+from appliance.catalogue import Catalogue
+from engines.manifest import ImageInput
 from engines.workbench.slimmer import Weighed
+from engines.workbench.work import WorkbenchError
 from tests.appliance.workbench.bench import Bench
 from tests.appliance.workbench.test_evaluate_command import squares
 from tests.engines.workbench import networks
@@ -131,6 +135,31 @@ def test_a_network_that_cannot_be_trained_is_refused_before_every_frame_is_gone_
     monkeypatch.setattr("engines.workbench.distill.lessons", lambda *_: pytest.fail("it went through every frame"))
     sentence = bench.refused(*verb, "--frames", frames, "--out", bench.out)
     assert sentence == "it has operators that cannot be trained here: Softsign"
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [("quantize", "shapes"), ("prune", "shapes"), ("distill", "shapes", "--teacher", "shapes")],
+    ids=lambda v: v[0],
+)
+def test_of_large_photos_only_what_the_model_sees_is_kept(
+    verb: tuple[str, ...], bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+
+    def compare(one: object, other: object, samples: list[npt.NDArray[np.uint8]]) -> None:
+        kept.extend(sample.nbytes for sample in samples)
+        raise WorkbenchError("that is all")
+
+    monkeypatch.setattr("engines.workbench.trainable.pytorch", lambda: None)
+    monkeypatch.setattr("engines.workbench.agreement.compare", compare)
+    for number in range(8):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((1920, 3200, 3), 10 * number, np.uint8))
+    assert bench.refused(*verb, "--frames", tmp_path, "--out", bench.out) == "that is all"
+    spec = Catalogue.default().find("shapes").manifest.input
+    assert isinstance(spec, ImageInput)
+    assert kept
+    assert max(kept) <= 3 * spec.width * spec.height
 
 
 WORDS = {

@@ -14,6 +14,7 @@ from engines.manifest import DecoderName
 from engines.model import Model
 from engines.predictions import Detection, Keypoint, Label, Mask, Pose
 from engines.workbench.agreement import compare, likeness
+from engines.workbench.average_precision import Precision, average_precision
 from engines.workbench.evaluate import NOTHING, evaluate, report
 from engines.workbench.labelled import Labelled, TrueBox, read_labelled
 from engines.workbench.work import WorkbenchError
@@ -288,6 +289,25 @@ def test_what_stands_beside_a_surer_box_is_reported_and_so_not_missed() -> None:
     truths = TrueBox("cat", (0, 0, 16, 20)), TrueBox("cat", (18, 0, 34, 20))
     assert confused([sure, less, apart], *truths, beside=0.75)[1] == ((2, 0), (0, 0))
     assert confused([sure, less, apart], *truths)[1] == ((1, 1), (0, 0))
+
+
+def test_points_and_outlines_of_what_is_found_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Detection] = []
+
+    def judge(pictures: list[tuple[Any, list[Detection]]]) -> Precision:
+        kept.extend(each for _, found in pictures for each in found)
+        return average_precision(pictures)
+
+    monkeypatch.setattr("engines.workbench.evaluate.average_precision", judge)
+    row = np.array([[[0, 0, 32, 32, 0.9, 0, 5, 5]]], np.float32)
+    options = {"points": 1, "values": 2, "end2end": True}
+    of = models.manifest("detect", models.pictures(64, 64, fit="stretch"), NAMES, name="yolo-pose", options=options)
+    truth = TrueBox("cat", (0, 0, 32, 32))
+    with models.model(of, Scripted({"x": (1, 3, 64, 64)}, {"y": row.shape}, lambda _: {"y": row})) as model:
+        found = evaluate(model, [(Labelled(Path("a.png"), boxes=(truth,)), [np.zeros((64, 64, 3), np.uint8)])])
+    assert found.precision is not None
+    assert found.precision.map50 == 1.0
+    assert [(each.box, each.pose) for each in kept] == [((0, 0, 32, 32), None)]
 
 
 def test_boxes_for_a_namer_and_classes_for_a_finder_are_refused() -> None:

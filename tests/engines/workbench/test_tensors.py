@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from engines.workbench.tensors import largest_difference
+from engines.workbench.tensors import largest_difference, noise, recorded
+from tests.engines import models
+from tests.engines.workbench import networks
 
 NAN, INF = float("nan"), float("inf")
 APART: dict[str, tuple[list[float], list[float], float]] = {
@@ -34,3 +38,12 @@ def test_the_worst_of_all_arrays_counts_whatever_their_order() -> None:
     good, bad = np.ones(3, np.float32), np.full(3, NAN, np.float32)
     assert largest_difference({"a": good, "b": good}, {"a": bad, "b": good}) == INF
     assert largest_difference({"a": good, "b": good}, {"a": good, "b": bad}) == INF
+
+
+def test_only_the_side_that_is_asked_for_is_kept(tmp_path: Path) -> None:
+    of = models.manifest("classify", models.pictures(32, 32, fit="stretch"), "abcd", name="classify", threshold=0)
+    bundle = models.bundle(of, networks.convolutions(tmp_path / "net.onnx"))
+    samples = noise(of.input, 3)
+    [given], [made] = recorded(bundle, samples, "given"), recorded(bundle, samples, "made")
+    assert [set(each) for each in given] == [{"x"}] * 3
+    assert [each["y"].shape for each in made] == [(1, 4)] * 3
