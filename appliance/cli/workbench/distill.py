@@ -91,6 +91,6 @@ def _refusal(weighed: Weighed, teacher: str, *, learnt: bool) -> str:
     if not learnt:
         return f"it learnt nothing from {teacher}"
     if loses(weighed.before, weighed.after, 0.0):
-        told = f"{weighed.before:.1%} -> {weighed.after:.1%}"
+        told = f"{weighed.before:.2%} -> {weighed.after:.2%}"
         return f"it says less of what {teacher} says of other frames ({told}): give more frames, or a smaller --rate"
     return ""

@@ -67,7 +67,7 @@ def test_a_student_that_agrees_less_with_its_teacher_is_reported_and_not_install
     monkeypatch.setattr("engines.workbench.slimmer.weigh", lambda *_: worse)
     result = bench("distill", "small", "--teacher", "large", "--frames", frames, "--rounds", "4", "--out", bench.out)
     assert result.exit_code == 1
-    assert "small 1: it says less of what large 1 says of other frames (84.0% -> 46.0%)" in result.stderr
+    assert "small 1: it says less of what large 1 says of other frames (84.00% -> 46.00%)" in result.stderr
     assert json.loads((bench.out / "distill.json").read_text())["after"] == 0.46
     assert not (bench.library / "small" / "2").exists()
 

@@ -33,7 +33,7 @@ def test_pruning_may_lose_exactly_what_is_tolerated(after: float, refused: bool)
     [
         (0.85, True, ""),
         (0.84, True, ""),
-        (0.46, True, "less of what large 1 says of other frames (84.0% -> 46.0%)"),
+        (0.46, True, "less of what large 1 says of other frames (84.00% -> 46.00%)"),
         (0.84, False, "it learnt nothing from large 1"),
     ],
 )
