@@ -245,6 +245,7 @@ def test_pytest_that_breaks_off_is_a_failure_whatever_its_report_says(case: str)
     assert broke_off(code, failed) is broken
 
 
+@pytest.mark.system
 def test_a_test_that_is_not_there_and_one_that_is_too_long_reach_nothing() -> None:
     absent = Figure("G1", "it", tests=("tests/test_torture.py::test_that_is_not_there",))
     outcome = judge(absent, run(absent, short=True), "")

@@ -111,6 +111,7 @@ HEARD: dict[str, tuple[dict[str, object], bool]] = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", HEARD)
 def test_a_microphone_is_written_where_sound_comes_from_it(name: str, stand_in: StandIn) -> None:
     wish, written = HEARD[name]

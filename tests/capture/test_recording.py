@@ -72,6 +72,7 @@ def test_numbers_go_on_when_it_loops(video: Path) -> None:
     assert seqs == list(range(70))
 
 
+@pytest.mark.system
 def test_at_its_own_pace_it_takes_as_long_as_it_was_recorded(video: Path) -> None:
     with VideoFile("clip", str(video), VideoOptions(loop=True)) as source:
         frames = iter(source)
@@ -86,6 +87,7 @@ def test_another_pace_may_be_asked_for(video: Path) -> None:
     assert (stamps[-1] - stamps[0]) / 1e9 == pytest.approx(29 / 100, abs=0.15)
 
 
+@pytest.mark.system
 def test_a_reader_that_was_held_up_goes_on_from_where_it_is(video: Path) -> None:
     with VideoFile("clip", str(video), VideoOptions()) as source:
         frames = iter(source)

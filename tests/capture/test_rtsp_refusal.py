@@ -54,6 +54,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_the_cameras_answer_is_put_into_words(answering: Answering, answer: bytes) -> None:
     assert ANSWERS[answer] in refusal(f"rtsp://admin:secret@127.0.0.1:{answering(answer)}/cam?x=1")

@@ -108,6 +108,7 @@ def test_every_digit_of_a_display_is_read_right(display: str, text: str, rendere
         assert top <= middle[1] <= bottom
 
 
+@pytest.mark.system
 def test_hardly_ever_is_something_read_on_an_empty_wall(renderer: dict[str, ModuleType]) -> None:
     walls = [renderer["surfaces"].surface(480, 640, np.random.default_rng(seed)) for seed in range(100)]
     with Model(Bundle.open(FOLDER)) as model:

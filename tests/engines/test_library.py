@@ -217,6 +217,7 @@ def _add_many(folder: Path, models: list[Path]) -> None:
         Library(folder).add(path, name="people")
 
 
+@pytest.mark.system
 def test_two_processes_that_add_at_once_take_turns(library: Library, tmp_path: Path) -> None:
     models = [detector(tmp_path / f"{size}.onnx", size=size) for size in range(64, 64 + 8 * 32, 32)]
     context = multiprocessing.get_context("spawn")

@@ -137,6 +137,7 @@ def test_a_file_cut_off_anywhere_is_refused_or_runs_but_never_ends_the_process(t
     assert refused > len(whole) * 0.9
 
 
+@pytest.mark.system
 def test_a_file_with_any_bytes_changed_is_refused_or_opens_but_never_ends_the_process(
     tmp_path: Path, long_run: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -241,7 +241,7 @@ def test_a_machine_without_opencv_is_told_how_to_get_it(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("fit", get_args(Fit))
-@pytest.mark.parametrize("size", [*SIZES, (3000, 4000)])
+@pytest.mark.parametrize("size", [*SIZES, (1500, 2000)])
 def test_what_is_seen_of_a_picture_gives_the_network_the_same_numbers(fit: Fit, size: tuple[int, int]) -> None:
     whole, seen = Pictures(pictures(96, 64, fit=fit), rows=1), Pictures(pictures(96, 64, fit=fit), rows=1)
     picture = random_picture(*size)

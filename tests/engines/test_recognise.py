@@ -552,6 +552,7 @@ def test_hints_that_contradict_the_file_are_refused(hints: Hints, words: str, tm
         recognise(path, hints=hints)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "metadata",
     [

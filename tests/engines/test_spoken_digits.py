@@ -105,6 +105,7 @@ def bands_of(stage: Path, window: Array) -> Array:
         return np.array(spectrogram.run({"sound": window})["bands"])
 
 
+@pytest.mark.system
 def test_the_stages_run_in_different_processes(bundle: Bundle) -> None:
     given = np.load(bundle.file_path("golden/input.npz"), allow_pickle=False)["sound"]
     expected = np.load(bundle.file_path("golden/output.npz"), allow_pickle=False)["scores"]
@@ -187,6 +188,7 @@ def begun(bundle: Bundle, samples: Array) -> list[str]:
     return [event.after.label for event in events(bundle, samples) if event.event == "new" and event.after is not None]
 
 
+@pytest.mark.system
 @pytest.mark.data
 def test_a_word_that_is_understood_once_is_three_events_when_it_is_said_three_times(
     bundle: Bundle, words: list[tuple[int, Array]]
@@ -197,6 +199,7 @@ def test_a_word_that_is_understood_once_is_three_events_when_it_is_said_three_ti
         assert begun(bundle, spoken([said, said, said], pause_s=0.6)) == [label] * 3
 
 
+@pytest.mark.system
 @pytest.mark.data
 def test_speech_without_digits_raises_less_than_one_false_alarm_a_minute(bundle: Bundle, data: Path) -> None:
     speech, rate_hz = soundfile.read(data / "speech.wav", dtype="float32")

@@ -29,6 +29,7 @@ def test_bombs_together_are_bounded_and_what_they_took_is_given_back() -> None:
             assert _refusal(bodies, bomb) == "busy"
 
 
+@pytest.mark.system
 def test_a_bomb_is_refused_at_the_limit_and_leaves_nothing_behind() -> None:
     bodies = Bodies(MEGA, Shares(6 * MEGA))
     for _ in range(5):

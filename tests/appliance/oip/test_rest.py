@@ -92,6 +92,7 @@ def test_a_request_that_is_wrong_is_told_why(caller: Caller, document: Any, word
     assert caller.ask("GET", "/v2/health/ready")[0] == 200
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [

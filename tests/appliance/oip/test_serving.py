@@ -132,6 +132,7 @@ def test_a_body_that_drips_is_given_up(served: Addresses, monkeypatch: pytest.Mo
     slow.close()
 
 
+@pytest.mark.system
 def test_who_does_not_read_the_answers_is_not_waited_for(served: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "READS_WITHIN_S", 0.3)
     monkeypatch.setattr(sockets, "IDLE_S", 0.3)
@@ -158,6 +159,7 @@ def test_who_does_not_read_the_answers_is_not_waited_for(served: Addresses, monk
     until(lambda: _asked(served) == 200, 5)
 
 
+@pytest.mark.system
 def test_more_connections_than_are_kept_are_told_so_and_others_go_on(served: Addresses) -> None:
     caller = Caller(served.http)
     assert caller.ask("GET", "/v2")[0] == 200

@@ -112,6 +112,7 @@ def test_where_no_new_files_can_be_made_it_says_why_and_goes_on_until_they_can(t
         assert [document["content"] for document in waiting(outbox).values()] == ["before", "meanwhile"]
 
 
+@pytest.mark.system
 def test_the_uplink_goes_on_when_its_state_folder_is_deleted_and_says_so(broker: Broker, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     wanted = settings(broker.url, folder)

@@ -175,6 +175,7 @@ def test_a_failed_inference_is_said_and_neither_ends_nor_counts_anything() -> No
     assert counts == [{"count": 1}]
 
 
+@pytest.mark.system
 def test_a_model_that_keeps_failing_is_opened_again() -> None:
     with running(Bench(Played(lambda samples: [EngineError("broken")]))) as bench:
         for _ in range(3):
@@ -211,6 +212,7 @@ def test_a_model_whose_first_inference_never_ends_is_cancelled_and_said_to_be_br
     assert not thread.is_alive()
 
 
+@pytest.mark.system
 def test_without_its_model_a_pipeline_fails_in_words_and_recovers_when_it_comes() -> None:
     bench = Bench(Played(answers))
     bench.missing = True
@@ -296,6 +298,7 @@ def test_results_are_kept_only_when_asked_to(kept_as: str, spooled: bool) -> Non
     assert isinstance(first, Spool) is spooled
 
 
+@pytest.mark.system
 def test_a_model_that_keeps_failing_is_opened_ever_more_rarely_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("appliance.pipeline.worker.RETRY_FIRST_S", 0.02)
     bench = Bench(Played(lambda samples: [EngineError("out of memory") for _ in samples]))
@@ -341,6 +344,7 @@ def test_a_worker_that_waits_for_a_pipeline_to_be_enabled_can_be_stopped() -> No
     assert bench.finds == 0
 
 
+@pytest.mark.system
 def test_a_worker_says_in_a_word_how_its_engine_is() -> None:
     bench = Bench(Played(lambda samples: [EngineError("out of memory") for _ in samples]))
     states = [bench.worker.state]

@@ -90,6 +90,7 @@ def test_without_loss_the_pictures_are_kept_as_well(tmp_path: Path) -> None:
         np.testing.assert_array_equal(sample.pixels, pixels)
 
 
+@pytest.mark.system
 def test_a_clip_that_finds_no_room_is_cut_and_says_so(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
 

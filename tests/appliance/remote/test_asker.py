@@ -269,6 +269,7 @@ def test_the_standing_of_a_model_follows_what_services_announce(broker: Broker) 
         assert "attic is draining" in asker.standing("people").words
 
 
+@pytest.mark.system
 def test_a_stopped_broker_is_part_of_the_standing(broker: Broker) -> None:
     with scripted(broker.port) as service, asking(broker.url) as asker:
         service.announce()
@@ -364,6 +365,7 @@ def test_room_that_the_broker_has_made_is_seen_by_whoever_asks_next() -> None:
         assert done.wait(10)
 
 
+@pytest.mark.system
 def test_many_threads_that_ask_while_the_connection_drops_get_one_outcome_each(broker: Broker) -> None:
     with FaultyProxy(broker.port) as proxy, scripted(broker.port), asking(proxy.url) as asker:
         drops = list(range(50, ASKING_THREADS * EACH - 50, 50))

@@ -233,6 +233,7 @@ def test_features_name_the_stage_they_are_for(bundle: Bundle) -> None:
     np.testing.assert_array_equal(asked.tensors["power"], SOUND.reshape(1, 4) ** 2)
 
 
+@pytest.mark.system
 def test_an_asker_that_says_nothing_does_not_hold_the_model_for_ever(bundle: Bundle) -> None:
     with Scene(bundle, {"judge": "remote"}, [engines()[0]]) as scene:
         scene.asker.silent = True

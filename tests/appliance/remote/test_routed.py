@@ -385,6 +385,7 @@ def test_a_kept_sample_the_service_refuses_for_good_is_given_up() -> None:
     assert (figures.kept, figures.given_up) == (0, figures.failed)
 
 
+@pytest.mark.system
 def test_an_engine_at_the_edge_of_its_budget_does_not_make_the_sides_flutter() -> None:
     world = World()
     takes = iter(range(10_000))

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from appliance.pipeline.pipeline import Pipeline
 from appliance.remote.routing import Routing
 from capture.samples import Frame, Stamp
@@ -43,6 +45,7 @@ def offer(pipeline: Pipeline) -> None:
     pipeline.offer(Frame("dock", 0, stamp, picture(64, 48), ready_ns=stamp.mono_ns))
 
 
+@pytest.mark.system
 def test_a_sample_that_nobody_answers_fails_by_its_deadline_and_the_thread_sleeps_meanwhile() -> None:
     with routing(keep=3) as (_, world, used_s):
         world.services = ()

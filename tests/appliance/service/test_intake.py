@@ -46,6 +46,7 @@ def at_work(
         assert not thread.is_alive(), "the intake does not stop"
 
 
+@pytest.mark.system
 def test_a_service_that_answers_without_a_pause_still_says_how_it_is(broker: Broker) -> None:
     ready = threading.Condition()
     models: tuple[ServedModel, ...] = ()

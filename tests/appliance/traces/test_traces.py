@@ -114,6 +114,7 @@ def collected(settings: Traces) -> tuple[Collector, threading.Event, threading.T
     return collector, stopping, thread
 
 
+@pytest.mark.system
 def test_a_collector_that_is_away_holds_up_nobody_and_is_complained_of_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

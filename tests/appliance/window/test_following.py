@@ -46,6 +46,7 @@ def test_records_come_whole_however_they_are_cut() -> None:
         thread.join(5)
 
 
+@pytest.mark.system
 def test_a_page_that_comes_later_or_again_is_found_by_itself() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
