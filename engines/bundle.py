@@ -32,6 +32,8 @@ MANIFEST_MOST_BYTES = 16 << 20
 LABELS_MOST_BYTES = 32 << 20
 _LONGEST_KEY = 80
 """Characters of a foreign key in a message."""
+_LONGEST_WORDS = 500
+"""Characters of what is wrong with a manifest."""
 
 
 class BundleError(EngineError):
@@ -105,17 +107,21 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         raise BundleError(f"{where}: not valid JSON: {error}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != 1 or isinstance(schema, bool):
-        raise BundleError(
-            f"{where}: schema {json.dumps(schema)}: this version of the appliance reads schema 1 only; update it"
-        )
+        words = f"schema {_short(json.dumps(schema))}: this version of the appliance reads schema 1 only; update it"
+        raise BundleError(f"{where}: {words}")
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(str(step)[:_LONGEST_KEY] for step in fault["loc"])
         raise BundleError(
-            f"{where}: {place + ': ' if place else ''}{fault['msg'].removeprefix('Value error, ')}"
+            f"{where}: {place + ': ' if place else ''}{_short(fault['msg'].removeprefix('Value error, '))}"
         ) from error
+
+
+def _short(words: str) -> str:
+    """What is refused may be quoted, and be megabytes."""
+    return words if len(words) <= _LONGEST_WORDS else f"{words[:_LONGEST_WORDS]}…"
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -103,6 +103,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "manifest is a list": (_write("bundle.json", b"[]"), "schema null: this version .* reads schema 1 only"),
     "a key twice": (_write("bundle.json", b'{"schema": 1, "schema": 1}'), "a key is given twice"),
     "a later schema": (_change("bundle.json", schema=2), "schema 2: this version .* reads schema 1 only; update it"),
+    "a schema of a megabyte": (
+        _change("bundle.json", schema="s" * 1_000_000),
+        "schema .* reads schema 1 only; update it",
+    ),
+    "an input of a kind of a megabyte": (
+        _change("bundle.json", input={"kind": "k" * 1_000_000}),
+        "input: Input tag 'kkk",
+    ),
     "unknown key": (_change("bundle.json", colour="red"), r"bundle\.json: colour: "),
     "wrong task": (_change("bundle.json", task="vad"), r"bundle\.json: task vad needs an input of kind audio"),
     "network changed": (_write("people.onnx", b"x"), r"people\.onnx is damaged or was changed: its digest is sha256:"),
@@ -130,6 +138,7 @@ def test_a_bundle_with_a_fault_is_refused_in_one_sentence(folder: Path, fault: s
         Bundle.open(folder)
     assert str(caught.value).startswith(str(folder))
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000 + len(str(folder))
 
 
 def test_every_flipped_byte_of_a_file_is_noticed(folder: Path) -> None:
