@@ -11,7 +11,7 @@ def children(of: int | None = None) -> list[int]:
     """Process ids of the living children of a process (this one), without those that other tests' pools keep."""
     of = os.getpid() if of is None else of
     tasks = Path(f"/proc/{of}/task").iterdir()
-    found = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    found = [int(pid) for task in tasks for pid in _of_thread(task)]
     return [pid for pid in found if alive(pid) and b"multiprocessing" not in _command(pid)]
 
 
@@ -49,3 +49,10 @@ def resident_kb(pid: int | None = None) -> int:
     """Memory of a process (this one)."""
     status = Path(f"/proc/{pid or 'self'}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
+
+
+def _of_thread(task: Path) -> list[str]:
+    try:
+        return (task / "children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):  # the thread has ended since the list was made
+        return []
